@@ -1,0 +1,38 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Every Swift target is compiled alike: language mode 6 and the checks that keep imports and existentials visible.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "dkron",
+    products: [
+        .executable(name: "dkron", targets: ["dkron"])
+    ],
+    targets: [
+        .target(name: "Core", swiftSettings: settings),
+        .target(name: "CSystem", path: "Sources/Adapters/CSystem"),
+        .target(
+            name: "Adapters", dependencies: ["Core", "CSystem"], exclude: ["CSystem"],
+            swiftSettings: settings),
+        .executableTarget(name: "dkron", dependencies: ["Core", "Adapters"], swiftSettings: settings),
+        .executableTarget(name: "Simulator", dependencies: ["Core"], swiftSettings: settings),
+        .executableTarget(
+            name: "Benchmarks", dependencies: ["Core"], path: "Tests/Benchmarks",
+            swiftSettings: settings),
+        .testTarget(
+            name: "CoreTests", dependencies: ["Core"], swiftSettings: settings),
+        .testTarget(
+            name: "AdaptersTests", dependencies: ["Adapters", "Core"], swiftSettings: settings),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["dkron", "Core"], swiftSettings: settings),
+        .testTarget(
+            name: "SimTests", dependencies: ["Simulator", "Core"], path: "SimTests",
+            exclude: ["Regressions", "Mutants", "coverage.md"], swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,45 @@
+// Names and numbers that identify things. Text identifiers compare by their UTF-8 bytes: Swift's
+// `String` equates different byte sequences ("é" composed and decomposed), which must never make
+// two jobs one.
+
+/// A name whose identity and order are those of its UTF-8 bytes.
+package struct Identifier<Kind>: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package let text: String
+
+    package init(_ text: String) {
+        var native = text
+        native.makeContiguousUTF8()
+        self.text = native
+    }
+
+    package var description: String { text }
+
+    package static func == (a: Self, b: Self) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+    package static func < (a: Self, b: Self) -> Bool {
+        a.text.utf8.lexicographicallyPrecedes(b.text.utf8)
+    }
+    package func hash(into hasher: inout Hasher) {
+        for byte in text.utf8 { hasher.combine(byte) }
+        hasher.combine(0xff as UInt8)
+    }
+}
+
+package enum JobNameKind {}
+package enum NodeNameKind {}
+package enum ExecutionIDKind {}
+
+/// The unique key of a job.
+package typealias JobName = Identifier<JobNameKind>
+/// The cluster-wide unique name of a node.
+package typealias NodeName = Identifier<NodeNameKind>
+/// `<number>-<node>`: one attempt on one target. Clients must not read times out of it.
+package typealias ExecutionID = Identifier<ExecutionIDKind>
+
+/// A position in the replicated log, counted from 1; 0 means "before the first entry".
+package typealias LogIndex = UInt64
+/// A Raft term.
+package typealias Term = UInt64
+/// The log index at which a job was created: a re-created job of the same name is another job.
+package typealias Generation = UInt64
+/// What one tick or request started: a number unique in the cluster.
+package typealias GroupID = Int64

@@ -1,0 +1,46 @@
+/// What a node is told at its start. Nothing in it changes during a life.
+package struct Config: Sendable {
+    package var nodeName: NodeName
+    /// Product version as printed by `dkron version` and in the node's tags.
+    package var version: String
+    package var isServer = true
+    package var region = "global"
+    package var datacenter = "dc1"
+    /// The node's own tags, without the reserved ones.
+    package var tags: [TagEntry] = []
+    /// IP text and port of the gossip listener, as other nodes see it.
+    package var gossipAddress = "127.0.0.1"
+    package var gossipPort: UInt16 = 8946
+    /// IP text and port for messages between nodes.
+    package var rpcAddress = "127.0.0.1"
+    package var rpcPort: UInt16 = 6868
+    package var bootstrapExpect = 1
+    /// Seeds the replicated default zone at bootstrap (an IANA name).
+    package var defaultZone = "UTC"
+    /// Identifies this server for ever: made with the data directory, kept in it.
+    package var nodeID: String
+    /// Changes at every start of this node.
+    package var incarnation: UInt64
+    package var startPaused = false
+    /// How long a stop waits for local runs.
+    package var shutdownTimeout: Duration = .seconds(60)
+    package var logLevel: LogRecord.Level = .info
+    package var tunables = Tunables()
+
+    package init(nodeName: NodeName, nodeID: String, incarnation: UInt64, version: String) {
+        self.nodeName = nodeName
+        self.nodeID = nodeID
+        self.incarnation = incarnation
+        self.version = version
+    }
+}
+
+package struct TagEntry: Hashable, Sendable {
+    package var name: String
+    package var value: String
+
+    package init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
+}

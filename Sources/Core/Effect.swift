@@ -1,0 +1,55 @@
+/// Everything a node can want from the world, performed in the order in which it was emitted.
+///
+/// An effect that relies on something being durable is emitted only after the storage completion
+/// for it came in as an input: the driver never has to hold anything back.
+package enum Effect: Sendable {
+    /// The answer to a request. A response whose body is a stream is followed by `respondChunk`s.
+    case respond(RequestID, HTTPResponse)
+    /// The next piece of a streamed body. After a piece that is not the last, wait for `drained`.
+    case respondChunk(RequestID, [UInt8], last: Bool)
+    case store(StorageTicket, StorageOperation)
+    /// Start a run under the supervisor.
+    case start(RunSpec)
+    /// Take up a run that an earlier life of this agent started (answered like `start`, from the
+    /// beginning of the output that the supervisor still has).
+    case adopt(ExecutionID, ProcessIdentity?)
+    /// End the whole tree of a run: the polite signal, then after its grace the deadly one.
+    case stop(ExecutionID)
+    /// The result of an ended run is safe; the supervisor may forget it.
+    case release(ExecutionID)
+    /// Fences of all fenced runs count from `ago` before now.
+    case renewFences(ago: Duration)
+    case loadZone(String)
+    case log(LogRecord)
+    /// The node has finished stopping; the process should end with status 0.
+    case exit
+    /// The node can't go on without risking what it promised. Nothing further may be performed.
+    case halt(String)
+}
+
+/// One line for the person on call.
+package struct LogRecord: Hashable, Sendable {
+    package enum Level: UInt8, Comparable, Sendable, CaseIterable {
+        case debug, info, warning, error
+
+        package static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
+    }
+    package struct Field: Hashable, Sendable {
+        package var name: String
+        package var value: String
+
+        package init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+    package var level: Level
+    package var message: String
+    package var fields: [Field]
+
+    package init(_ level: Level, _ message: String, _ fields: [Field] = []) {
+        self.level = level
+        self.message = message
+        self.fields = fields
+    }
+}

@@ -1,0 +1,39 @@
+/// Everything that can happen to a node. The driver and the simulator feed these one at a time.
+package enum Input: Sendable {
+    /// A deadline may have passed. Early, late and repeated calls are harmless.
+    case deadline
+    /// A whole HTTP request. Answered by exactly one `respond` unless `requestAbandoned` comes first.
+    case request(RequestID, HTTPRequest)
+    /// The client went away; nothing more may be sent under this id.
+    case requestAbandoned(RequestID)
+    /// The pieces sent so far under this id have left; the next `respondChunk` may follow.
+    case drained(RequestID)
+    /// The one answer to a storage operation.
+    case storage(StorageTicket, StorageResult)
+    /// News of a run from the supervisor.
+    case run(ExecutionID, RunEvent)
+    /// The answer to `Effect.loadZone`: the bytes of the zone's file, or nil when there is none.
+    case zone(String, [UInt8]?)
+    case control(Control)
+}
+
+/// What the process that hosts the node is told from outside.
+package enum Control: Sendable {
+    /// Stop deciding, wait for local runs up to the shutdown time-out, end the rest, then `exit`.
+    case stop
+    /// A second request to stop: end at once.
+    case stopNow
+    /// Stop at once and leave running commands to the supervisor for the next start.
+    case detach
+    /// Re-read zone files.
+    case reload
+}
+
+/// Identifies an HTTP request while it is being answered; unique within one life of the node.
+package struct RequestID: Hashable, Comparable, Sendable {
+    package var number: UInt64
+
+    package init(_ number: UInt64) { self.number = number }
+
+    package static func < (a: RequestID, b: RequestID) -> Bool { a.number < b.number }
+}
