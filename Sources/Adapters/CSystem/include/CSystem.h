@@ -1,0 +1,36 @@
+// What Glibc's module hides from Swift. `_GNU_SOURCE` is defined in the .c files only: in a header
+// it would change the declarations that Swift imports from elsewhere.
+#ifndef CSYSTEM_H
+#define CSYSTEM_H
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#if __has_include("process.h")
+#include "process.h"
+#endif
+
+/// Accepts a connection as non-blocking and close-on-exec. Returns -1 with `errno` on failure.
+int csystem_accept(int listener);
+
+/// Makes a pipe whose ends are close-on-exec, and non-blocking if `nonblocking` is not 0.
+int csystem_pipe(int ends[2], int nonblocking);
+
+/// Closes every descriptor from `first` on.
+int csystem_close_from(unsigned int first);
+
+/// Sends `signal` to this process when the thread that started it ends.
+int csystem_die_with_parent(int signal);
+
+/// Makes this process the one to which orphaned descendants fall.
+int csystem_become_subreaper(void);
+
+/// Shows `name` (at most 15 bytes) in process lists.
+int csystem_set_process_name(const char *name);
+
+/// Keeps the allocator from reserving an arena per thread. Call before the first thread is made.
+void csystem_limit_allocator_arenas(int count);
+
+#endif
