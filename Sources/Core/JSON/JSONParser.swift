@@ -1,0 +1,389 @@
+// Checks a JSON text and lists its values. One pass, no recursion: the text decides neither how
+// deep the stack goes nor, beyond its own length, how much memory is used.
+
+struct JSONParser {
+    private(set) var nodes: [JSONNode] = []
+    private let limits: JSONLimits
+    private var position = 0
+    /// Containers around the innermost open one.
+    private var outer: [Container] = []
+    private var current = Container(index: -1, isObject: false, isEmpty: true)
+
+    /// An array or object whose closing bracket has not been seen.
+    private struct Container {
+        /// Of its node; -1 stands for "outside of everything".
+        var index: Int
+        var isObject: Bool
+        var isEmpty: Bool
+    }
+
+    /// What is wrong where; becomes a `JSONError` once, since places cost a pass over the text.
+    private struct Fault: Error {
+        var message: String
+        var offset: Int
+    }
+
+    init(limits: JSONLimits) {
+        invariant(limits.bytes <= Int(Int32.max), "a JSON text is indexed by 32-bit numbers")
+        self.limits = limits
+    }
+
+    mutating func parse(_ bytes: [UInt8]) throws(JSONError) {
+        guard bytes.count <= limits.bytes else {
+            throw JSONError(
+                "the text is \(bytes.count) bytes long, the limit is \(limits.bytes)",
+                at: JSONPosition(offset: 0, in: bytes))
+        }
+        nodes.reserveCapacity(bytes.count / 8 + 8)
+        do throws(Fault) {
+            try document(bytes.span.bytes)
+        } catch {
+            throw JSONError(error.message, at: JSONPosition(offset: error.offset, in: bytes))
+        }
+    }
+
+    // MARK: Structure
+
+    private mutating func document(_ input: RawSpan) throws(Fault) {
+        if input.byteCount >= 3, byte(input, 0) == 0xef, byte(input, 1) == 0xbb,
+            byte(input, 2) == 0xbf
+        {
+            throw Fault(message: "a byte order mark is not allowed", offset: 0)
+        }
+        skipSpace(input)
+        try value(input)
+        while current.index >= 0 { try item(input) }
+        skipSpace(input)
+        if position < input.byteCount {
+            throw Fault(
+                message: "nothing may follow the value, found \(described(input, position))",
+                offset: position)
+        }
+    }
+
+    /// The next element or member of the innermost container, or its end.
+    private mutating func item(_ input: RawSpan) throws(Fault) {
+        skipSpace(input)
+        guard position < input.byteCount else { throw endInside(input) }
+        let next = byte(input, position)
+        if next == (current.isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
+            close()
+            return
+        }
+        if current.isEmpty {
+            current.isEmpty = false
+        } else {
+            guard next == UInt8(ascii: ",") else {
+                throw Fault(
+                    message: current.isObject
+                        ? "',' or '}' must follow a member, found \(described(input, position))"
+                        : "',' or ']' must follow an element, found \(described(input, position))",
+                    offset: position)
+            }
+            position += 1
+            skipSpace(input)
+        }
+        if current.isObject {
+            guard position < input.byteCount, byte(input, position) == UInt8(ascii: "\"") else {
+                if position == input.byteCount { throw endInside(input) }
+                throw Fault(
+                    message: "a member's name in quotes is expected, found "
+                        + described(input, position),
+                    offset: position)
+            }
+            try string(input)
+            skipSpace(input)
+            guard position < input.byteCount, byte(input, position) == UInt8(ascii: ":") else {
+                if position == input.byteCount { throw endInside(input) }
+                throw Fault(
+                    message: "':' must follow a member's name, found "
+                        + described(input, position),
+                    offset: position)
+            }
+            position += 1
+            skipSpace(input)
+        }
+        try value(input)
+    }
+
+    /// One value, of a container only its opening bracket.
+    private mutating func value(_ input: RawSpan) throws(Fault) {
+        guard position < input.byteCount else { throw endInside(input) }
+        switch byte(input, position) {
+        case UInt8(ascii: "\""): try string(input)
+        case UInt8(ascii: "{"): try open(isObject: true)
+        case UInt8(ascii: "["): try open(isObject: false)
+        case UInt8(ascii: "-"), 0x30...0x39: try number(input)
+        case UInt8(ascii: "t"): try word(input, "true", .bool, flag: true)
+        case UInt8(ascii: "f"): try word(input, "false", .bool, flag: false)
+        case UInt8(ascii: "n"): try word(input, "null", .null, flag: false)
+        default:
+            throw Fault(
+                message: "a value is expected, found \(described(input, position))",
+                offset: position)
+        }
+    }
+
+    private mutating func open(isObject: Bool) throws(Fault) {
+        guard outer.count < limits.depth else {
+            throw Fault(
+                message: "arrays and objects may nest at most \(limits.depth) deep",
+                offset: position)
+        }
+        outer.append(current)
+        current = Container(index: nodes.count, isObject: isObject, isEmpty: true)
+        append(from: position, to: position + 1, isObject ? .object : .array, flag: false)
+        position += 1
+    }
+
+    private mutating func close() {
+        position += 1
+        let index = current.index
+        nodes[index].next = UInt32(truncatingIfNeeded: nodes.count)
+        nodes[index].length = UInt32(truncatingIfNeeded: position) - nodes[index].start
+        current = outer.removeLast()
+    }
+
+    // MARK: Scalars
+
+    private mutating func word(
+        _ input: RawSpan, _ text: StaticString, _ kind: JSONKind, flag: Bool
+    ) throws(Fault) {
+        let count = text.utf8CodeUnitCount
+        var index = 0
+        while index < count {
+            guard position + index < input.byteCount,
+                byte(input, position + index) == text.utf8Start[index]
+            else {
+                throw Fault(
+                    message: "a value is expected, found a word that is not '\(text)'",
+                    offset: position)
+            }
+            index += 1
+        }
+        append(from: position, to: position + count, kind, flag: flag)
+        position += count
+    }
+
+    private mutating func number(_ input: RawSpan) throws(Fault) {
+        let start = position
+        var index = position
+        var isFractional = false
+        if byte(input, index) == UInt8(ascii: "-") { index += 1 }
+        let leading = index
+        index = digits(input, from: index)
+        if index == leading { throw digitExpected(input, index, "'-'") }
+        if byte(input, leading) == UInt8(ascii: "0"), index > leading + 1 {
+            throw Fault(message: "a number may not start with 0", offset: leading)
+        }
+        if index < input.byteCount, byte(input, index) == UInt8(ascii: ".") {
+            isFractional = true
+            let first = index + 1
+            index = digits(input, from: first)
+            if index == first { throw digitExpected(input, index, "'.'") }
+        }
+        if index < input.byteCount, byte(input, index) | 0x20 == UInt8(ascii: "e") {
+            isFractional = true
+            index += 1
+            if index < input.byteCount,
+                byte(input, index) == UInt8(ascii: "+") || byte(input, index) == UInt8(ascii: "-")
+            {
+                index += 1
+            }
+            let first = index
+            index = digits(input, from: first)
+            if index == first { throw digitExpected(input, index, "the exponent's 'e'") }
+        }
+        append(from: start, to: index, .number, flag: isFractional)
+        position = index
+    }
+
+    private func digits(_ input: RawSpan, from start: Int) -> Int {
+        var index = start
+        while index < input.byteCount, byte(input, index) &- 0x30 < 10 { index += 1 }
+        return index
+    }
+
+    private mutating func string(_ input: RawSpan) throws(Fault) {
+        let start = position
+        var index = start + 1
+        var hasEscapes = false
+        while true {
+            index = plainEnd(input, from: index)
+            guard index < input.byteCount else {
+                throw Fault(message: "the string that starts here is not closed", offset: start)
+            }
+            let next = byte(input, index)
+            if next == UInt8(ascii: "\"") { break }
+            if next == UInt8(ascii: "\\") {
+                hasEscapes = true
+                index = try escape(input, at: index)
+            } else if next < 0x20 {
+                throw Fault(
+                    message: "a string may not hold \(described(input, index)) unescaped",
+                    offset: index)
+            } else {
+                let length = utf8SequenceLength(input, at: index)
+                if length == 0 {
+                    throw Fault(message: "the text is not valid UTF-8", offset: index)
+                }
+                index += length
+            }
+        }
+        append(from: start, to: index + 1, .string, flag: hasEscapes)
+        position = index + 1
+    }
+
+    /// Checks an escape and returns the index behind it.
+    private func escape(_ input: RawSpan, at index: Int) throws(Fault) -> Int {
+        guard index + 1 < input.byteCount else { return input.byteCount }
+        switch byte(input, index + 1) {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"),
+            UInt8(ascii: "f"), UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
+            return index + 2
+        case UInt8(ascii: "u"):
+            let unit = try codeUnit(input, at: index)
+            switch unit {
+            case 0xd800...0xdbff:
+                guard index + 7 < input.byteCount, byte(input, index + 6) == UInt8(ascii: "\\"),
+                    byte(input, index + 7) == UInt8(ascii: "u"),
+                    try codeUnit(input, at: index + 6) & 0xfc00 == 0xdc00
+                else {
+                    throw Fault(
+                        message: "the first half of a surrogate pair stands alone", offset: index)
+                }
+                return index + 12
+            case 0xdc00...0xdfff:
+                throw Fault(
+                    message: "the second half of a surrogate pair stands alone", offset: index)
+            default: return index + 6
+            }
+        default:
+            throw Fault(
+                message: "'\\' followed by \(described(input, index + 1)) is not an escape",
+                offset: index)
+        }
+    }
+
+    private func codeUnit(_ input: RawSpan, at index: Int) throws(Fault) -> UInt32 {
+        var result: UInt32 = 0
+        for place in (index + 2)..<(index + 6) {
+            guard place < input.byteCount, let digit = hexadecimalDigit(byte(input, place)) else {
+                throw Fault(message: "'\\u' must be followed by four hex digits", offset: index)
+            }
+            result = result << 4 | UInt32(digit)
+        }
+        return result
+    }
+
+    // MARK: Bytes
+
+    @inline(__always)
+    private func byte(_ input: RawSpan, _ index: Int) -> UInt8 {
+        input.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+    }
+
+    @inline(__always)
+    private mutating func skipSpace(_ input: RawSpan) {
+        while position < input.byteCount {
+            switch byte(input, position) {
+            case 0x20, 0x0a, 0x0d, 0x09: position += 1
+            default: return
+            }
+        }
+    }
+
+    @inline(__always)
+    private mutating func append(from start: Int, to end: Int, _ kind: JSONKind, flag: Bool) {
+        nodes.append(
+            JSONNode(
+                start: start, length: end - start, next: nodes.count + 1, kind: kind, flag: flag))
+    }
+
+    /// The first index whose byte is not plain inside a string, eight bytes at a time.
+    @inline(__always)
+    private func plainEnd(_ input: RawSpan, from start: Int) -> Int {
+        var index = start
+        while index + 8 <= input.byteCount {
+            let word = UInt64(
+                littleEndian: input.unsafeLoadUnaligned(
+                    fromByteOffset: index, as: UInt64.self))
+            let marks = specialStringBytes(word)
+            if marks != 0 { return index + marks.trailingZeroBitCount >> 3 }
+            index += 8
+        }
+        while index < input.byteCount {
+            let next = byte(input, index)
+            if next < 0x20 || next >= 0x80 || next == UInt8(ascii: "\"")
+                || next == UInt8(ascii: "\\")
+            {
+                break
+            }
+            index += 1
+        }
+        return index
+    }
+
+    // MARK: Messages
+
+    private func endInside(_ input: RawSpan) -> Fault {
+        guard current.index >= 0 else {
+            return Fault(message: "a value is expected, the text is empty", offset: position)
+        }
+        return Fault(
+            message: current.isObject
+                ? "the text ends inside an object" : "the text ends inside an array",
+            offset: position)
+    }
+
+    private func digitExpected(_ input: RawSpan, _ index: Int, _ after: String) -> Fault {
+        Fault(
+            message: "a digit must follow \(after), found \(described(input, index))",
+            offset: index)
+    }
+
+    /// What stands at an index, for messages.
+    private func described(_ input: RawSpan, _ index: Int) -> String {
+        guard index < input.byteCount else { return "the end" }
+        switch byte(input, index) {
+        case UInt8(ascii: "\n"), UInt8(ascii: "\r"): return "a line break"
+        case UInt8(ascii: "\t"): return "a tab"
+        case 0x21...0x7e: return "'\(Character(Unicode.Scalar(byte(input, index))))'"
+        case 0x00...0x20, 0x7f: return "a control character"
+        default: return "a character outside of ASCII"
+        }
+    }
+}
+
+/// Marks, by its high bit, the lowest byte of a word that is a quote, a backslash, a control
+/// character or not ASCII. Marks above the lowest may be wrong (borrows spread upwards).
+@inline(__always)
+func specialStringBytes(_ word: UInt64) -> UInt64 {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let quotes = word ^ (ones &* 0x22)
+    let backslashes = word ^ (ones &* 0x5c)
+    let control = (word &- ones &* 0x20) & ~word
+    let found = ((quotes &- ones) & ~quotes) | ((backslashes &- ones) & ~backslashes)
+    return (found | control | word) & (ones &* 0x80)
+}
+
+/// The length of the UTF-8 sequence (RFC 3629: no surrogates, no overlong forms) of a byte outside
+/// of ASCII at `index`; 0 if there is none.
+func utf8SequenceLength(_ input: RawSpan, at index: Int) -> Int {
+    func next(_ distance: Int) -> UInt8 {
+        let place = index + distance
+        return place < input.byteCount ? input.unsafeLoad(fromByteOffset: place, as: UInt8.self) : 0
+    }
+    func isTail(_ distance: Int) -> Bool { next(distance) & 0xc0 == 0x80 }
+    let first = next(0)
+    switch first {
+    case 0xc2...0xdf: return isTail(1) ? 2 : 0
+    case 0xe0: return 0xa0...0xbf ~= next(1) && isTail(2) ? 3 : 0
+    case 0xed: return 0x80...0x9f ~= next(1) && isTail(2) ? 3 : 0
+    case 0xe1...0xef: return isTail(1) && isTail(2) ? 3 : 0
+    case 0xf0: return 0x90...0xbf ~= next(1) && isTail(2) && isTail(3) ? 4 : 0
+    case 0xf1...0xf3: return isTail(1) && isTail(2) && isTail(3) ? 4 : 0
+    case 0xf4: return 0x80...0x8f ~= next(1) && isTail(2) && isTail(3) ? 4 : 0
+    default: return 0
+    }
+}
