@@ -124,3 +124,14 @@ package struct StorageFailure: Hashable, Sendable {
         self.message = message
     }
 }
+
+/// One operation and the ticket under which its answer comes back.
+package struct StorageRequest: Hashable, Sendable {
+    package let ticket: StorageTicket
+    package let operation: StorageOperation
+
+    package init(ticket: StorageTicket, operation: StorageOperation) {
+        self.ticket = ticket
+        self.operation = operation
+    }
+}

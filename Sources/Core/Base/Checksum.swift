@@ -1,0 +1,89 @@
+// Two kinds of digest. CRC-32C finds damage to stored bytes; `RecordHash` compares replicated
+// states. Neither resists a forger who knows the keys, and neither has to.
+
+/// CRC-32C (Castagnoli polynomial, reflected 0x82F63B78; RFC 3720, appendix B.4), computed eight
+/// bytes at a time with the slicing tables of Kounavis and Berry (2005).
+package enum Checksum {
+    /// The checksum of `bytes`, or of everything fed before and `bytes` when `previous` is the
+    /// result of an earlier call.
+    package static func crc32c(_ bytes: [UInt8], continuing previous: UInt32 = 0) -> UInt32 {
+        bytes.withUnsafeBytes { crc32c($0, continuing: previous) }
+    }
+
+    package static func crc32c(
+        _ bytes: ArraySlice<UInt8>, continuing previous: UInt32 = 0
+    ) -> UInt32 {
+        bytes.withUnsafeBytes { crc32c($0, continuing: previous) }
+    }
+
+    package static func crc32c(
+        _ bytes: UnsafeRawBufferPointer, continuing previous: UInt32 = 0
+    ) -> UInt32 {
+        tables.withUnsafeBufferPointer { table in
+            var crc = ~previous
+            var position = 0
+            while position + 8 <= bytes.count {
+                let word = UInt64(
+                    littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+                let mixed = word ^ UInt64(crc)
+                crc = 0
+                for lane in 0..<8 {
+                    let byte = Int(truncatingIfNeeded: (mixed >> UInt64(8 * lane)) & 0xff)
+                    crc ^= table[(7 - lane) * 256 + byte]
+                }
+                position += 8
+            }
+            while position < bytes.count {
+                let byte = UInt8(truncatingIfNeeded: crc) ^ bytes[position]
+                crc = (crc >> 8) ^ table[Int(byte)]
+                position += 1
+            }
+            return ~crc
+        }
+    }
+
+    /// Eight tables of 256: `tables[k * 256 + b]` is the effect of byte `b` followed by `k` zeros.
+    private static let tables: [UInt32] = {
+        var tables = [UInt32](repeating: 0, count: 8 * 256)
+        for byte in 0..<256 {
+            var crc = UInt32(byte)
+            for _ in 0..<8 { crc = crc & 1 == 1 ? (crc >> 1) ^ 0x82f6_3b78 : crc >> 1 }
+            tables[byte] = crc
+        }
+        for index in 256..<8 * 256 {
+            let shorter = tables[index - 256]
+            tables[index] = (shorter >> 8) ^ tables[Int(shorter & 0xff)]
+        }
+        return tables
+    }()
+}
+
+/// A 128-bit hash of a record. The hash of a set of records is the wrapping sum of theirs, so
+/// adding and removing a record costs what the record costs, in any order (a multiset hash in the
+/// manner of Bellare and Micciancio's AdHash, 1997).
+package struct RecordHash: Hashable, Sendable, CustomStringConvertible {
+    package var value: UInt128
+
+    package init(value: UInt128) { self.value = value }
+
+    /// Two SipHash-2-4 values under different fixed keys, side by side.
+    package init(of bytes: [UInt8]) {
+        let high = SipHash.hash24(key0: 0x646b_726f_6e2d_7374, key1: 0x6174_652d_6869_6768, bytes)
+        let low = SipHash.hash24(key0: 0x646b_726f_6e2d_7374, key1: 0x6174_652d_6c6f_7721, bytes)
+        value = UInt128(high) << 64 | UInt128(low)
+    }
+
+    /// The hash of no records.
+    package static let zero = RecordHash(value: 0)
+
+    package static func &+ (a: Self, b: Self) -> Self { Self(value: a.value &+ b.value) }
+    package static func &- (a: Self, b: Self) -> Self { Self(value: a.value &- b.value) }
+    package static func &+= (a: inout Self, b: Self) { a.value &+= b.value }
+    package static func &-= (a: inout Self, b: Self) { a.value &-= b.value }
+
+    /// 32 lower-case hexadecimal digits.
+    package var description: String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 32 - digits.utf8.count) + digits
+    }
+}
