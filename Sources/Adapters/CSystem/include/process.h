@@ -1,0 +1,111 @@
+// What the process supervisor needs of the kernel and Glibc's Swift module hides or cannot express:
+// starting a process as another user in a session of its own, reaping with accounting, timers on
+// the boot-time clock, Unix sockets at long paths.
+//
+// Every descriptor made here is close-on-exec. Functions that return `int` answer -1 with `errno`
+// set, like the calls they wrap.
+
+#ifndef DKRON_PROCESS_H
+#define DKRON_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/types.h>
+
+/// Where a start failed.
+enum dkron_spawn_stage {
+    DKRON_SPAWN_DESCRIPTORS = 1,
+    DKRON_SPAWN_UNKNOWN_USER = 2,
+    DKRON_SPAWN_UNKNOWN_GROUP = 3,
+    DKRON_SPAWN_CHANGE_USER = 4,
+    DKRON_SPAWN_DIRECTORY = 5,
+    DKRON_SPAWN_EXECUTE = 6,
+    DKRON_SPAWN_NOT_FOUND = 7,
+    DKRON_SPAWN_INTERPRETER = 8,
+} __attribute__((enum_extensibility(closed)));
+
+/// Written once to `report` when the program could not be started; nothing is written, and the
+/// pipe closes, when it could.
+struct dkron_spawn_failure {
+    int32_t stage;
+    int32_t error;
+};
+
+struct dkron_spawn_request {
+    /// Paths tried in order, ended by NULL: one, or the program's name in every PATH directory.
+    const char *const *candidates;
+    /// `argv` and `envp`, ended by NULL.
+    char *const *arguments;
+    char *const *environment;
+    /// NULL: stay.
+    const char *directory;
+    /// NULL: unchanged. Resolved by name in the child, so that a slow directory service holds up
+    /// this start only. `group` NULL means the user's own.
+    const char *user;
+    const char *group;
+    int standard_input;
+    int standard_output;
+    int standard_error;
+    /// Becomes descriptor 3, or -1.
+    int connection;
+    /// Write end of a close-on-exec pipe.
+    int report;
+    /// Soft limit of open files to restore, or 0 for leaving it.
+    uint64_t open_files;
+    /// Have the kernel end the program when the calling process ends.
+    bool die_with_parent;
+    /// Suspend the caller until the program has started instead of copying its page tables. Only
+    /// for programs on a local disk, and never with `user`.
+    bool borrow_memory;
+};
+
+/// Starts a program in a session and group of its own, all signals at their defaults and every
+/// descriptor but those named closed. Returns the process id, or -1.
+pid_t dkron_spawn(const struct dkron_spawn_request *request);
+
+struct dkron_exit {
+    int32_t process;
+    /// -1 when it was ended by a signal.
+    int32_t code;
+    /// 0 when it exited.
+    int32_t signal;
+    int64_t cpu_nanoseconds;
+    uint64_t peak_bytes;
+};
+
+/// Collects one ended child with the accounting of everything it waited for. Returns 1, 0 when
+/// none has ended, -1 when there is no child at all.
+int dkron_reap(struct dkron_exit *ended);
+/// Collects that child only, with the same answers.
+int dkron_reap_one(pid_t process, struct dkron_exit *ended);
+
+/// Orphaned descendants become children of this process, instead of the init process.
+int dkron_become_subreaper(void);
+/// A descriptor readable after SIGCHLD; terminal and polite ending signals are ignored from then
+/// on, and so is SIGPIPE.
+int dkron_child_signal_descriptor(void);
+/// Takes what `dkron_child_signal_descriptor` reports.
+void dkron_drain_descriptor(int descriptor);
+/// Raises the soft limit of open files to the hard one and returns what it was (0: unknown).
+uint64_t dkron_raise_open_files(void);
+
+/// A timer on the boot-time clock, which goes on while the machine sleeps.
+int dkron_boot_timer(void);
+/// Fires at `nanoseconds` of that clock; negative disarms.
+int dkron_boot_timer_set(int descriptor, int64_t nanoseconds);
+
+int dkron_pipe(int descriptors[2]);
+int dkron_socket_pair(int descriptors[2]);
+int dkron_set_nonblocking(int descriptor);
+/// Non-blocking stream sockets of the Unix domain. `directory` is a descriptor of the directory,
+/// so that its path may exceed the 108 bytes of a socket address; a stale file is replaced.
+int dkron_unix_listen(int directory, const char *name);
+int dkron_unix_connect(int directory, const char *name);
+int dkron_unix_accept(int listener);
+/// Who is at the other end.
+int dkron_peer(int descriptor, uid_t *user, pid_t *process);
+/// Writes without ever raising SIGPIPE.
+ssize_t dkron_send(int descriptor, const void *bytes, size_t count);
+
+#endif

@@ -1,0 +1,278 @@
+#define _GNU_SOURCE
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+// Starting a process. Everything down to `dkron_spawn` runs in the child, between fork and exec.
+
+/// The first descriptors of every started process; `connection` and `report` follow.
+enum { FIRST_FREE = 3, CHILD_CONNECTION = 3, CHILD_REPORT = 4 };
+
+static _Noreturn void give_up(int report, enum dkron_spawn_stage stage, int error) {
+    struct dkron_spawn_failure failure = {.stage = stage, .error = error};
+    ssize_t ignored = write(report, &failure, sizeof failure);
+    (void)ignored;
+    _exit(127);
+}
+
+/// Duplicates a descriptor to a number beyond all that are about to be replaced.
+static int lift(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, 16); }
+
+static void reset_signals(void) {
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    for (int number = 1; number < NSIG; number++) sigaction(number, &usual, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/// Puts the descriptors in their places. They are lifted first, because the caller's numbers may
+/// lie where others have to go. Returns the report descriptor's new number.
+static int place_descriptors(const struct dkron_spawn_request *request) {
+    int input = lift(request->standard_input);
+    int output = lift(request->standard_output);
+    int error = lift(request->standard_error);
+    int report = lift(request->report);
+    int connection = request->connection < 0 ? -1 : lift(request->connection);
+    if (input < 0 || output < 0 || error < 0 || report < 0 ||
+        (request->connection >= 0 && connection < 0) || dup2(input, 0) < 0 ||
+        dup2(output, 1) < 0 || dup2(error, 2) < 0 ||
+        (connection >= 0 && dup2(connection, CHILD_CONNECTION) < 0) ||
+        dup3(report, CHILD_REPORT, O_CLOEXEC) < 0)
+        give_up(request->report, DKRON_SPAWN_DESCRIPTORS, errno);
+    if (connection < 0) close(CHILD_CONNECTION);
+    // Before Linux 5.9 there is no such call; close-on-exec then has to do.
+    syscall(SYS_close_range, CHILD_REPORT + 1, ~0U, 0);
+    return CHILD_REPORT;
+}
+
+/// Raw calls: the library's would try to change every thread of a process whose memory is shared.
+static void change_user(const struct dkron_spawn_request *request, int report) {
+    errno = 0;
+    struct passwd *user = getpwnam(request->user);
+    if (user == NULL) give_up(report, DKRON_SPAWN_UNKNOWN_USER, errno);
+    gid_t group = user->pw_gid;
+    uid_t number = user->pw_uid;
+    if (request->group != NULL) {
+        errno = 0;
+        struct group *found = getgrnam(request->group);
+        if (found == NULL) give_up(report, DKRON_SPAWN_UNKNOWN_GROUP, errno);
+        group = found->gr_gid;
+    }
+    // A look-up may have left a connection to a directory service behind.
+    syscall(SYS_close_range, CHILD_REPORT + 1, ~0U, 0);
+    if (syscall(SYS_setgroups, 0, NULL) != 0 ||
+        syscall(SYS_setresgid, group, group, group) != 0 ||
+        syscall(SYS_setresuid, number, number, number) != 0)
+        give_up(report, DKRON_SPAWN_CHANGE_USER, errno);
+}
+
+/// Tries the candidates the way a shell walks PATH: a missing one gives way to the next, a
+/// forbidden one too, but is remembered as the better explanation.
+static _Noreturn void execute(const struct dkron_spawn_request *request, int report) {
+    int forbidden = 0;
+    for (int index = 0; request->candidates[index] != NULL; index++) {
+        const char *path = request->candidates[index];
+        execve(path, request->arguments, request->environment);
+        int error = errno;
+        if (error == EACCES) {
+            forbidden = error;
+        } else if (error == ENOENT && access(path, F_OK) == 0) {
+            give_up(report, DKRON_SPAWN_INTERPRETER, error);
+        } else if (error != ENOENT && error != ENOTDIR) {
+            give_up(report, DKRON_SPAWN_EXECUTE, error);
+        }
+    }
+    if (forbidden != 0) give_up(report, DKRON_SPAWN_EXECUTE, forbidden);
+    give_up(report, DKRON_SPAWN_NOT_FOUND, ENOENT);
+}
+
+static _Noreturn void become(const struct dkron_spawn_request *request, pid_t parent) {
+    setsid();
+    reset_signals();
+    int report = place_descriptors(request);
+    if (request->user != NULL) change_user(request, report);
+    // After the change of user, which clears it.
+    if (request->die_with_parent) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        if (getppid() != parent) _exit(127);
+    }
+    if (request->open_files != 0) {
+        struct rlimit limit;
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+            limit.rlim_cur = request->open_files;
+            setrlimit(RLIMIT_NOFILE, &limit);
+        }
+    }
+    if (request->directory != NULL && chdir(request->directory) != 0)
+        give_up(report, DKRON_SPAWN_DIRECTORY, errno);
+    execute(request, report);
+}
+
+pid_t dkron_spawn(const struct dkron_spawn_request *request) {
+    // No handler of the caller may run in the child, where it would act on borrowed memory.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t parent = getpid();
+    pid_t process = request->borrow_memory && request->user == NULL ? vfork() : fork();
+    if (process == 0) become(request, parent);
+    int error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return process;
+}
+
+// Watching
+
+int dkron_reap_one(pid_t process, struct dkron_exit *ended) {
+    int status;
+    struct rusage usage;
+    pid_t found;
+    do found = wait4(process, &status, WNOHANG, &usage);
+    while (found < 0 && errno == EINTR);
+    if (found <= 0) return found < 0 ? -1 : 0;
+    ended->process = found;
+    ended->code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    ended->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    ended->cpu_nanoseconds =
+        ((int64_t)usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000 +
+        ((int64_t)usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+    ended->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    return 1;
+}
+
+int dkron_reap(struct dkron_exit *ended) { return dkron_reap_one(-1, ended); }
+
+int dkron_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+int dkron_child_signal_descriptor(void) {
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    // Ignored, children would be collected by the kernel and their accounting lost.
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    if (sigprocmask(SIG_SETMASK, &child, NULL) != 0) return -1;
+    return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void dkron_drain_descriptor(int descriptor) {
+    char buffer[1024];
+    while (read(descriptor, buffer, sizeof buffer) > 0) {}
+}
+
+uint64_t dkron_raise_open_files(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+    uint64_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? before : 0;
+}
+
+int dkron_boot_timer(void) {
+    return timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+}
+
+int dkron_boot_timer_set(int descriptor, int64_t nanoseconds) {
+    struct itimerspec when = {0};
+    if (nanoseconds >= 0) {
+        when.it_value.tv_sec = nanoseconds / 1000000000;
+        when.it_value.tv_nsec = nanoseconds % 1000000000;
+        // All zeros would disarm.
+        if (nanoseconds == 0) when.it_value.tv_nsec = 1;
+    }
+    return timerfd_settime(descriptor, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+// Descriptors
+
+int dkron_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
+
+int dkron_socket_pair(int descriptors[2]) {
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, descriptors);
+}
+
+int dkron_set_nonblocking(int descriptor) {
+    int flags = fcntl(descriptor, F_GETFL);
+    return flags < 0 ? -1 : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
+}
+
+/// An address that reaches the file through the open directory, however long its path is.
+static int address_of(struct sockaddr_un *address, int directory, const char *name) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    int length = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s",
+                          directory, name);
+    if (length > 0 && (size_t)length < sizeof address->sun_path) return 0;
+    errno = ENAMETOOLONG;
+    return -1;
+}
+
+static int close_keeping_error(int descriptor) {
+    int error = errno;
+    close(descriptor);
+    errno = error;
+    return -1;
+}
+
+int dkron_unix_listen(int directory, const char *name) {
+    struct sockaddr_un address;
+    if (address_of(&address, directory, name) != 0) return -1;
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener < 0) return -1;
+    unlinkat(directory, name, 0);
+    // Permissions of the socket file: nobody else may knock.
+    mode_t before = umask(0177);
+    int bound = bind(listener, (struct sockaddr *)&address, sizeof address);
+    umask(before);
+    if (bound != 0 || listen(listener, 16) != 0) return close_keeping_error(listener);
+    return listener;
+}
+
+int dkron_unix_connect(int directory, const char *name) {
+    struct sockaddr_un address;
+    if (address_of(&address, directory, name) != 0) return -1;
+    int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (connection < 0) return -1;
+    if (connect(connection, (struct sockaddr *)&address, sizeof address) != 0)
+        return close_keeping_error(connection);
+    return connection;
+}
+
+int dkron_unix_accept(int listener) {
+    return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+int dkron_peer(int descriptor, uid_t *user, pid_t *process) {
+    struct ucred credentials;
+    socklen_t size = sizeof credentials;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return -1;
+    *user = credentials.uid;
+    *process = credentials.pid;
+    return 0;
+}
+
+ssize_t dkron_send(int descriptor, const void *bytes, size_t count) {
+    return send(descriptor, bytes, count, MSG_NOSIGNAL);
+}
