@@ -23,7 +23,8 @@ package enum StorageDirectory: UInt8, CaseIterable, Sendable {
     /// The folder's name below the data directory.
     package var name: String {
         switch self {
-        case .log: "log"
+        // Not "log": people send what the program prints to a file of that name.
+        case .log: "journal"
         case .snapshots: "snapshots"
         case .history: "history"
         case .runs: "runs"
@@ -107,7 +108,7 @@ package struct FileEntry: Hashable, Sendable {
     }
 }
 
-package struct StorageFailure: Hashable, Sendable {
+package struct StorageFailure: Error, Hashable, Sendable {
     package enum Reason: UInt8, Sendable {
         case noSpace
         case notFound
