@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
@@ -21,8 +22,8 @@
 
 // Starting a process. Everything down to `dkron_spawn` runs in the child, between fork and exec.
 
-/// The first descriptors of every started process; `connection` and `report` follow.
-enum { FIRST_FREE = 3, CHILD_CONNECTION = 3, CHILD_REPORT = 4 };
+/// Where `connection` and `report` are in the child.
+enum { CHILD_CONNECTION = 3, CHILD_REPORT = 4 };
 
 static _Noreturn void give_up(int report, enum dkron_spawn_stage stage, int error) {
     struct dkron_spawn_failure failure = {.stage = stage, .error = error};
@@ -55,7 +56,7 @@ static int place_descriptors(const struct dkron_spawn_request *request) {
         dup2(output, 1) < 0 || dup2(error, 2) < 0 ||
         (connection >= 0 && dup2(connection, CHILD_CONNECTION) < 0) ||
         dup3(report, CHILD_REPORT, O_CLOEXEC) < 0)
-        give_up(request->report, DKRON_SPAWN_DESCRIPTORS, errno);
+        give_up(report < 0 ? request->report : report, DKRON_SPAWN_DESCRIPTORS, errno);
     if (connection < 0) close(CHILD_CONNECTION);
     // Before Linux 5.9 there is no such call; close-on-exec then has to do.
     syscall(SYS_close_range, CHILD_REPORT + 1, ~0U, 0);
