@@ -1,7 +1,8 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-/// Every Swift target is compiled alike: language mode 6 and the checks that keep imports and existentials visible.
+/// Every Swift target is compiled alike: language mode 6 and the checks that keep imports and
+/// existentials visible.
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
@@ -20,7 +21,8 @@ let package = Package(
         .target(
             name: "Adapters", dependencies: ["Core", "CSystem"], exclude: ["CSystem"],
             swiftSettings: settings),
-        .executableTarget(name: "dkron", dependencies: ["Core", "Adapters"], swiftSettings: settings),
+        .executableTarget(
+            name: "dkron", dependencies: ["Core", "Adapters"], swiftSettings: settings),
         .executableTarget(name: "Simulator", dependencies: ["Core"], swiftSettings: settings),
         .executableTarget(
             name: "Benchmarks", dependencies: ["Core"], path: "Tests/Benchmarks",
