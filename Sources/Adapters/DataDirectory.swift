@@ -1,0 +1,242 @@
+internal import Glibc
+
+/// The folder that holds everything a node must not forget, locked for this process.
+///
+/// `lock` is held (flock) for as long as the process lives and names its pid; `format` tells which
+/// version wrote the folder and which node it belongs to. Nothing is touched in a folder that is
+/// refused.
+package final class DataDirectory {
+    /// Absolute, without symbolic links.
+    package let path: String
+    /// 32 hexadecimal digits, made with the directory and kept for ever.
+    package let nodeID: String
+    private let lock: Int32
+
+    /// Opens the directory, making it if it is missing. Waits up to `patience` milliseconds for a
+    /// predecessor that is just ending.
+    package init(_ given: String, patience: Int32 = 1_000) throws(DataDirectoryError) {
+        try Self.make(given)
+        path = try Self.resolve(given)
+        try Self.refuseForeign(path)
+        lock = try Self.takeLock(path, patience: patience)
+        do throws(DataDirectoryError) {
+            if let id = try Self.readFormat(path) {
+                nodeID = id
+            } else {
+                nodeID = try Self.writeFormat(path)
+            }
+        } catch {
+            close(lock)
+            throw error
+        }
+    }
+
+    deinit { close(lock) }
+
+    // MARK: The folder
+
+    private static func make(_ path: String) throws(DataDirectoryError) {
+        guard !path.isEmpty else {
+            throw DataDirectoryError("its name is empty; give one with --data-dir", path)
+        }
+        func attempt() -> Int32 { mkdir(path, 0o700) == 0 ? 0 : errno }
+        var code = attempt()
+        if code == ENOENT, let parent = parent(of: path) {
+            try make(parent)
+            code = attempt()
+        }
+        if code == EEXIST { return }
+        guard code == 0 else {
+            throw unusable(path, SystemError("make the data directory", code: code))
+        }
+        // The new name must be as durable as what will be acknowledged below it.
+        do { try syncDirectory(path + "/..") } catch { throw unusable(path, error) }
+    }
+
+    private static func parent(of path: String) -> String? {
+        var rest = path[...]
+        while rest.last == "/" { rest.removeLast() }
+        while let last = rest.last, last != "/" { rest.removeLast() }
+        while rest.last == "/" { rest.removeLast() }
+        return rest.isEmpty ? nil : String(rest)
+    }
+
+    private static func resolve(_ path: String) throws(DataDirectoryError) -> String {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            throw unusable(path, .last("look at the data directory"))
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw DataDirectoryError(
+                "it is not a directory; remove the file, or name another place with --data-dir",
+                path)
+        }
+        guard let resolved = realpath(path, nil) else {
+            throw unusable(path, .last("resolve the data directory"))
+        }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
+    private static func refuseForeign(_ path: String) throws(DataDirectoryError) {
+        guard access(path + "/format", F_OK) != 0 else { return }
+        for name in ["raft/raft.db", "dkron.db"] where access(path + "/" + name, F_OK) == 0 {
+            throw DataDirectoryError(
+                """
+                it holds \(name), the store of Dkron itself, which this program can't read; nothing \
+                was touched. To move over: with the old server still running, save its jobs by \
+                'curl http://OLD:8080/v1/jobs > jobs.json'; start this program with a new \
+                --data-dir; then 'curl -F file=@jobs.json http://NEW:8080/v1/restore'
+                """, path)
+        }
+    }
+
+    // MARK: The lock
+
+    private static func takeLock(
+        _ path: String, patience: Int32
+    ) throws(DataDirectoryError) -> Int32 {
+        let file = path + "/lock"
+        let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw unusable(path, .last("open \(file)")) }
+        var waited: Int32 = 0
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            let failure = SystemError.last("lock \(file)")
+            guard failure.code == EWOULDBLOCK || failure.code == EINTR else {
+                close(descriptor)
+                throw unusable(path, failure)
+            }
+            guard waited < patience else {
+                close(descriptor)
+                throw inUse(path)
+            }
+            usleep(20_000)
+            waited += 20
+        }
+        let text = "\(getpid())\n"
+        _ = ftruncate(descriptor, 0)
+        guard pwrite(descriptor, text, text.utf8.count, 0) == text.utf8.count else {
+            let failure = SystemError.last("write \(file)")
+            close(descriptor)
+            throw unusable(path, failure)
+        }
+        return descriptor
+    }
+
+    private static func inUse(_ path: String) -> DataDirectoryError {
+        let content = readFile(path + "/lock", limit: 64) ?? []
+        let pid = String(decoding: content.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        let holder = pid.isEmpty ? "another process" : "process \(pid)"
+        return DataDirectoryError(
+            """
+            it is in use by \(holder); stop that one first, or give this node a directory of its \
+            own with --data-dir
+            """, path)
+    }
+
+    // MARK: The format file
+
+    /// The node id, or nil if there is no format file.
+    private static func readFormat(_ path: String) throws(DataDirectoryError) -> String? {
+        let file = path + "/format"
+        guard access(file, F_OK) == 0 else {
+            if errno == ENOENT { return nil }
+            throw unusable(path, .last("read \(file)"))
+        }
+        guard let bytes = readFile(file, limit: 4_096) else {
+            throw unusable(path, .last("read \(file)"))
+        }
+        var fields: [String: String] = [:]
+        for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
+            let parts = line.split(separator: " ", maxSplits: 1)
+            guard parts.count == 2 else { continue }
+            fields[String(parts[0])] = String(parts[1])
+        }
+        guard let version = fields["version"].flatMap({ Int($0) }), version > 0 else {
+            throw damaged(path)
+        }
+        guard version <= formatVersion else {
+            throw DataDirectoryError(
+                """
+                it was written in format version \(version), this program knows versions up to \
+                \(formatVersion); run the newer program that wrote it, or restore a backup made \
+                before the upgrade into a new --data-dir
+                """, path)
+        }
+        guard let id = fields["node"], id.utf8.count == 32, id.utf8.allSatisfy(isHexadecimal)
+        else { throw damaged(path) }
+        return id
+    }
+
+    private static func writeFormat(_ path: String) throws(DataDirectoryError) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        let id = String(
+            decoding: Entropy.bytes(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] },
+            as: UTF8.self)
+        let text = "version \(formatVersion)\nnode \(id)\n"
+        do {
+            try writeDurably(Array(text.utf8), to: path + "/format", in: path)
+        } catch {
+            throw unusable(path, error)
+        }
+        return id
+    }
+
+    private static func writeDurably(
+        _ bytes: [UInt8], to file: String, in directory: String
+    ) throws(SystemError) {
+        let draft = file + ".new"
+        let descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw .last("create \(draft)") }
+        defer { close(descriptor) }
+        guard write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw .last("write \(draft)")
+        }
+        guard fsync(descriptor) == 0 else { throw .last("sync \(draft)") }
+        guard rename(draft, file) == 0 else { throw .last("rename \(draft) to \(file)") }
+        try syncDirectory(directory)
+    }
+
+    private static func isHexadecimal(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+    }
+
+    // MARK: Words
+
+    private static func damaged(_ path: String) -> DataDirectoryError {
+        DataDirectoryError(
+            """
+            the file \(path)/format is damaged; it must hold the lines 'version N' and 'node ID'; \
+            put it back from a backup, it is never changed once written
+            """, path)
+    }
+
+    static func unusable(_ path: String, _ error: SystemError) -> DataDirectoryError {
+        let next =
+            switch error.code {
+            case EROFS: "the disk is mounted read-only: mount it for writing, or use --data-dir"
+            case EACCES, EPERM:
+                "give the user that runs this program (uid \(geteuid())) the right to write there, "
+                    + "or use --data-dir"
+            case ENOSPC, EDQUOT: "make room on that disk, or use --data-dir"
+            case ENOTDIR: "a part of the path is a file: name another place with --data-dir"
+            default: "mend that, or name another place with --data-dir"
+            }
+        return DataDirectoryError("can't \(error.description); \(next)", path)
+    }
+
+    private static let formatVersion = 1
+}
+
+/// Why a data directory was refused: what, where and what to do next.
+package struct DataDirectoryError: Error, Hashable, Sendable, CustomStringConvertible {
+    package var path: String
+    package var message: String
+
+    init(_ message: String, _ path: String) {
+        self.path = path
+        self.message = message
+    }
+
+    package var description: String { "data directory \(path): \(message)" }
+}

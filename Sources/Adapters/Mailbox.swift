@@ -1,0 +1,38 @@
+internal import CSystem
+internal import Core
+internal import Glibc
+internal import Synchronization
+
+/// Carries answers of worker threads to the loop's thread, and wakes it.
+final class Mailbox: Sendable {
+    /// An eventfd, readable from the first answer after a `drain` on.
+    let fileDescriptor: Int32
+    private let answers = Mutex<[(StorageTicket, StorageResult)]>([])
+
+    init() throws(SystemError) {
+        fileDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        guard fileDescriptor >= 0 else { throw .last("make an eventfd") }
+    }
+
+    deinit { close(fileDescriptor) }
+
+    func post(_ ticket: StorageTicket, _ result: StorageResult) {
+        let wasEmpty = answers.withLock { answers in
+            answers.append((ticket, result))
+            return answers.count == 1
+        }
+        if wasEmpty { eventfd_write(fileDescriptor, 1) }
+    }
+
+    func drain() -> [(StorageTicket, StorageResult)] {
+        // The counter is cleared before the list is taken: an answer that comes in between wakes
+        // the loop once for nothing, in the other order it could wait for ever.
+        var count: eventfd_t = 0
+        eventfd_read(fileDescriptor, &count)
+        return answers.withLock { answers in
+            let taken = answers
+            answers = []
+            return taken
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import Glibc
+import Testing
+
+@testable import Adapters
+
+@Suite("Data directory")
+struct DataDirectoryTests {
+    private func refusal(_ path: String) -> String? {
+        do {
+            _ = try DataDirectory(path, patience: 40)
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
+    @Test func `a missing directory is made, parents included, for its owner only`() throws {
+        let parent = TemporaryDirectory()
+        let directory = try DataDirectory(parent.path + "/a/b/")
+        var status = stat()
+        #expect(stat(parent.path + "/a/b", &status) == 0)
+        #expect(status.st_mode & 0o777 == 0o700)
+        #expect(directory.path.hasSuffix("/a/b"))
+        #expect(directory.nodeID.utf8.count == 32)
+        #expect(parent.text(of: "a/b/lock") == "\(getpid())\n")
+        #expect(parent.text(of: "a/b/format") == "version 1\nnode \(directory.nodeID)\n")
+    }
+
+    @Test func `the node id stays the same`() throws {
+        let parent = TemporaryDirectory()
+        let first = try DataDirectory(parent.path).nodeID
+        let second = try DataDirectory(parent.path).nodeID
+        #expect(first == second)
+        let other = TemporaryDirectory()
+        #expect(try DataDirectory(other.path).nodeID != first)
+    }
+
+    @Test func `a second process is told who holds the directory`() throws {
+        let parent = TemporaryDirectory()
+        let held = try DataDirectory(parent.path)
+        let text = refusal(parent.path)
+        #expect(text?.contains(parent.path) == true)
+        #expect(text?.contains("in use by process \(getpid());") == true)
+        #expect(text?.contains("--data-dir") == true)
+        withExtendedLifetime(held) {}
+    }
+
+    @Test func `a newer format is refused with both versions`() {
+        let parent = TemporaryDirectory()
+        parent.write("version 7\nnode 00112233445566778899aabbccddeeff\n", to: "format")
+        let text = refusal(parent.path)
+        #expect(text?.contains("format version 7, this program knows versions up to 1") == true)
+        #expect(text?.contains("run the newer program") == true)
+    }
+
+    @Test(arguments: ["", "version x\n", "version 1\n", "version 1\nnode 12\n", "\u{1}\u{2}"])
+    func `a damaged format file is refused`(content: String) {
+        let parent = TemporaryDirectory()
+        parent.write(content, to: "format")
+        let text = refusal(parent.path)
+        #expect(text?.contains("\(parent.path)/format is damaged") == true)
+        #expect(text?.contains("put it back from a backup") == true)
+        #expect(parent.text(of: "format") == content)
+    }
+
+    @Test(arguments: ["raft/raft.db", "dkron.db"])
+    func `a directory of Dkron itself is refused and not touched`(name: String) {
+        let parent = TemporaryDirectory()
+        parent.makeDirectory("raft")
+        parent.write("x", to: name)
+        let before = parent.names
+        let text = refusal(parent.path)
+        #expect(text?.contains("it holds \(name)") == true)
+        #expect(text?.contains("/v1/jobs") == true)
+        #expect(text?.contains("/v1/restore") == true)
+        #expect(parent.names == before)
+    }
+
+    @Test func `a file in its place is refused`() {
+        let parent = TemporaryDirectory()
+        parent.write("x", to: "file")
+        let text = refusal(parent.path + "/file")
+        #expect(text?.contains("file: it is not a directory; remove the file") == true)
+        let below = refusal(parent.path + "/file/inner")
+        #expect(below?.contains("a part of the path is a file") == true)
+    }
+
+    @Test func `other files are none of its business`() throws {
+        let parent = TemporaryDirectory()
+        parent.write("lines", to: "log")
+        _ = try DataDirectory(parent.path)
+        #expect(parent.text(of: "log") == "lines")
+    }
+
+    @Test func `the empty name is refused`() {
+        #expect(refusal("")?.contains("name is empty") == true)
+    }
+
+    @Test(arguments: [
+        (EROFS, "mounted read-only: mount it for writing"), (EACCES, "the right to write there"),
+        (ENOSPC, "make room on that disk"), (EIO, "mend that"),
+    ])
+    func `what the kernel refuses comes with the next step`(code: Int32, step: String) {
+        let error = DataDirectory.unusable("/d", SystemError("open /d/lock", code: code))
+        #expect(error.description.hasPrefix("data directory /d: can't open /d/lock: "))
+        #expect(error.description.contains(step))
+        #expect(error.description.contains("--data-dir"))
+    }
+
+    @Test func `a place where nothing can be made is refused`() {
+        #expect(refusal("/proc/dkron/data")?.contains("can't make the data directory") == true)
+    }
+}
