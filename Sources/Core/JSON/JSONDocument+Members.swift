@@ -61,6 +61,21 @@ package struct JSONMembers: Sequence, IteratorProtocol {
 }
 
 extension JSONDocument {
+    /// The number of elements or members; 0 if the value is neither array nor object.
+    /// Complexity: O(count).
+    @inlinable
+    package func count(of value: JSONValue) -> Int {
+        let node = node(value)
+        guard node.kind == .array || node.kind == .object else { return 0 }
+        var count = 0
+        var index = Int(value.index) + 1
+        while index < Int(node.next) {
+            count += 1
+            index = Int(nodes[node.kind == .object ? index + 1 : index].next)
+        }
+        return count
+    }
+
     /// The elements of an array; none if the value is something else.
     @inlinable
     package func elements(of array: JSONValue) -> JSONElements {
