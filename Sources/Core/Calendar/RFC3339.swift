@@ -3,7 +3,7 @@
 /// Reads and prints instants as `2006-01-02T15:04:05.999999999Z`.
 package enum RFC3339 {
     /// Reads a full timestamp with offset: `T` and `Z` in either case, any number of decimals
-    /// (those below a nanosecond are cut), offsets up to ±23:59. Constant time apart from decimals.
+    /// (those below a nanosecond are cut), offsets up to ±23:59.
     ///
     /// Throws for any other form, for dates that don't exist, for leap seconds, and for instants
     /// outside 1677-09-21T00:12:43.145224192Z ... 2262-04-11T23:47:16.854775807Z.
@@ -187,7 +187,7 @@ private struct TimestampReader {
         }
     }
 
-    /// Combines both parts; seconds are within ±400 billion here, so only the product can overflow.
+    /// Combines both parts; seconds are within ±400 billion, so only the product can overflow.
     func wallTime(seconds: Int64, nanoseconds: Int64) throws(TextError) -> WallTime {
         // Before 1970 the smallest time has fewer whole seconds than nanoseconds can hold, so the
         // sum is formed from one second later.

@@ -1,0 +1,73 @@
+// Names of time zones: which are worth looking up. Whether such a zone exists only the host's zone
+// files tell.
+
+/// Why a time zone cannot be used.
+package struct ZoneError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The zone's name as it was given.
+    package let zone: String
+    /// A sentence without the zone's name and without the full stop.
+    package let message: String
+
+    package init(zone: String, _ message: String) {
+        self.zone = zone
+        self.message = message
+    }
+
+    package var description: String { "time zone \"\(zone)\": \(message)" }
+}
+
+package enum ZoneName {
+    /// The zone that needs no file.
+    package static let utc = "UTC"
+
+    /// Another spelling of "the default zone", as is the empty name. Elsewhere `Local` means the
+    /// host's zone; here no host's own setting may decide when a job runs.
+    package static let local = "Local"
+
+    /// Whether the name stands for the cluster's default zone.
+    package static func meansDefault(_ name: String) -> Bool { name.isEmpty || name == local }
+
+    /// Throws unless the name can be that of a zone below `/usr/share/zoneinfo`: parts of letters,
+    /// digits, `_`, `+` and `-`, joined by `/`. The trees `posix/` and `right/` (the latter counts
+    /// leap seconds) and the files that describe a host or nothing are refused.
+    package static func check(_ name: String) throws(ZoneError) {
+        if name.isEmpty { throw ZoneError(zone: name, "the name is empty") }
+        if name.utf8.count > 100 { throw ZoneError(zone: name, "the name is too long") }
+        if name.utf8.first == UInt8(ascii: "/") {
+            throw ZoneError(zone: name, "a name is needed, such as Europe/Madrid, not a path")
+        }
+        var previous = UInt8(ascii: "/")
+        for byte in name.utf8 {
+            if byte == UInt8(ascii: "."), previous == byte {
+                throw ZoneError(zone: name, "\"..\" is not allowed")
+            }
+            if byte == UInt8(ascii: "/"), previous == byte {
+                throw ZoneError(zone: name, "a part of the name is empty")
+            }
+            previous = byte
+        }
+        for byte in name.utf8 where !isAllowed(byte) {
+            throw ZoneError(
+                zone: name, "only letters, digits, \"_\", \"+\", \"-\" and \"/\" are allowed")
+        }
+        if previous == UInt8(ascii: "/") {
+            throw ZoneError(zone: name, "a part of the name is empty")
+        }
+        if name.hasPrefix("posix/") || name.hasPrefix("right/") {
+            throw ZoneError(zone: name, "the trees posix/ and right/ are not for schedules")
+        }
+        if ["posixrules", "Factory", "localtime"].contains(name) {
+            throw ZoneError(zone: name, "this is not a place; name one such as Europe/Madrid")
+        }
+    }
+
+    private static func isAllowed(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "+"),
+            UInt8(ascii: "-"), UInt8(ascii: "/"):
+            true
+        default: false
+        }
+    }
+}
