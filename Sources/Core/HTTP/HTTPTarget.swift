@@ -86,8 +86,8 @@ private func percentDecoded(
     var iterator = text.makeIterator()
     while let byte = iterator.next() {
         if byte == UInt8(ascii: "%") {
-            guard let high = iterator.next().flatMap(hexadecimalValue),
-                let low = iterator.next().flatMap(hexadecimalValue)
+            guard let high = iterator.next().flatMap(HTTPSyntax.hexadecimalValue),
+                let low = iterator.next().flatMap(HTTPSyntax.hexadecimalValue)
             else {
                 throw HTTPTargetError(
                     message: "the \(part) holds a '%' that two hex digits do not follow")
@@ -106,13 +106,4 @@ private func percentDecoded(
         throw HTTPTargetError(message: "the \(part) is not UTF-8 once its escapes are resolved")
     }
     return result
-}
-
-private func hexadecimalValue(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 0x30...0x39: byte - 0x30
-    case 0x41...0x46: byte - 0x41 + 10
-    case 0x61...0x66: byte - 0x61 + 10
-    default: nil
-    }
 }
