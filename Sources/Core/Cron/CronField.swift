@@ -13,6 +13,9 @@ enum CronField: UInt8, CaseIterable {
         }
     }
 
+    /// The name with its article.
+    var indefinite: String { self == .hour ? "an hour" : "a \(name)" }
+
     var lowest: Int {
         switch self {
         case .second, .minute, .hour, .weekday: 0

@@ -54,8 +54,9 @@ struct CronParser {
         if fields.count > 6 {
             return error(at: fields[6].lowerBound, "one field too many; \(needed)")
         }
+        if fields.isEmpty { return error(at: range.lowerBound, "the schedule is empty; \(needed)") }
         let found = fields.count == 1 ? "only 1 field" : "only \(fields.count) fields"
-        return error(at: fields.last?.upperBound ?? range.lowerBound, "\(found); \(needed)")
+        return error(at: fields[fields.count - 1].upperBound, "\(found); \(needed)")
     }
 
     /// Cuts at runs of white space; at most seven pieces, which is one too many.
@@ -177,11 +178,13 @@ struct CronParser {
         while position < end, !isMark(bytes[position]) { position += 1 }
         let token = start..<position
         if token.isEmpty {
-            throw error(at: start, "a \(field.name) is needed here; allowed are \(field.allowed)")
+            throw error(
+                at: start, "\(field.indefinite) is needed here; allowed are \(field.allowed)")
         }
         guard let value = number(token) ?? field.value(ofName: bytes[token]) else {
             throw error(
-                at: start, "\(quoted(token)) is not a \(field.name); allowed are \(field.allowed)")
+                at: start,
+                "\(quoted(token)) is not \(field.indefinite); allowed are \(field.allowed)")
         }
         guard value >= field.lowest, value <= field.highestWritten else {
             throw error(

@@ -1,7 +1,7 @@
 /// What becomes of local times that daylight saving skips or repeats (the job field `dst`).
 package enum DSTPolicy: UInt8, CaseIterable, Sendable {
     /// A skipped time fires at the first instant after the gap, a repeated one the first time.
-    /// Schedules whose hours all begin with `*` or `?` follow `literal`: they mean "every so often".
+    /// Schedules whose hours all begin with `*` or `?` follow `literal`: they repeat.
     case once
     /// Fires whenever the local clock shows a matching time: never in a gap, twice in an overlap.
     case literal
