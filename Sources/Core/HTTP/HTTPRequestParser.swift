@@ -264,13 +264,15 @@ package struct HTTPRequestParser: Sendable {
     }
 
     private mutating func firstLineFeed() -> Int? {
-        let bytes = buffer.span
-        var index = max(scanned, start)
-        while index < bytes.count {
-            if bytes[index] == UInt8(ascii: "\n") { return index }
-            index += 1
+        let found = Self.firstLineFeed(in: buffer.span, from: max(scanned, start))
+        scanned = found ?? buffer.count
+        return found
+    }
+
+    private static func firstLineFeed(in bytes: Span<UInt8>, from start: Int) -> Int? {
+        for index in start..<bytes.count where bytes[index] == UInt8(ascii: "\n") {
+            return index
         }
-        scanned = index
         return nil
     }
 }

@@ -147,7 +147,7 @@ extension JSONDocument {
 /// string of it. ASCII letters of either case are equal, as Dkron's clients expect.
 ///
 ///     let fields = JSONNames(["id", "name"])          // once
-///     switch fields.index(of: member.name, in: document) { case 0: …; case 1: …; default: … }
+///     switch fields.index(of: member.name, in: document) { case 0: …; default: … }
 package struct JSONNames: Sendable {
     /// The names as given; an index of `index(of:in:)` is one of this array.
     package let names: [String]

@@ -49,7 +49,8 @@ struct JSONNode: Hashable, Sendable {
     /// Index of the first node that is not part of this value.
     @usableFromInline var next: UInt32
     @usableFromInline var kind: JSONKind
-    /// Of a string: holds escapes. Of a boolean: its value. Of a number: has a fraction or exponent.
+    /// Of a string: it holds escapes. Of a boolean: its value. Of a number: it has a fraction or
+    /// an exponent.
     @usableFromInline var flag: Bool
 
     @inlinable
