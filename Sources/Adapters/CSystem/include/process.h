@@ -23,7 +23,7 @@ enum dkron_spawn_stage {
     DKRON_SPAWN_EXECUTE = 6,
     DKRON_SPAWN_NOT_FOUND = 7,
     DKRON_SPAWN_INTERPRETER = 8,
-} __attribute__((enum_extensibility(closed)));
+};
 
 /// Written once to `report` when the program could not be started; nothing is written, and the
 /// pipe closes, when it could.
