@@ -1,0 +1,79 @@
+// What goes in and out of the API besides requests: a machine of the node that turns HTTP requests
+// into reads of the store, proposals for the log and answers.
+
+/// Names one proposal of the API until it is applied or fails.
+package struct ProposalID: Hashable, Comparable, Sendable {
+    package var number: UInt64
+
+    package init(number: UInt64) { self.number = number }
+
+    package static func < (a: ProposalID, b: ProposalID) -> Bool { a.number < b.number }
+}
+
+/// Why a proposal came to nothing, or may have.
+package enum ProposalFailure: Hashable, Sendable {
+    /// Certainly not done: nobody leads.
+    case noLeader
+    /// May still take effect.
+    case outcomeUnknown
+    /// Certainly not done: too much is in flight.
+    case busy
+    /// Certainly not done: this node is stopping.
+    case stopping
+    /// Certainly not done: one entry of the log can't hold it.
+    case tooLarge
+}
+
+/// What the API wants done, in order.
+package enum APIAction: Sendable {
+    case respond(RequestID, HTTPResponse)
+    case respondChunk(RequestID, [UInt8], last: Bool)
+    /// The node stamps it, adds the decisions that the edit has to carry, chooses the targets of a
+    /// run by hand, and proposes it.
+    case propose(ProposalID, Command.Body)
+    case read(StorageTicket, StorageOperation)
+    case loadZone(String)
+    case log(LogRecord)
+    case mark(Mark)
+}
+
+/// What the API may look at during one event; made anew for each.
+package struct APIContext {
+    package enum Role: Hashable, Sendable {
+        case leader
+        case follower(leader: NodeName?)
+        /// Reading its files after a start; the sentence says how far it is.
+        case recovering(String)
+        case stopping
+        /// Can't go on; the sentence says why.
+        case halted(String)
+    }
+
+    package var now: Now
+    /// Cluster time.
+    package var stamp: WallTime
+    package var store: Store
+    package var config: Config
+    package var role: Role
+    package var zones: ZoneTable
+    package var members: [Member]
+    package var history: HistoryStore
+    /// What a run of this node has printed so far; nil for runs that are not here.
+    package var liveOutput: (ExecutionKey) -> [UInt8]?
+
+    package init(
+        now: Now, stamp: WallTime, store: Store, config: Config, role: Role, zones: ZoneTable,
+        members: [Member], history: HistoryStore,
+        liveOutput: @escaping (ExecutionKey) -> [UInt8]?
+    ) {
+        self.now = now
+        self.stamp = stamp
+        self.store = store
+        self.config = config
+        self.role = role
+        self.zones = zones
+        self.members = members
+        self.history = history
+        self.liveOutput = liveOutput
+    }
+}

@@ -1,0 +1,44 @@
+// The nodes of the cluster as membership sees them: the candidates for targets, and what the API
+// lists.
+
+/// One node of the cluster.
+package struct Member: Hashable, Sendable {
+    /// The numbers are those of the API.
+    package enum Status: UInt8, Sendable {
+        case none, alive, leaving, left, failed
+
+        package var text: String {
+            switch self {
+            case .none: "none"
+            case .alive: "alive"
+            case .leaving: "leaving"
+            case .left: "left"
+            case .failed: "failed"
+            }
+        }
+    }
+
+    package var name: NodeName
+    /// IP text and port of the gossip listener.
+    package var address: String
+    package var port: UInt16
+    /// All tags, the reserved ones included, sorted by name.
+    package var tags: [Setting]
+    package var status: Status
+
+    package init(
+        name: NodeName, address: String, port: UInt16, tags: [Setting], status: Status = .alive
+    ) {
+        self.name = name
+        self.address = address
+        self.port = port
+        self.tags = tags.sorted { Self.precedes($0.name, $1.name) }
+        self.status = status
+    }
+
+    package func tag(_ name: String) -> String? { tags.first { $0.name == name }?.value }
+
+    private static func precedes(_ a: String, _ b: String) -> Bool {
+        a.utf8.lexicographicallyPrecedes(b.utf8)
+    }
+}
