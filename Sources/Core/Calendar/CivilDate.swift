@@ -1,6 +1,8 @@
-// The proleptic Gregorian calendar as arithmetic. The two conversions follow the era scheme of
-// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so the leap
-// day is the last of its year and months become a straight line.
+// The proleptic Gregorian calendar as arithmetic. The two conversions are those of C. Neri and
+// L. Schneider, "Euclidean affine functions and their application to calendar algorithms" (2023):
+// years begin in March, so the leap day is the last of its year and months become a straight line,
+// and divisions become multiplications. Both count from a day far before all that matter, so that
+// they deal with positive numbers only.
 
 /// A day of the proleptic Gregorian calendar. Comparable in time order.
 package struct CivilDate: Hashable, Comparable, Sendable {
@@ -26,32 +28,41 @@ package struct CivilDate: Hashable, Comparable, Sendable {
         self.init(year: year, month: month, day: day)
     }
 
-    /// The day so many days after 1970-01-01 (before, if negative).
+    /// The day so many days after 1970-01-01 (before, if negative), within the years ±30,000.
     @inlinable
     package init(days: Int) {
-        let shifted = days &+ 719_468
-        let era = (shifted >= 0 ? shifted : shifted &- 146_096) / 146_097
-        let dayOfEra = shifted &- era &* 146_097
-        let yearOfEra =
-            (dayOfEra &- dayOfEra / 1_460 &+ dayOfEra / 36_524 &- dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra &- (365 &* yearOfEra &+ yearOfEra / 4 &- yearOfEra / 100)
-        let monthFromMarch = (5 &* dayOfYear &+ 2) / 153
-        day = dayOfYear &- (153 &* monthFromMarch &+ 2) / 5 &+ 1
-        month = monthFromMarch < 10 ? monthFromMarch &+ 3 : monthFromMarch &- 9
-        year = yearOfEra &+ era &* 400 &+ (monthFromMarch < 10 ? 0 : 1)
+        let shifted = UInt64(bitPattern: Int64(days &+ Self.shiftInDays))
+        let century = (4 &* shifted &+ 3) / 146_097
+        let dayOfCentury = (4 &* shifted &+ 3) % 146_097 / 4
+        let product = 2_939_745 &* (4 &* dayOfCentury &+ 3)
+        let yearOfCentury = product &>> 32
+        let dayOfYear = (product & 0xFFFF_FFFF) / 2_939_745 / 4
+        let months = 2_141 &* dayOfYear &+ 197_913
+        // January and February belong to the year before, as its months 13 and 14.
+        let isLate = dayOfYear >= 306
+        year =
+            Int(truncatingIfNeeded: 100 &* century &+ yearOfCentury) &- Self.shiftInYears
+            &+ (isLate ? 1 : 0)
+        month = Int(truncatingIfNeeded: months &>> 16) &- (isLate ? 12 : 0)
+        day = Int(truncatingIfNeeded: (months & 0xFFFF) / 2_141) &+ 1
     }
 
-    /// Days since 1970-01-01.
+    /// Days since 1970-01-01, within the years ±30,000.
     @inlinable
     package var days: Int {
-        let marchYear = month <= 2 ? year &- 1 : year
-        let era = (marchYear >= 0 ? marchYear : marchYear &- 399) / 400
-        let yearOfEra = marchYear &- era &* 400
-        let monthFromMarch = month > 2 ? month &- 3 : month &+ 9
-        let dayOfYear = (153 &* monthFromMarch &+ 2) / 5 &+ day &- 1
-        let dayOfEra = yearOfEra &* 365 &+ yearOfEra / 4 &- yearOfEra / 100 &+ dayOfYear
-        return era &* 146_097 &+ dayOfEra &- 719_468
+        let isLate = month <= 2
+        let year = UInt64(bitPattern: Int64(self.year &+ Self.shiftInYears &- (isLate ? 1 : 0)))
+        let month = UInt64(bitPattern: Int64(self.month &+ (isLate ? 12 : 0)))
+        let century = year / 100
+        let dayOfMarchYear = (979 &* month &- 2_919) &>> 5
+        let days = 1_461 &* year / 4 &- century &+ century / 4 &+ dayOfMarchYear
+        return Int(truncatingIfNeeded: days) &+ day &- 1 &- Self.shiftInDays
     }
+
+    /// A multiple of the calendar's period of 400 years.
+    @usableFromInline static var shiftInYears: Int { 400 * 82 }
+    /// 1 March of the year `-shiftInYears` lies so many days before 1970-01-01.
+    @usableFromInline static var shiftInDays: Int { 719_468 + 146_097 * 82 }
 
     /// 0 (Sunday) ... 6 (Saturday).
     package var weekday: Int { Self.weekday(days: days) }

@@ -31,34 +31,42 @@ package enum ZoneName {
     /// digits, `_`, `+` and `-`, joined by `/`. The trees `posix/` and `right/` (the latter counts
     /// leap seconds) and the files that describe a host or nothing are refused.
     package static func check(_ name: String) throws(ZoneError) {
-        if name.isEmpty { throw ZoneError(zone: name, "the name is empty") }
-        if name.utf8.count > 100 { throw ZoneError(zone: name, "the name is too long") }
-        if name.utf8.first == UInt8(ascii: "/") {
-            throw ZoneError(zone: name, "a name is needed, such as Europe/Madrid, not a path")
+        if let problem = problem(Array(name.utf8)[...]) { throw ZoneError(zone: name, problem) }
+    }
+
+    /// What is wrong with a name, given as UTF-8; nil if nothing is.
+    static func problem(_ name: ArraySlice<UInt8>) -> String? {
+        guard let first = name.first else { return "the name is empty" }
+        if name.count > 100 { return "the name is too long" }
+        if first == UInt8(ascii: "/") {
+            return "a name is needed, such as Europe/Madrid, not a path"
         }
-        var previous = UInt8(ascii: "/")
-        for byte in name.utf8 {
-            if byte == UInt8(ascii: "."), previous == byte {
-                throw ZoneError(zone: name, "\"..\" is not allowed")
+        var previous = first
+        for byte in name {
+            if !isAllowed(byte) {
+                return "only letters, digits, \"_\", \"+\", \"-\" and \"/\" are allowed, "
+                    + "so neither \"..\" nor a space"
             }
-            if byte == UInt8(ascii: "/"), previous == byte {
-                throw ZoneError(zone: name, "a part of the name is empty")
-            }
+            if byte == UInt8(ascii: "/"), previous == byte { return "a part of the name is empty" }
             previous = byte
         }
-        for byte in name.utf8 where !isAllowed(byte) {
-            throw ZoneError(
-                zone: name, "only letters, digits, \"_\", \"+\", \"-\" and \"/\" are allowed")
+        if previous == UInt8(ascii: "/") { return "a part of the name is empty" }
+        switch first {
+        case UInt8(ascii: "p"), UInt8(ascii: "r"), UInt8(ascii: "F"), UInt8(ascii: "l"):
+            return unsuitable(name)
+        default: return nil
         }
-        if previous == UInt8(ascii: "/") {
-            throw ZoneError(zone: name, "a part of the name is empty")
+    }
+
+    /// Files beside the zones that are none.
+    private static func unsuitable(_ name: ArraySlice<UInt8>) -> String? {
+        if name.starts(with: "posix/".utf8) || name.starts(with: "right/".utf8) {
+            return "the trees posix/ and right/ are not for schedules"
         }
-        if name.hasPrefix("posix/") || name.hasPrefix("right/") {
-            throw ZoneError(zone: name, "the trees posix/ and right/ are not for schedules")
+        for other in ["posixrules", "Factory", "localtime"] where name.elementsEqual(other.utf8) {
+            return "this is not a place; name one such as Europe/Madrid"
         }
-        if ["posixrules", "Factory", "localtime"].contains(name) {
-            throw ZoneError(zone: name, "this is not a place; name one such as Europe/Madrid")
-        }
+        return nil
     }
 
     private static func isAllowed(_ byte: UInt8) -> Bool {

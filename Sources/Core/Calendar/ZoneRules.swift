@@ -12,6 +12,10 @@ package struct ZoneRules: Sendable {
     /// to see whether they know the same rules.
     package let digest: UInt64
     let segments: [Segment]
+    /// The segment that holds the first second of each bucket of 2²⁴ seconds (half a year) from
+    /// `-reach` on, and of the one behind the last: a look-up begins there. Empty if there is but
+    /// one segment.
+    private let buckets: [Int32]
 
     /// A stretch of time with one offset.
     struct Segment: Hashable, Sendable {
@@ -44,7 +48,24 @@ package struct ZoneRules: Sendable {
             segments.append(last)
         }
         self.segments = segments
+        buckets = Self.buckets(segments)
     }
+
+    private static func buckets(_ segments: [Segment]) -> [Int32] {
+        if segments.count == 1 { return [] }
+        var buckets: [Int32] = []
+        buckets.reserveCapacity(Int(2 * reach >> bucketWidth) + 2)
+        var index = 0
+        var second = -reach
+        while second <= reach + 1 << bucketWidth {
+            while index + 1 < segments.count, segments[index + 1].start <= second { index += 1 }
+            buckets.append(Int32(index))
+            second += 1 << bucketWidth
+        }
+        return buckets
+    }
+
+    private static let bucketWidth: Int64 = 24
 
     /// Seconds east of Greenwich at an instant (seconds since 1970). Logarithmic.
     package func offset(at seconds: Int64) -> Int { Int(segments[index(at: seconds)].offset) }
@@ -72,15 +93,17 @@ package struct ZoneRules: Sendable {
         return .skipped(firstAfter: end(of: high))
     }
 
-    /// The segment that an instant lies in. Logarithmic.
+    /// The segment that an instant lies in. Logarithmic in the changes within half a year.
     @inline(__always)
     func index(at seconds: Int64) -> Int {
-        var low = 0
-        var length = segments.count
-        while length > 1 {
-            let half = length &>> 1
-            low = segments[low &+ half].start <= seconds ? low &+ half : low
-            length &-= half
+        if segments.count == 1 { return 0 }
+        let clamped = Swift.min(Swift.max(seconds, -Self.reach), Self.reach)
+        let bucket = Int((clamped &+ Self.reach) &>> Self.bucketWidth)
+        var low = Int(buckets[bucket])
+        var high = Int(buckets[bucket &+ 1])
+        while low < high {
+            let middle = (low &+ high &+ 1) &>> 1
+            if segments[middle].start <= seconds { low = middle } else { high = middle &- 1 }
         }
         return low
     }

@@ -47,35 +47,49 @@ struct CronParser {
             form: isCrontab ? .crontab : .seconds)
     }
 
-    private func wrongCount(_ fields: [Range<Int>], in range: Range<Int>) -> ScheduleError {
+    private func wrongCount(_ fields: Fields, in range: Range<Int>) -> ScheduleError {
         let needed =
             "needed are six fields (second minute hour day-of-month month day-of-week), "
             + "or five without the second"
         if fields.count > 6 {
             return error(at: fields[6].lowerBound, "one field too many; \(needed)")
         }
-        if fields.isEmpty { return error(at: range.lowerBound, "the schedule is empty; \(needed)") }
+        if fields.count == 0 {
+            return error(at: range.lowerBound, "the schedule is empty; \(needed)")
+        }
         let found = fields.count == 1 ? "only 1 field" : "only \(fields.count) fields"
         return error(at: fields[fields.count - 1].upperBound, "\(found); \(needed)")
     }
 
+    /// The places of the fields, without a heap allocation.
+    private struct Fields {
+        private var ranges = InlineArray<7, Range<Int>>(repeating: 0..<0)
+        private(set) var count = 0
+
+        subscript(index: Int) -> Range<Int> { ranges[index] }
+
+        mutating func append(_ range: Range<Int>) {
+            ranges[count] = range
+            count += 1
+        }
+    }
+
     /// Cuts at runs of white space; at most seven pieces, which is one too many.
-    private func split(_ range: Range<Int>) -> [Range<Int>] {
-        var fields: [Range<Int>] = []
-        fields.reserveCapacity(6)
+    private func split(_ range: Range<Int>) -> Fields {
+        var fields = Fields()
         var start = -1
         var index = range.lowerBound
         while index < range.upperBound {
             let space = bytes.spaceLength(at: index)
-            if space > 0 {
-                if start >= 0 { fields.append(start..<index) }
-                start = -1
-                if fields.count > 6 { return fields }
-                index += space
-            } else {
+            if space == 0 {
                 if start < 0 { start = index }
-                index += 1
+                index &+= 1
+                continue
             }
+            if start >= 0 { fields.append(start..<index) }
+            start = -1
+            if fields.count > 6 { return fields }
+            index &+= space
         }
         if start >= 0 { fields.append(start..<range.upperBound) }
         return fields
@@ -94,6 +108,11 @@ struct CronParser {
 
     private func values(_ field: CronField, in range: Range<Int>) throws(ScheduleError) -> Values {
         var result = Values()
+        if range.count == 1, bytes[range.lowerBound] == UInt8(ascii: "*") {
+            result.bits = field.all
+            result.hasStar = true
+            return result
+        }
         var start = range.lowerBound
         for end in range.lowerBound...range.upperBound {
             guard end == range.upperBound || bytes[end] == UInt8(ascii: ",") else { continue }

@@ -22,17 +22,14 @@ private struct ScheduleParser {
     func schedule() throws(ScheduleError) -> Schedule {
         switch bytes.first {
         case UInt8(ascii: "@"):
-            let isAt = bytes.starts(with: "@at ".utf8)
-            if isAt { return .at(try instant()) }
-            if bytes.elementsEqual("@manually".utf8) { return .manually }
-            if bytes.elementsEqual("@minutely".utf8) { return .cron(Self.minutely, zone: nil) }
-            return try descriptor(in: bytes.indices, zone: nil)
-        case UInt8(ascii: "T") where bytes.starts(with: "TZ=".utf8):
+            if hasPrefix("@at ", at: 0) { return .at(try instant()) }
+            return try descriptor(in: 0..<bytes.count, zone: nil)
+        case UInt8(ascii: "T") where hasPrefix("TZ=", at: 0):
             return try zoned(from: 3)
-        case UInt8(ascii: "C") where bytes.starts(with: "CRON_TZ=".utf8):
+        case UInt8(ascii: "C") where hasPrefix("CRON_TZ=", at: 0):
             return try zoned(from: 8)
         default:
-            return .cron(try expression(in: bytes.indices), zone: nil)
+            return .cron(try expression(in: 0..<bytes.count), zone: nil)
         }
     }
 
@@ -50,13 +47,11 @@ private struct ScheduleParser {
         guard let end = bytes[start...].firstIndex(of: UInt8(ascii: " ")) else {
             throw error(at: bytes.count, "a space and a schedule must follow the zone")
         }
-        let written = String(decoding: bytes[start..<end], as: UTF8.self)
         // A prefix without a name has always meant UTC.
-        let zone = written.isEmpty ? ZoneName.utc : written
-        do {
-            try ZoneName.check(zone)
-        } catch {
-            throw self.error(at: start, error.description)
+        let zone =
+            start == end ? ZoneName.utc : String(decoding: bytes[start..<end], as: UTF8.self)
+        if start < end, let problem = ZoneName.problem(bytes[start..<end]) {
+            throw error(at: start, ZoneError(zone: zone, problem).description)
         }
         let rest = trimmed(end..<bytes.count)
         if rest.isEmpty { throw error(at: bytes.count, "a schedule must follow the zone") }
@@ -73,18 +68,18 @@ private struct ScheduleParser {
     private func descriptor(
         in range: Range<Int>, zone: String?
     ) throws(ScheduleError) -> Schedule {
-        if bytes[range].starts(with: "@every ".utf8) {
+        if hasPrefix("@every ", at: range.lowerBound) {
             return .every(try interval(from: range.lowerBound + 7, to: range.upperBound))
         }
-        let word = String(decoding: bytes[range], as: UTF8.self)
-        switch word {
-        case "@yearly", "@annually": return .cron(Self.midnight(days: 2, months: 2), zone: zone)
-        case "@monthly": return .cron(Self.midnight(days: 2), zone: zone)
-        case "@weekly": return .cron(Self.midnight(weekdays: 1), zone: zone)
-        case "@daily", "@midnight": return .cron(Self.midnight(), zone: zone)
-        case "@hourly": return .cron(Self.hourly, zone: zone)
-        default: break
+        for descriptor in Self.descriptors where matches(descriptor, in: range) {
+            switch descriptor.schedule {
+            case .cron(let expression, _) where zone == nil || descriptor.takesZone:
+                return .cron(expression, zone: zone)
+            case .manually where zone == nil: return .manually
+            default: break
+            }
         }
+        let word = String(decoding: bytes[range], as: UTF8.self)
         if zone != nil, ["@manually", "@minutely", "@at"].contains(where: word.hasPrefix) {
             throw error(at: range.lowerBound, "\(word) takes no zone; leave the prefix out")
         }
@@ -103,6 +98,22 @@ private struct ScheduleParser {
             throw ScheduleError(
                 column: column(atByte: start, of: bytes.span) + error.column - 1, error.message)
         }
+    }
+
+    @inline(__always)
+    private func hasPrefix(_ prefix: StaticString, at start: Int) -> Bool {
+        let length = prefix.utf8CodeUnitCount
+        guard bytes.count - start >= length else { return false }
+        for index in 0..<length where bytes[start + index] != prefix.utf8Start[index] {
+            return false
+        }
+        return true
+    }
+
+    @inline(__always)
+    private func matches(_ descriptor: Descriptor, in range: Range<Int>) -> Bool {
+        range.count == descriptor.word.utf8CodeUnitCount
+            && hasPrefix(descriptor.word, at: range.lowerBound)
     }
 
     private func trimmed(_ range: Range<Int>) -> Range<Int> {
@@ -124,22 +135,46 @@ private struct ScheduleParser {
         ScheduleError(column: column(atByte: offset, of: bytes.span), message)
     }
 
+    /// A word that stands for a whole schedule.
+    private struct Descriptor {
+        let word: StaticString
+        let schedule: Schedule
+        let takesZone: Bool
+
+        init(_ word: StaticString, _ schedule: Schedule, takesZone: Bool = true) {
+            self.word = word
+            self.schedule = schedule
+            self.takesZone = takesZone
+        }
+    }
+
+    private static let descriptors = [
+        Descriptor("@yearly", midnight(days: 2, months: 2)),
+        Descriptor("@annually", midnight(days: 2, months: 2)),
+        Descriptor("@monthly", midnight(days: 2)),
+        Descriptor("@weekly", midnight(weekdays: 1)),
+        Descriptor("@daily", midnight()),
+        Descriptor("@midnight", midnight()),
+        Descriptor("@hourly", repeating(minutes: 1)),
+        Descriptor("@minutely", repeating(minutes: CronField.minute.all), takesZone: false),
+        Descriptor("@manually", .manually, takesZone: false),
+    ]
+
     private static func midnight(
         days: UInt64? = nil, months: UInt64? = nil, weekdays: UInt64? = nil
-    ) -> CronExpression {
-        CronExpression(
+    ) -> Schedule {
+        let expression = CronExpression(
             seconds: 1, minutes: 1, hours: 1, days: days ?? CronField.day.all,
             months: months ?? CronField.month.all, weekdays: weekdays ?? CronField.weekday.all,
             hasStarredDay: true, hasStarredHours: false)
+        return .cron(expression, zone: nil)
     }
 
-    private static let hourly = repeating(minutes: 1)
-    private static let minutely = repeating(minutes: CronField.minute.all)
-
-    private static func repeating(minutes: UInt64) -> CronExpression {
-        CronExpression(
+    private static func repeating(minutes: UInt64) -> Schedule {
+        let expression = CronExpression(
             seconds: 1, minutes: minutes, hours: CronField.hour.all, days: CronField.day.all,
             months: CronField.month.all, weekdays: CronField.weekday.all, hasStarredDay: true,
             hasStarredHours: true)
+        return .cron(expression, zone: nil)
     }
 }
