@@ -3,13 +3,13 @@ internal import Glibc
 /// The folder that holds everything a node must not forget, locked for this process.
 ///
 /// `lock` is held (flock) for as long as the process lives and names its pid; `format` tells which
-/// version wrote the folder and which node it belongs to. Nothing is touched in a folder that is
+/// version wrote the folder and which server it belongs to. Nothing is touched in a folder that is
 /// refused.
 package final class DataDirectory {
     /// Absolute, without symbolic links.
     package let path: String
-    /// 32 hexadecimal digits, made with the directory and kept for ever.
-    package let nodeID: String
+    /// Made with the directory and kept for ever: tells this server from every other.
+    package let id: UInt128
     private let lock: Int32
 
     /// Opens the directory, making it if it is missing. Waits up to `patience` milliseconds for a
@@ -20,10 +20,10 @@ package final class DataDirectory {
         try Self.refuseForeign(path)
         lock = try Self.takeLock(path, patience: patience)
         do throws(DataDirectoryError) {
-            if let id = try Self.readFormat(path) {
-                nodeID = id
+            if let known = try Self.readFormat(path) {
+                id = known
             } else {
-                nodeID = try Self.writeFormat(path)
+                id = try Self.writeFormat(path)
             }
         } catch {
             close(lock)
@@ -136,8 +136,8 @@ package final class DataDirectory {
 
     // MARK: The format file
 
-    /// The node id, or nil if there is no format file.
-    private static func readFormat(_ path: String) throws(DataDirectoryError) -> String? {
+    /// The directory's id, or nil if there is no format file.
+    private static func readFormat(_ path: String) throws(DataDirectoryError) -> UInt128? {
         let file = path + "/format"
         guard access(file, F_OK) == 0 else {
             if errno == ENOENT { return nil }
@@ -163,17 +163,16 @@ package final class DataDirectory {
                 before the upgrade into a new --data-dir
                 """, path)
         }
-        guard let id = fields["node"], id.utf8.count == 32, id.utf8.allSatisfy(isHexadecimal)
+        guard let text = fields["id"], text.utf8.count == 32, let id = UInt128(text, radix: 16)
         else { throw damaged(path) }
         return id
     }
 
-    private static func writeFormat(_ path: String) throws(DataDirectoryError) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        let id = String(
-            decoding: Entropy.bytes(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] },
-            as: UTF8.self)
-        let text = "version \(formatVersion)\nnode \(id)\n"
+    private static func writeFormat(_ path: String) throws(DataDirectoryError) -> UInt128 {
+        let id = Entropy.bytes(16).reduce(0) { $0 << 8 | UInt128($1) }
+        let digits = String(id, radix: 16)
+        let padding = String(repeating: "0", count: 32 - digits.utf8.count)
+        let text = "version \(formatVersion)\nid \(padding)\(digits)\n"
         do {
             try writeDurably(Array(text.utf8), to: path + "/format", in: path)
         } catch {
@@ -197,16 +196,12 @@ package final class DataDirectory {
         try syncDirectory(directory)
     }
 
-    private static func isHexadecimal(_ byte: UInt8) -> Bool {
-        (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
-    }
-
     // MARK: Words
 
     private static func damaged(_ path: String) -> DataDirectoryError {
         DataDirectoryError(
             """
-            the file \(path)/format is damaged; it must hold the lines 'version N' and 'node ID'; \
+            the file \(path)/format is damaged; it must hold the lines 'version N' and 'id HEX'; \
             put it back from a backup, it is never changed once written
             """, path)
     }

@@ -7,8 +7,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-int csystem_accept(int listener) {
-    return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+int csystem_accept(int listener, struct sockaddr_storage *client) {
+    socklen_t length = sizeof *client;
+    return accept4(listener, (struct sockaddr *)client, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 int csystem_pipe(int ends[2], int nonblocking) {

@@ -12,8 +12,9 @@
 #include "process.h"
 #endif
 
-/// Accepts a connection as non-blocking and close-on-exec. Returns -1 with `errno` on failure.
-int csystem_accept(int listener);
+/// Accepts a connection as non-blocking and close-on-exec, and stores the client's address.
+/// Returns -1 with `errno` on failure.
+int csystem_accept(int listener, struct sockaddr_storage *client);
 
 /// Makes a pipe whose ends are close-on-exec, and non-blocking if `nonblocking` is not 0.
 int csystem_pipe(int ends[2], int nonblocking);

@@ -1,0 +1,187 @@
+package import Core
+
+/// Runs a node in this process: wait, step, perform. The simulator's `World` is its counterpart.
+///
+/// Everything happens on the calling thread but for the storage's workers; nothing here decides
+/// anything. Effects are performed in the order in which they were emitted.
+package final class Driver {
+    private var node: Node
+    private var out: Outbox
+    private let loop: EventLoop
+    private let listener: HTTPListener
+    private let storage: FileStorage
+    private let supervisor: SupervisorClient
+    private let signals: Signals
+    private let log: LogWriter
+
+    private var inbox: [Input] = []
+    private var events: [EventLoop.Event] = []
+    private var isDetaching = false
+    private var end: End?
+
+    private enum End {
+        case exit
+        case halt(String)
+    }
+
+    package init(
+        config: Config, loop: EventLoop, listener: HTTPListener, storage: FileStorage,
+        supervisor: SupervisorClient, signals: Signals, log: LogWriter
+    ) {
+        out = Outbox()
+        node = Node(config, seed: Entropy.number(), at: Clocks.now(), into: &out)
+        self.loop = loop
+        self.listener = listener
+        self.storage = storage
+        self.supervisor = supervisor
+        self.signals = signals
+        self.log = log
+        loop.watch(signals.fileDescriptor, for: .read, as: .init(.signals))
+        loop.watch(storage.fileDescriptor, for: .read, as: .init(.storage))
+        loop.watch(supervisor.fileDescriptor, for: .read, as: .init(.supervisor))
+    }
+
+    /// Runs until the node has stopped. Returns the status for the process: 0 after a stop, 2 when
+    /// the node could not go on.
+    package func run() -> Int32 {
+        perform(at: Clocks.now())
+        while end == nil {
+            settle()
+            wait()
+            collect()
+            step()
+        }
+        return close()
+    }
+
+    // MARK: Wait
+
+    /// Lets what the last round left behind leave together.
+    private func settle() {
+        listener.flush(at: Clocks.now(), into: &inbox)
+        supervisor.flush()
+        writeSupervisorLog()
+    }
+
+    private func wait() {
+        let now = Clocks.monotonic()
+        var deadline = node.nextDeadline ?? .distantFuture
+        deadline = min(deadline, listener.nextDeadline ?? .distantFuture)
+        deadline = min(deadline, supervisor.nextDeadline(now: now) ?? .distantFuture)
+        let rest = inbox.isEmpty ? deadline - now : .zero
+        loop.wait(milliseconds: Self.milliseconds(rest), into: &events)
+    }
+
+    /// Rounded up: a wait that ends a moment early would be followed by many short ones.
+    static func milliseconds(_ duration: Duration) -> Int32 {
+        guard duration > .zero else { return 0 }
+        let rounded = (duration + .nanoseconds(999_999)).wholeMilliseconds
+        return Int32(min(rounded, longestWait.wholeMilliseconds))
+    }
+
+    /// Turns what is ready, and what is due, into inputs.
+    private func collect() {
+        let now = Clocks.now()
+        for event in events {
+            switch event.token.owner {
+            case .signals: receiveSignals()
+            case .storage:
+                for (ticket, result) in storage.receive() { inbox.append(.storage(ticket, result)) }
+            case .supervisor:
+                for (id, event) in supervisor.receive() { inbox.append(.run(id, event)) }
+            case .listener, .connection: listener.handle(event, at: now, into: &inbox)
+            }
+        }
+        if isDue(listener.nextDeadline, now) { listener.expire(at: now, into: &inbox) }
+        if isDue(supervisor.nextDeadline(now: now.monotonic), now) {
+            for (id, event) in supervisor.tick(now: now.monotonic) { inbox.append(.run(id, event)) }
+        }
+        if isDue(node.nextDeadline, now) { inbox.append(.deadline) }
+    }
+
+    private func isDue(_ deadline: Instant?, _ now: Now) -> Bool {
+        deadline.map { $0 <= now.monotonic } ?? false
+    }
+
+    private func receiveSignals() {
+        for control in signals.receive() {
+            if case .detach = control { isDetaching = true }
+            inbox.append(.control(control))
+        }
+    }
+
+    // MARK: Step and perform
+
+    private func step() {
+        let batch = inbox
+        inbox.removeAll(keepingCapacity: true)
+        for input in batch where end == nil {
+            let now = Clocks.now()
+            out.clear()
+            node.step(input, at: now, into: &out)
+            perform(at: now)
+        }
+    }
+
+    private func perform(at now: Now) {
+        for effect in out.effects {
+            guard end == nil else { return }
+            switch effect {
+            case .respond(let id, let response): listener.respond(id, response, at: now)
+            case .respondChunk(let id, let piece, let last):
+                listener.respondChunk(id, piece, last: last, at: now)
+            case .store(let ticket, let operation): storage.perform(ticket, operation)
+            case .start(let spec): supervisor.start(spec)
+            case .adopt(let id, let identity): supervisor.adopt(id, identity)
+            case .stop(let id): supervisor.stop(id)
+            case .release(let id): supervisor.release(id)
+            case .renewFences(let ago): supervisor.renewFences(ago: ago)
+            case .loadZone(let name): inbox.append(.zone(name, ZoneFiles.load(name)))
+            case .log(let record): log.write(record, at: now.wall)
+            case .exit: end = .exit
+            case .halt(let reason): end = .halt(reason)
+            }
+        }
+    }
+
+    // MARK: End
+
+    private func close() -> Int32 {
+        switch end {
+        case .halt(let reason):
+            log.write(.error, "node: halted", [.init("error", reason)])
+            // As after a crash: what runs is left for the next life to take up.
+            supervisor.detach()
+            listener.flush(at: Clocks.now(), into: &inbox)
+            return 2
+        case .exit, nil:
+            sendAnswers()
+            if isDetaching { supervisor.detach() } else { supervisor.endAll() }
+            supervisor.flush()
+            writeSupervisorLog()
+            storage.close()
+            return 0
+        }
+    }
+
+    /// Gives clients a moment to take the answers that are on their way.
+    private func sendAnswers() {
+        let start = Clocks.now()
+        listener.beginClosing(at: start)
+        listener.flush(at: start, into: &inbox)
+        while !listener.isSent, Clocks.monotonic() - start.monotonic < Self.farewell {
+            loop.wait(milliseconds: 50, into: &events)
+            let now = Clocks.now()
+            for event in events where event.token.owner == .connection {
+                listener.handle(event, at: now, into: &inbox)
+            }
+        }
+    }
+
+    private func writeSupervisorLog() {
+        for record in supervisor.takeLog() { log.write(record, at: Clocks.wall()) }
+    }
+
+    private static let longestWait = Duration.seconds(60)
+    private static let farewell = Duration.seconds(1)
+}

@@ -1,0 +1,336 @@
+internal import CSystem
+package import Core
+internal import Glibc
+
+/// The sockets of the API: accepts clients, runs Core's `HTTPConnection` on each, hands whole
+/// requests to the node as inputs and takes its answers.
+///
+/// Answers are only collected by `respond…`; `flush` sends them, so that answers to pipelined
+/// requests leave together. Inputs that arise here are appended to the array that the caller
+/// passes: an abandoned request is told exactly once, and never after its answer.
+package final class HTTPListener {
+    private let loop: EventLoop
+    private let log: LogWriter
+    private let limits: HTTPLimits
+    private let timeouts: HTTPTimeouts
+    private let mostConnections: Int
+    private var sockets: [ListeningSocket] = []
+    /// By serial numbers, which are never used twice.
+    private var clients: [UInt64: HTTPClient] = [:]
+    private var nextSerial: UInt64 = 1
+    /// Clients with something to send or to look after.
+    private var dirty: [HTTPClient] = []
+    /// No connection has a deadline before this one. Deadlines mostly move away again, so it is
+    /// only brought up to date when it is reached.
+    private var earliestDeadline = Instant.distantFuture
+    private var acceptPausedUntil: Instant?
+    private var refusalLoggedAt: Instant?
+    private var isClosing = false
+    /// Where received bytes land first.
+    private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 << 10)
+
+    package init(
+        loop: EventLoop, log: LogWriter, mostConnections: Int = 1_024,
+        limits: HTTPLimits = HTTPLimits(), timeouts: HTTPTimeouts = HTTPTimeouts()
+    ) {
+        self.loop = loop
+        self.log = log
+        self.mostConnections = mostConnections
+        self.limits = limits
+        self.timeouts = timeouts
+    }
+
+    deinit {
+        for socket in sockets { close(socket.descriptor) }
+        for client in clients.values { close(client.descriptor) }
+        buffer.deallocate()
+    }
+
+    // MARK: Listening
+
+    /// Starts to listen on every address of an endpoint. Returns the addresses with their ports.
+    @discardableResult
+    package func listen(on endpoint: Endpoint) throws(AddressError) -> [SocketAddress] {
+        var bound: [SocketAddress] = []
+        var lastFailure: AddressError?
+        for address in try SocketAddress.resolve(endpoint).preferringDualStack(endpoint) {
+            do {
+                let socket = try ListeningSocket(address)
+                loop.watch(
+                    socket.descriptor, for: .read, as: .init(.listener, UInt64(sockets.count)))
+                sockets.append(socket)
+                bound.append(socket.address)
+            } catch {
+                lastFailure = AddressError(endpoint, error.reason)
+                lastFailure?.isMissingHere = error.meansNoSuchAddress
+                // A host without IPv6 may still know `::1` by the name `localhost`.
+                guard error.meansNoSuchAddress else { break }
+            }
+        }
+        if let lastFailure, bound.isEmpty || !lastFailure.isMissingHere { throw lastFailure }
+        return bound
+    }
+
+    /// Stops accepting; connections end when what is under way on them is answered.
+    package func beginClosing(at now: Now) {
+        isClosing = true
+        acceptPausedUntil = nil
+        for socket in sockets {
+            loop.forget(socket.descriptor)
+            close(socket.descriptor)
+        }
+        sockets = []
+        for client in clients.values {
+            client.http.beginShutdown(at: now.monotonic)
+            markDirty(client)
+        }
+    }
+
+    /// No answer waits to be sent.
+    package var isSent: Bool { clients.values.allSatisfy { !$0.http.hasOutgoing } }
+
+    package var connectionCount: Int { clients.count }
+
+    // MARK: Events
+
+    package func handle(_ event: EventLoop.Event, at now: Now, into inputs: inout [Input]) {
+        if event.token.owner == .listener {
+            accept(from: Int(event.token.number), at: now)
+        } else if let client = clients[event.token.number] {
+            if event.broken {
+                client.http.abort()
+            } else {
+                if event.readable { receive(client, at: now) }
+            }
+            advance(client, at: now, into: &inputs)
+        }
+    }
+
+    /// When `expire` has something to do if nothing else happens.
+    package var nextDeadline: Instant? {
+        let deadline = min(earliestDeadline, acceptPausedUntil ?? .distantFuture)
+        return deadline == .distantFuture ? nil : deadline
+    }
+
+    /// Acts on time-outs that are due. Linear in the number of connections, but only once per
+    /// shortest time-out.
+    package func expire(at now: Now, into inputs: inout [Input]) {
+        if let until = acceptPausedUntil, until <= now.monotonic {
+            acceptPausedUntil = nil
+            watchListeners()
+        }
+        guard earliestDeadline <= now.monotonic else { return }
+        earliestDeadline = .distantFuture
+        for client in clients.values.sorted(by: { $0.serial < $1.serial }) {
+            client.http.expire(at: now)
+            advance(client, at: now, into: &inputs)
+        }
+    }
+
+    // MARK: Answers
+
+    package func respond(_ id: RequestID, _ response: HTTPResponse, at now: Now) {
+        guard let client = clients[id.connection] else { return }
+        var response = response
+        if id.ordinal >= RequestID.lastOrdinal { response.close = true }
+        if response.body != .stream { client.unanswered.removeAll { $0 == id.ordinal } }
+        client.http.respond(id.ordinal, response, at: now)
+        markDirty(client)
+    }
+
+    package func respondChunk(_ id: RequestID, _ piece: [UInt8], last: Bool, at now: Now) {
+        guard let client = clients[id.connection] else { return }
+        if last { client.unanswered.removeAll { $0 == id.ordinal } }
+        client.http.respondChunk(id.ordinal, piece, last: last, at: now)
+        markDirty(client)
+    }
+
+    /// Sends what the answers since the last call left to send.
+    package func flush(at now: Now, into inputs: inout [Input]) {
+        let batch = dirty
+        dirty.removeAll(keepingCapacity: true)
+        for client in batch {
+            client.isDirty = false
+            if clients[client.serial] != nil { advance(client, at: now, into: &inputs) }
+        }
+    }
+
+    private func markDirty(_ client: HTTPClient) {
+        guard !client.isDirty else { return }
+        client.isDirty = true
+        dirty.append(client)
+    }
+
+    // MARK: Accepting
+
+    private func watchListeners() {
+        for (index, socket) in sockets.enumerated() {
+            loop.watch(socket.descriptor, for: .read, as: .init(.listener, UInt64(index)))
+        }
+    }
+
+    private func accept(from index: Int, at now: Now) {
+        guard sockets.indices.contains(index), acceptPausedUntil == nil else { return }
+        var address = SocketAddress()
+        // Bounded, so that a flood of new clients leaves time for those that are there.
+        for _ in 0..<64 {
+            let descriptor = csystem_accept(sockets[index].descriptor, &address.storage)
+            guard descriptor >= 0 else {
+                switch errno {
+                case EINTR, ECONNABORTED, EPROTO: continue
+                case EAGAIN, EWOULDBLOCK: return
+                case let code: return pauseAccepting(errorText(code), at: now.monotonic)
+                }
+            }
+            guard clients.count < mostConnections else {
+                refuse(descriptor, at: now.monotonic)
+                continue
+            }
+            let http = HTTPConnection(
+                clientAddress: address.description, limits: limits, timeouts: timeouts,
+                at: now.monotonic)
+            let client = HTTPClient(nextSerial, descriptor, http)
+            nextSerial += 1
+            clients[client.serial] = client
+            watch(client)
+        }
+    }
+
+    /// Out of descriptors or memory: the waiting client keeps the listener readable, so without a
+    /// pause the loop would spin until somebody else lets go of something.
+    private func pauseAccepting(_ reason: String, at now: Instant) {
+        acceptPausedUntil = now + Self.acceptPause
+        for socket in sockets { loop.forget(socket.descriptor) }
+        logRefusal("http: can't accept clients for now", [.init("error", reason)], at: now)
+    }
+
+    private func refuse(_ descriptor: Int32, at now: Instant) {
+        Self.refusal.withUnsafeBytes { bytes in
+            _ = send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        }
+        shutdown(descriptor, Int32(SHUT_WR))
+        // Unread bytes would turn the close into a reset, which can overtake the answer.
+        _ = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+        close(descriptor)
+        let limit = LogRecord.Field("connections", String(mostConnections))
+        logRefusal("http: too many clients, new ones are refused", [limit], at: now)
+    }
+
+    private func logRefusal(_ message: String, _ fields: [LogRecord.Field], at now: Instant) {
+        if let last = refusalLoggedAt, now - last < .seconds(10) { return }
+        refusalLoggedAt = now
+        log.write(.warning, message, fields)
+    }
+
+    // MARK: One connection
+
+    private func receive(_ client: HTTPClient, at now: Now) {
+        guard client.http.wantsRead else { return }
+        let count = retryingInterrupted {
+            recv(client.descriptor, buffer.baseAddress, buffer.count, 0)
+        }
+        if count > 0 {
+            let received = UnsafeBufferPointer(rebasing: buffer[..<count])
+            client.http.receive(received.span, at: now.monotonic)
+        } else if count == 0 {
+            client.http.receiveEnd(at: now.monotonic)
+        } else if errno != EAGAIN && errno != EWOULDBLOCK {
+            client.http.abort()
+        }
+    }
+
+    /// Does everything that a connection wants, after anything that happened to it.
+    private func advance(_ client: HTTPClient, at now: Now, into inputs: inout [Input]) {
+        while true {
+            while let (number, request) = client.http.nextRequest(at: now) {
+                client.unanswered.append(number)
+                inputs.append(.request(RequestID(client.serial, number), request))
+            }
+            guard client.http.hasOutgoing, transmit(client, at: now.monotonic) else { break }
+        }
+        while let number = client.http.nextDrained() {
+            inputs.append(.drained(RequestID(client.serial, number)))
+        }
+        if client.http.wantsShutdown && !client.isShut {
+            client.isShut = true
+            shutdown(client.descriptor, Int32(SHUT_WR))
+        }
+        if isClosing { client.http.beginShutdown(at: now.monotonic) }
+        guard !client.http.isClosed else { return drop(client, into: &inputs) }
+        watch(client)
+        if let deadline = client.http.deadline {
+            earliestDeadline = min(earliestDeadline, deadline)
+        }
+    }
+
+    /// Sends once. True if all of it left, so that there may be room for more.
+    private func transmit(_ client: HTTPClient, at now: Instant) -> Bool {
+        let count = client.http.outgoing.withUnsafeBytes { bytes in
+            retryingInterrupted {
+                send(client.descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            }
+        }
+        if count > 0 {
+            client.http.didSend(count, at: now)
+            return !client.http.hasOutgoing
+        }
+        if errno != EAGAIN && errno != EWOULDBLOCK { client.http.abort() }
+        return false
+    }
+
+    private func watch(_ client: HTTPClient) {
+        var interest: EventLoop.Interest = []
+        if client.http.wantsRead { interest.insert(.read) }
+        if client.http.hasOutgoing { interest.insert(.write) }
+        guard interest != client.interest else { return }
+        client.interest = interest
+        loop.watch(client.descriptor, for: interest, as: .init(.connection, client.serial))
+    }
+
+    private func drop(_ client: HTTPClient, into inputs: inout [Input]) {
+        clients[client.serial] = nil
+        for number in client.unanswered {
+            inputs.append(.requestAbandoned(RequestID(client.serial, number)))
+        }
+        loop.forget(client.descriptor)
+        close(client.descriptor)
+    }
+
+    private static let acceptPause = Duration.milliseconds(200)
+
+    private static let refusal: [UInt8] = {
+        let body = #"{"error":"too many clients are connected; try again","code":"busy"}"#
+        let head = [
+            "HTTP/1.1 503 Service Unavailable", "Content-Type: application/json; charset=utf-8",
+            "Content-Length: \(body.utf8.count)", "Retry-After: 1", "Connection: close", "", "",
+        ]
+        return Array((head.joined(separator: "\r\n") + body).utf8)
+    }()
+}
+
+// The number of a request id is the connection's serial number over the request's number on it.
+extension RequestID {
+    fileprivate init(_ connection: UInt64, _ ordinal: UInt64) {
+        self.init(connection << Self.ordinalBits | ordinal)
+    }
+
+    fileprivate var connection: UInt64 { number >> Self.ordinalBits }
+    fileprivate var ordinal: UInt64 { number & (1 << Self.ordinalBits - 1) }
+
+    private static let ordinalBits: UInt64 = 24
+    /// The connection ends with this request, so that the numbers never wrap.
+    fileprivate static let lastOrdinal: UInt64 = 1 << ordinalBits - 1_000
+}
+
+extension SystemError {
+    fileprivate var meansNoSuchAddress: Bool { code == EADDRNOTAVAIL || code == EAFNOSUPPORT }
+}
+
+extension [SocketAddress] {
+    /// For "every interface" one IPv6 socket takes IPv4 clients too; two sockets would collide.
+    fileprivate func preferringDualStack(_ endpoint: Endpoint) -> [SocketAddress] {
+        guard endpoint.host.isEmpty else { return self }
+        let six = filter { $0.family == AF_INET6 }
+        return six.isEmpty ? self : six
+    }
+}

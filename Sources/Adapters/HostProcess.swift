@@ -1,0 +1,37 @@
+internal import CSystem
+internal import Glibc
+
+/// What the operating system says of, and allows, this process.
+package enum HostProcess {
+    /// `NAME=value` entries.
+    package static var environment: [String] {
+        var entries: [String] = []
+        var next = environ
+        while let entry = next.pointee {
+            entries.append(String(cString: entry))
+            next += 1
+        }
+        return entries
+    }
+
+    /// The machine's name, or nil if it has none.
+    package static var hostName: String? {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0, buffer[0] != 0 else { return nil }
+        return String(
+            decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// How many descriptors the process may have open.
+    package static var openFileLimit: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return 1_024
+        }
+        return Int(clamping: limit.rlim_cur)
+    }
+
+    /// Keeps the C allocator from reserving memory per thread: the storage threads allocate little.
+    /// Call it before the first thread is made.
+    package static func limitAllocatorArenas() { csystem_limit_allocator_arenas(2) }
+}
