@@ -4,15 +4,15 @@ import Testing
 extension EndToEnd {
     @Suite("Agent and supervisor killed separately", .serialized)
     struct SupervisorTests {
-        /// A server with one run of the job `work`; `COUNT` in the command is a file to write to.
+        /// A server with one run of the job `task`; `COUNT` in the command is a file to write to.
         private func serverWithRun(_ name: String, _ command: String) throws -> Server {
             let server = Server(name)
             try server.start()
             let text = command.split(separator: "COUNT", omittingEmptySubsequences: false)
                 .joined(separator: server.scratch.path("count"))
-            try server.save(shellJob("work", text))
-            _ = server.send("POST", "/v1/jobs/work/run?wait=0")
-            _ = try server.execution(of: "work") { $0["state"].string == "running" }
+            try server.save(shellJob("task", text))
+            _ = server.send("POST", "/v1/jobs/task/run?wait=0")
+            _ = try server.execution(of: "task") { $0["state"].string == "running" }
             return server
         }
 
@@ -24,9 +24,9 @@ extension EndToEnd {
             #expect(server.scratch.processes { $0.contains("sleep 1.5") }.count >= 1)
             pause(0.3)
             try server.start()
-            let execution = try server.execution(of: "work") { $0["state"].string == "success" }
+            let execution = try server.execution(of: "task") { $0["state"].string == "success" }
             #expect(execution["output"].string == "before\nafter\n")
-            #expect(server.executions(of: "work").count == 1)
+            #expect(server.executions(of: "task").count == 1)
             #expect(readText(server.scratch.path("count")) == "x\n")
         }
 
@@ -36,7 +36,7 @@ extension EndToEnd {
             server.crash()
             pause(1.5)
             try server.start()
-            let execution = try server.execution(of: "work") { $0["state"].string == "success" }
+            let execution = try server.execution(of: "task") { $0["state"].string == "success" }
             #expect(execution["output"].string == "result\n")
         }
 
@@ -46,10 +46,10 @@ extension EndToEnd {
             let supervisors = server.supervisors
             #expect(supervisors.count == 1)
             for process in supervisors { kill(process, SIGKILL) }
-            _ = try server.execution(of: "work") { $0["state"].string == "lost" }
+            _ = try server.execution(of: "task") { $0["state"].string == "lost" }
             #expect(eventually(5) { server.scratch.processes { $0.contains("sleep 66") }.isEmpty })
             // A new one is there for the next run.
-            let answer = server.send("POST", "/v1/jobs/work/toggle")
+            let answer = server.send("POST", "/v1/jobs/task/toggle")
             #expect(answer?.status == 200)
             try server.save(shellJob("next", "echo fine"))
             #expect(server.send("POST", "/v1/jobs/next/run")?.status == 200)
@@ -61,9 +61,9 @@ extension EndToEnd {
             let server = try serverWithRun("both-die", "sleep 67; echo never")
             server.crashWithSupervisor()
             try server.start()
-            _ = try server.execution(of: "work") { $0["state"].string == "lost" }
+            _ = try server.execution(of: "task") { $0["state"].string == "lost" }
             #expect(eventually(5) { server.scratch.processes { $0.contains("sleep 67") }.isEmpty })
-            #expect(server.executions(of: "work").count == 1)
+            #expect(server.executions(of: "task").count == 1)
         }
     }
 }

@@ -18,8 +18,8 @@ struct ArrowTests {
         "Raft": ["Base", "Journal"],
         "Membership": ["Base", "Wire"],
         "Store": ["Base", "Cron", "JSON"],
-        "Scheduler": ["Base", "Cron", "Store"],
-        "Executions": ["Base", "Store", "Wire"],
+        "Scheduler": ["Base", "Calendar", "Cron", "Store"],
+        "Executions": ["Base", "Calendar", "Store", "Wire"],
         "API": [
             "Base", "Calendar", "Cron", "JSON", "HTTP", "Wire", "Journal", "Raft", "Membership",
             "Store", "Scheduler", "Executions", "Boundary",

@@ -59,11 +59,8 @@ final class Server {
 
     var isServing: Bool { self.get("/ready", timeout: 2)?.status == 200 }
 
-    /// The node's supervisor processes.
-    var supervisors: [pid_t] {
-        scratch.processes { $0.hasPrefix(binary) || $0.hasPrefix("dkron") }
-            .filter { $0 != processID }
-    }
+    /// The node's supervisor: one process, or none.
+    var supervisors: [pid_t] { scratch.processes { $0.contains(" supervisor ") } }
 
     /// Kills the agent the hard way.
     func crash() {
