@@ -1,0 +1,122 @@
+// Finding the supervisor that still lives, or starting one.
+
+internal import CSystem
+internal import Core
+internal import Glibc
+
+extension SupervisorClient {
+    /// One attempt. The supervisor says `welcome` when it is ready; nothing waits for that here.
+    func connect(now: Instant) throws(SupervisorError) {
+        retry.at = nil
+        let living = dkron_unix_connect(directory, SupervisorMain.socketName)
+        if living >= 0 {
+            var user: uid_t = 0
+            var process: pid_t = 0
+            let isKnown = dkron_peer(living, &user, &process) == 0
+            guard isKnown, user == geteuid() || geteuid() == 0 else {
+                close(living)
+                throw SupervisorError(
+                    description: "the supervisor of \(dataDirectory) runs as another user")
+            }
+            take(living, processID: process, now: now)
+        } else {
+            let (descriptor, process) = try spawn()
+            child = process
+            take(descriptor, processID: process, now: now)
+        }
+    }
+
+    private func take(_ descriptor: Int32, processID: pid_t, now: Instant) {
+        connection = Connection(
+            descriptor: descriptor, processID: processID, patienceEnds: now + Self.patience)
+        var event = epoll_event()
+        event.events = EPOLLIN.rawValue
+        epoll_ctl(fileDescriptor, EPOLL_CTL_ADD, descriptor, &event)
+        let hello = SupervisorRequest.hello(
+            version: SupervisorWire.version, environment: environment)
+        hand(SupervisorWire.frame(hello), of: nil)
+        flush()
+    }
+
+    func welcome(_ version: UInt32, _ processID: Int32) {
+        guard version == SupervisorWire.version else {
+            lose(
+                "the supervisor speaks version \(version), this agent \(SupervisorWire.version)",
+                now: Clocks.monotonic())
+            return
+        }
+        connection?.isWelcome = true
+        connection?.processID = processID
+        retry = Retry()
+        log.append(
+            LogRecord(
+                .info, "supervisor: connected", [LogRecord.Field("process", "\(processID)")]))
+        for entry in waiting { hand(entry.frame, of: entry.id) }
+        waiting = []
+        flush()
+    }
+
+    // MARK: Starting one
+
+    private func spawn() throws(SupervisorError) -> (descriptor: Int32, process: pid_t) {
+        var pair: [Int32] = [-1, -1]
+        var report: [Int32] = [-1, -1]
+        var null: Int32 = -1
+        defer { for end in [pair[1], null] + report where end >= 0 { close(end) } }
+        guard dkron_socket_pair(&pair) == 0 else { throw failure("no socket pair", errno) }
+        null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        guard null >= 0, dkron_pipe(&report) == 0 else {
+            let code = errno
+            close(pair[0])
+            throw failure("no pipe", code)
+        }
+        let arguments = [executable, "supervisor", dataDirectory]
+        let (process, code) = spawn(
+            arguments, connection: pair[1], null: null, report: report[1])
+        close(report[1])
+        report[1] = -1
+        // The child borrowed this process's memory, so its program runs by now, or it has failed.
+        var refusal = dkron_spawn_failure()
+        let size = MemoryLayout<dkron_spawn_failure>.size
+        let isRefused = process > 0 && read(report[0], &refusal, size) == size
+        guard process > 0, !isRefused else {
+            close(pair[0])
+            if process > 0 { waitpid(process, nil, 0) }
+            throw failure("start \(executable)", isRefused ? refusal.error : code)
+        }
+        return (pair[0], process)
+    }
+
+    private func spawn(
+        _ arguments: [String], connection: Int32, null: Int32, report: Int32
+    ) -> (process: pid_t, code: Int32) {
+        let candidates = CStringList([Array(executable.utf8)])
+        let arguments = CStringList(arguments.map { Array($0.utf8) })
+        let environment = CStringList(environment)
+        defer { for list in [candidates, arguments, environment] { list.free() } }
+        var request = dkron_spawn_request()
+        request.candidates = candidates.constant
+        request.arguments = UnsafePointer(arguments.pointers)
+        request.environment = UnsafePointer(environment.pointers)
+        request.standard_input = null
+        request.standard_output = null
+        request.standard_error = null
+        request.connection = connection
+        request.report = report
+        request.borrow_memory = true
+        let process = dkron_spawn(&request)
+        return (process, errno)
+    }
+
+    private func failure(_ action: String, _ code: Int32) -> SupervisorError {
+        SupervisorError(description: "the supervisor: \(action): \(loweredErrorText(code))")
+    }
+
+    func collectChild() {
+        guard let process = child else { return }
+        var ended = dkron_exit()
+        if dkron_reap_one(process, &ended) != 0 { child = nil }
+    }
+
+    private static let patience = Duration.seconds(10)
+}
