@@ -18,7 +18,7 @@ package struct Config: Sendable {
     /// Seeds the replicated default zone at bootstrap (an IANA name).
     package var defaultZone = "UTC"
     /// Identifies this server for ever: made with the data directory, kept in it.
-    package var nodeID: String
+    package var dataID: DataID
     /// Changes at every start of this node.
     package var incarnation: UInt64
     package var startPaused = false
@@ -27,9 +27,9 @@ package struct Config: Sendable {
     package var logLevel: LogRecord.Level = .info
     package var tunables = Tunables()
 
-    package init(nodeName: NodeName, nodeID: String, incarnation: UInt64, version: String) {
+    package init(nodeName: NodeName, dataID: DataID, incarnation: UInt64, version: String) {
         self.nodeName = nodeName
-        self.nodeID = nodeID
+        self.dataID = dataID
         self.incarnation = incarnation
         self.version = version
     }

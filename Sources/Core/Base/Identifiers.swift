@@ -43,3 +43,23 @@ package typealias Term = UInt64
 package typealias Generation = UInt64
 /// What one tick or request started: a number unique in the cluster.
 package typealias GroupID = Int64
+
+extension ExecutionID {
+    /// The number before the first hyphen, unique in the cluster; nil for text of another form.
+    package var number: Int64? {
+        var value: Int64 = 0
+        var digits = 0
+        for byte in text.utf8 {
+            if byte == UInt8(ascii: "-") { return digits > 0 ? value : nil }
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte), digits < 19 else {
+                return nil
+            }
+            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = product.addingReportingOverflow(Int64(byte) - 48)
+            guard !overflow, !carry else { return nil }
+            value = sum
+            digits += 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,186 @@
+// What follows from committed decisions: run messages, retries, children, leases. Leader only, and
+// holds no truth: all of it can be built again from the store.
+
+/// Carries out on agents what the log has granted.
+package struct Dispatcher {
+    enum Action {
+        case send(NodeName, AgentMessage)
+        /// Reported on behalf of an agent that can't.
+        case report(Report)
+        /// A retry's time has come; its node is still to be chosen.
+        case retry(PendingRetry)
+        case decideChild(ChildTrigger)
+        case mark(Mark)
+    }
+
+    /// An execution that has not ended.
+    private struct Outstanding {
+        var job: JobName
+        var node: NodeName
+        var sentAt: Instant
+        var isAccepted: Bool
+        var lostAfter: Duration
+    }
+
+    private struct WaitingRetry: Comparable {
+        var due: Instant
+        var retry: PendingRetry
+
+        static func < (a: Self, b: Self) -> Bool {
+            (a.due, a.retry.group, a.retry.target) < (b.due, b.retry.group, b.retry.target)
+        }
+    }
+
+    /// Sent and not accepted for so long: lost, since nobody can say whether it started.
+    static let acceptTimeout = Duration.seconds(60)
+    /// How often leases and unanswered messages are looked at.
+    static let checkInterval = Duration.seconds(5)
+    /// How many executions one step takes up after an election.
+    static let sliceSize = 1_000
+
+    private var outstanding = SortedMap<ExecutionKey, Outstanding>()
+    /// When each agent was last heard.
+    private var heardAt = SortedMap<NodeName, Instant>()
+    private var retries = MinHeap<WaitingRetry>()
+    private var nextCheck = Instant.distantFuture
+    /// Where taking up the store's unfinished work goes on; nil when it is done.
+    private var takeOver: TakeOver?
+
+    private enum TakeOver {
+        case groups(after: (Generation, GroupID)?)
+        case retries
+        case children(after: Int64)
+    }
+
+    /// Unfinished work of the store is still being taken up.
+    var isTakingOver: Bool { takeOver != nil }
+    /// Executions that have not ended.
+    package var outstandingCount: Int { outstanding.count }
+
+    var nextDeadline: Instant? {
+        guard let retry = retries.first?.due else {
+            return nextCheck == .distantFuture ? nil : nextCheck
+        }
+        return min(retry, nextCheck)
+    }
+
+    // MARK: Leadership
+
+    mutating func gainLeadership(at now: Instant) {
+        self = Dispatcher()
+        takeOver = .groups(after: nil)
+        nextCheck = now + Self.checkInterval
+    }
+
+    mutating func loseLeadership() { self = Dispatcher() }
+
+    /// Takes up what an earlier leader left unfinished, one slice.
+    mutating func continueTakeOver(
+        _ store: Store, stamp: WallTime, at now: Instant, into actions: inout [Action]
+    ) {
+        switch takeOver {
+        case nil: return
+        case .groups(let place):
+            let page = store.activeGroups(after: place, limit: Self.sliceSize)
+            for entry in page {
+                takeUp(entry.job, entry.generation, entry.group, store, at: now, into: &actions)
+            }
+            takeOver =
+                page.last.map { .groups(after: ($0.generation, $0.group)) } ?? .retries
+        case .retries:
+            for retry in store.retries(dueUpTo: .distantFuture, limit: .max) {
+                scheduled(retry, stamp: stamp, at: now)
+            }
+            takeOver = .children(after: .min)
+        case .children(let place):
+            let page = store.childTriggers(after: place, limit: Self.sliceSize)
+            for trigger in page { actions.append(.decideChild(trigger)) }
+            takeOver = page.last.map { .children(after: $0.number) }
+        }
+    }
+
+    private mutating func takeUp(
+        _ job: JobName, _ generation: Generation, _ group: GroupID, _ store: Store,
+        at now: Instant, into actions: inout [Action]
+    ) {
+        guard let document = store.document(job), let group = store.group(generation, group) else {
+            return
+        }
+        for number in group.targets.compactMap(\.attempts.last) {
+            let key = ExecutionKey(generation: generation, number: number)
+            guard let execution = store.execution(key), !execution.state.isEnded else { continue }
+            launch(store.assignment(of: execution, document, generation), at: now, into: &actions)
+            if execution.isKillRequested { actions.append(.send(execution.node, .kill(key))) }
+        }
+    }
+
+    // MARK: Events from the store
+
+    mutating func launch(
+        _ assignment: Assignment, at now: Instant, into actions: inout [Action]
+    ) {
+        guard !outstanding.contains(assignment.key) else { return }
+        outstanding[assignment.key] = Outstanding(
+            job: assignment.job, node: assignment.node, sentAt: now, isAccepted: false,
+            lostAfter: assignment.lostAfter)
+        // Leases count from when the leader first depends on the agent.
+        if heardAt[assignment.node] == nil { heardAt[assignment.node] = now }
+        actions.append(.send(assignment.node, .run(assignment)))
+    }
+
+    mutating func ended(_ key: ExecutionKey) { outstanding.remove(key) }
+
+    mutating func killRequested(
+        _ key: ExecutionKey, _ node: NodeName, into actions: inout [Action]
+    ) {
+        actions.append(.send(node, .kill(key)))
+    }
+
+    mutating func scheduled(_ retry: PendingRetry, stamp: WallTime, at now: Instant) {
+        let wait = max(.zero, retry.due - stamp)
+        retries.insert(WaitingRetry(due: now + wait, retry: retry))
+    }
+
+    // MARK: Events from agents
+
+    mutating func accepted(_ key: ExecutionKey, at now: Instant) {
+        outstanding[key]?.isAccepted = true
+    }
+
+    mutating func heartbeat(
+        from node: NodeName, sentAt: Instant, at now: Instant, into actions: inout [Action]
+    ) {
+        heardAt[node] = now
+        actions.append(.send(node, .heartbeatHeard(sentAt: sentAt)))
+    }
+
+    // MARK: Deadlines
+
+    mutating func deadline(at now: Instant, into actions: inout [Action]) {
+        while let first = retries.first, first.due <= now {
+            _ = retries.popFirst()
+            actions.append(.retry(first.retry))
+        }
+        guard now >= nextCheck else { return }
+        nextCheck = now + Self.checkInterval
+        for (key, execution) in outstanding {
+            let heard = heardAt[execution.node] ?? execution.sentAt
+            if !execution.isAccepted, now - execution.sentAt >= Self.acceptTimeout {
+                lose(key, execution, "the agent did not answer for 60 s", into: &actions)
+            } else if now - heard >= execution.lostAfter {
+                let time = DurationText.print(execution.lostAfter)
+                lose(key, execution, "the agent was not heard of for \(time)", into: &actions)
+            }
+        }
+    }
+
+    private mutating func lose(
+        _ key: ExecutionKey, _ execution: Outstanding, _ reason: String,
+        into actions: inout [Action]
+    ) {
+        outstanding.remove(key)
+        actions.append(.mark(.leaseExpired))
+        actions.append(
+            .report(Report(job: execution.job, key: key, news: .lost(reason: reason))))
+    }
+}

@@ -1,0 +1,92 @@
+// What an agent remembers of its earlier lives.
+
+extension Runner {
+    /// Takes one record of the journal, in the order in which they were written.
+    mutating func recover(
+        kind: UInt8, key bytes: [UInt8], payload: [UInt8]
+    ) throws(ByteError) {
+        guard let kind = RecordKind(rawValue: kind) else {
+            throw .malformed(offset: 0, what: "a record of the agent's journal of kind \(kind)")
+        }
+        var keyReader = ByteReader(bytes)
+        let key = ExecutionKey(generation: try keyReader.u64(), number: try keyReader.i64())
+        var reader = ByteReader(payload)
+        switch kind {
+        case .accepted:
+            insert(
+                key,
+                Run(
+                    assignment: try Assignment(from: &reader), phase: .running,
+                    tail: OutputTail(limit: tunables.outputLimit), isAdopted: true))
+        case .started:
+            runs[key]?.identity = ProcessIdentity(
+                processID: Int32(bitPattern: try reader.u32()), startTicks: try reader.u64(),
+                boot: try reader.string())
+            runs[key]?.startedAt = try reader.time()
+        case .finished:
+            guard var run = runs[key] else { return }
+            let result = try ExecutionResult(from: &reader)
+            let output = try reader.bytes()
+            run.result = result
+            run.tail = OutputTail(limit: tunables.outputLimit)
+            run.tail.append(output)
+            run.phase = .finished
+            runs[key] = run
+        case .settled:
+            forget(key)
+        }
+    }
+
+    /// All records were taken: find out what became of the runs.
+    mutating func recovered(at now: Now, into actions: inout [Action]) {
+        for (key, run) in runs {
+            switch run.phase {
+            case .running:
+                runningCount += 1
+                // The supervisor prints what it still has from its beginning, so start afresh.
+                runs[key]?.tail = OutputTail(limit: tunables.outputLimit)
+                actions.append(.adopt(run.assignment.id, run.identity))
+            case .finished: tellResult(run, into: &actions)
+            case .accepting, .queued, .finishing: break
+            }
+        }
+        if !runs.isEmpty { resume(at: now.monotonic) }
+    }
+
+    /// The records that a rewritten journal starts with.
+    func liveRecords() -> [(kind: UInt8, key: [UInt8], payload: [UInt8])] {
+        var records: [(kind: UInt8, key: [UInt8], payload: [UInt8])] = []
+        for (key, run) in runs {
+            let name = key.historyKey
+            records.append((RecordKind.accepted.rawValue, name, run.assignment.encoded))
+            if let identity = run.identity, let at = run.startedAt {
+                records.append(
+                    (RecordKind.started.rawValue, name, Self.encode(identity, startedAt: at)))
+            }
+            if let result = run.result {
+                records.append(
+                    (
+                        RecordKind.finished.rawValue, name,
+                        Self.encode(result, output: Array(run.tail.bytes))
+                    ))
+            }
+        }
+        return records
+    }
+
+    static func encode(_ identity: ProcessIdentity, startedAt: WallTime) -> [UInt8] {
+        var writer = ByteWriter(capacity: 64)
+        writer.u32(UInt32(bitPattern: identity.processID))
+        writer.u64(identity.startTicks)
+        writer.string(identity.boot)
+        writer.time(startedAt)
+        return writer.output
+    }
+
+    static func encode(_ result: ExecutionResult, output: [UInt8]) -> [UInt8] {
+        var writer = ByteWriter(capacity: output.count + 128)
+        result.encode(into: &writer)
+        writer.bytes(output)
+        return writer.output
+    }
+}

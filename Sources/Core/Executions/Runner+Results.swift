@@ -1,0 +1,177 @@
+// From the supervisor's news to the result that the cluster records.
+
+/// Why an assignment can't be carried out here.
+struct AssignmentError: Error, Hashable, Sendable {
+    var sentence: String
+}
+
+extension Runner {
+    // MARK: Events from the supervisor
+
+    mutating func event(
+        _ id: ExecutionID, _ event: RunEvent, at now: Now, into actions: inout [Action]
+    ) {
+        guard let key = key(of: id), var run = runs[key] else {
+            // A run that nobody waits for any more: let the supervisor forget it when it is over.
+            if case .ended = event { actions.append(.release(id)) }
+            return
+        }
+        guard case .running = run.phase else { return }
+        switch event {
+        case .started(let identity, let at):
+            if run.isAdopted { actions.append(.mark(.runAdopted)) }
+            guard run.identity == nil else { return }
+            run.startedAt = at
+            run.identity = identity
+            runs[key] = run
+            journal(.started, key, Self.encode(identity, startedAt: at), into: &actions)
+            tell(run, .started(at: at), into: &actions)
+        case .output(let bytes, let skipped):
+            runs[key] = nil
+            run.tail.append(bytes, skipped: skipped)
+            runs[key] = run
+        case .ended(let end):
+            runningCount -= 1
+            finish(key, result(of: run, end, into: &actions), into: &actions)
+            startQueued(at: now, into: &actions)
+        case .refused(let reason):
+            runningCount -= 1
+            actions.append(.mark(.runRefused))
+            finish(key, unstarted(run, .failed, reason, now.wall), into: &actions)
+            startQueued(at: now, into: &actions)
+        case .vanished(let reason):
+            runningCount -= 1
+            actions.append(.mark(.runVanished))
+            var result = ExecutionResult(
+                state: .lost, startedAt: run.startedAt, finishedAt: now.wall, error: reason)
+            result.isOutputTruncated = run.tail.isTruncated
+            finish(key, result, into: &actions)
+            startQueued(at: now, into: &actions)
+        }
+    }
+
+    // MARK: Results
+
+    func unstarted(
+        _ run: Run, _ state: Execution.State, _ error: String, _ wall: WallTime
+    ) -> ExecutionResult {
+        ExecutionResult(state: state, startedAt: nil, finishedAt: wall, error: error)
+    }
+
+    private func result(
+        of run: Run, _ end: RunEnd, into actions: inout [Action]
+    ) -> ExecutionResult {
+        var result = ExecutionResult(
+            state: .failed, startedAt: run.startedAt, finishedAt: end.at)
+        switch end.cause {
+        case .finished:
+            if end.exitCode == 0 {
+                result.state = .success
+            } else if let code = end.exitCode {
+                result.error = "exit status \(code)"
+            } else {
+                result.error =
+                    "ended by signal \(end.signal.map { "\($0)" } ?? "of unknown number")"
+            }
+        case .timedOut:
+            actions.append(.mark(.runTimedOut))
+            result.error = "the command ran longer than its timeout and was ended"
+        case .stopped:
+            result.state = .killed
+            result.error = stopReason ?? "killed by request"
+        case .outOfMemory:
+            result.error = "the command used more memory than its mem_limit and was ended"
+        case .fenced:
+            result.error = "the lease of this node was not renewed in time; the command was ended"
+        }
+        result.exitCode = end.exitCode
+        result.signal = end.signal
+        result.cpuTime = end.cpuTime
+        result.peakMemory = end.peakMemory
+        result.isOutputTruncated = run.tail.isTruncated
+        if run.tail.isTruncated { actions.append(.mark(.outputTruncated)) }
+        return result
+    }
+
+    /// Writes the result down; it is told when it is safe.
+    mutating func finish(
+        _ key: ExecutionKey, _ outcome: ExecutionResult, into actions: inout [Action]
+    ) {
+        guard var run = runs[key] else { return }
+        var result = outcome
+        let output = Array(run.tail.bytes)
+        result.outputLength = UInt64(output.count)
+        result.outputChunks = UInt32((output.count + Self.chunkLimit - 1) / Self.chunkLimit)
+        result.outputDigest = Checksum.crc32c(output)
+        if result.outputChunks > 1 { actions.append(.mark(.outputChunked)) }
+        run.result = result
+        let sequence = journal(
+            .finished, key, Self.encode(result, output: output), into: &actions)
+        run.phase = .finishing(sequence: sequence)
+        runs[key] = run
+        unsynced.append((sequence, key))
+    }
+
+    func tellResult(_ run: Run, into actions: inout [Action]) {
+        guard let result = run.result else { return }
+        let output = run.tail.bytes
+        var chunk: UInt32 = 0
+        var start = output.startIndex
+        while start < output.endIndex {
+            let end = min(start + Self.chunkLimit, output.endIndex)
+            tell(run, .output(chunk: chunk, bytes: Array(output[start..<end])), into: &actions)
+            chunk += 1
+            start = end
+        }
+        tell(run, .ended(result), into: &actions)
+    }
+
+    func tell(_ run: Run, _ news: Report.News, into actions: inout [Action]) {
+        actions.append(
+            .report(
+                .news(Report(job: run.assignment.job, key: run.assignment.key, news: news))))
+    }
+
+    // MARK: What is to be run
+
+    func specification(
+        of assignment: Assignment
+    ) -> Swift.Result<RunSpec, AssignmentError> {
+        guard !assignment.executor.isEmpty else {
+            return .failure(
+                AssignmentError(
+                    sentence: "the job names no executor; set \"executor\", for example to shell"))
+        }
+        guard assignment.executor == "shell" else {
+            return .failure(
+                AssignmentError(
+                    sentence: "executor \"\(assignment.executor)\" is not available on this node"))
+        }
+        let config = assignment.config.map { (key: $0.name, value: $0.value) }
+        do throws(ShellCommandError) {
+            let command = try ShellCommand.parse(config)
+            let fence =
+                assignment.isFenced
+                ? Duration(nanoseconds: assignment.lostAfter.nanoseconds / 10 * 8) : nil
+            return .success(
+                command.spec(
+                    execution: assignment.id, jobName: assignment.job,
+                    environment: environment(of: assignment), grace: tunables.grace,
+                    fence: fence))
+        } catch {
+            return .failure(AssignmentError(sentence: error.description))
+        }
+    }
+
+    /// The idempotency key of the attempt, for the command.
+    private func environment(of assignment: Assignment) -> [EnvironmentEntry] {
+        [
+            EnvironmentEntry(name: "DKRON_EXECUTION_ID", value: assignment.id.text),
+            EnvironmentEntry(name: "DKRON_GROUP", value: "\(assignment.group)"),
+            EnvironmentEntry(name: "DKRON_ATTEMPT", value: "\(assignment.attempt)"),
+            EnvironmentEntry(
+                name: "DKRON_SCHEDULED_AT", value: RFC3339.print(assignment.scheduledAt)),
+            EnvironmentEntry(name: "DKRON_JOB_NAME", value: assignment.job.text),
+        ]
+    }
+}

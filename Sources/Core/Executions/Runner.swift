@@ -1,0 +1,300 @@
+// What an agent does: it takes assignments, writes them down before it starts anything, watches
+// the runs and keeps each result until the cluster has it.
+//
+// At most one start per execution: an assignment is in the journal (synced) before its run is
+// started, and one that is known, in whatever phase, starts nothing again. After a restart a run
+// that was accepted and is unknown to the supervisor is lost, never started a second time.
+
+/// The executions of this node.
+package struct Runner {
+    enum Action {
+        /// Appended to the journal; the runner counts sequence numbers in step with it.
+        case journal(kind: UInt8, key: [UInt8], payload: [UInt8])
+        case start(RunSpec)
+        case adopt(ExecutionID, ProcessIdentity?)
+        case stop(ExecutionID)
+        case release(ExecutionID)
+        case renewFences(ago: Duration)
+        case report(AgentReport)
+        case log(LogRecord)
+        case mark(Mark)
+    }
+
+    struct Run {
+        enum Phase {
+            /// The acceptance is on its way to the disk.
+            case accepting(sequence: UInt64)
+            /// Accepted; waits for a place among the running.
+            case queued
+            /// Handed to the supervisor.
+            case running
+            /// The result is on its way to the disk.
+            case finishing(sequence: UInt64)
+            /// The result is safe and told until it is settled.
+            case finished
+        }
+
+        var assignment: Assignment
+        var phase: Phase
+        var tail: OutputTail
+        var startedAt: WallTime?
+        var identity: ProcessIdentity?
+        var isKillRequested = false
+        /// It had been started by an earlier life of this agent.
+        var isAdopted = false
+        var result: ExecutionResult?
+    }
+
+    /// Kinds of records in the journal.
+    enum RecordKind: UInt8 {
+        case accepted = 1
+        case started
+        case finished
+        case settled
+    }
+
+    /// How often a runner with work tells the leader that it lives.
+    static let heartbeatInterval = Duration.seconds(5)
+    /// How often a result is told again until it is settled.
+    static let resendInterval = Duration.seconds(5)
+    /// How long a settled execution is remembered, so that a late duplicate starts nothing.
+    static let memory = Duration.seconds(60)
+    /// The most bytes of output in one report.
+    static let chunkLimit = 64 << 10
+
+    let tunables: Tunables
+    var runs = SortedMap<ExecutionKey, Run>()
+    /// Keys by the number in the execution's id, which is unique in the cluster.
+    private var keys = SortedMap<Int64, ExecutionKey>()
+    /// Settled executions, oldest first, and when each may be forgotten.
+    private var settled = RingBuffer<(key: ExecutionKey, until: Instant)>()
+    private var settledKeys = SortedMap<ExecutionKey, Bool>()
+    var queue = RingBuffer<ExecutionKey>()
+    /// Runs whose next step waits for a record to be safe, in order of the records.
+    var unsynced = RingBuffer<(sequence: UInt64, key: ExecutionKey)>()
+    var runningCount = 0
+    /// Records appended to the journal in this life.
+    var journaled: UInt64 = 0
+    /// Bytes of records that still matter.
+    package private(set) var liveBytes: UInt64 = 0
+    private var nextHeartbeat = Instant.distantFuture
+    private var nextResend = Instant.distantFuture
+    /// Nothing new is started any more.
+    var isStopping = false
+
+    init(tunables: Tunables) { self.tunables = tunables }
+
+    /// Executions whose command runs or waits to run.
+    package var activeCount: Int { runningCount + queue.count }
+    /// Executions in any phase before settlement.
+    package var heldCount: Int { runs.count }
+
+    var nextDeadline: Instant? {
+        var soonest = min(nextHeartbeat, nextResend)
+        if let first = settled.first { soonest = min(soonest, first.until) }
+        return soonest == .distantFuture ? nil : soonest
+    }
+
+    func key(of id: ExecutionID) -> ExecutionKey? { id.number.flatMap { keys[$0] } }
+
+    /// What a run has printed so far, or its whole output once it has ended.
+    package func liveOutput(of key: ExecutionKey) -> [UInt8]? {
+        runs[key].map { Array($0.tail.bytes) }
+    }
+
+    // MARK: Messages from the leader
+
+    mutating func assign(_ assignment: Assignment, into actions: inout [Action]) {
+        let key = assignment.key
+        if let known = runs[key] {
+            answer(key, known, into: &actions)
+            return
+        }
+        guard !settledKeys.contains(key) else { return }
+        let sequence = journal(.accepted, key, assignment.encoded, into: &actions)
+        insert(
+            key,
+            Run(
+                assignment: assignment, phase: .accepting(sequence: sequence),
+                tail: OutputTail(limit: tunables.outputLimit)))
+        unsynced.append((sequence, key))
+    }
+
+    /// Tells again what is known of an execution.
+    private func answer(_ key: ExecutionKey, _ run: Run, into actions: inout [Action]) {
+        switch run.phase {
+        case .accepting: break
+        case .queued: actions.append(.report(.accepted(key)))
+        case .running, .finishing:
+            actions.append(.report(.accepted(key)))
+            if let at = run.startedAt { tell(run, .started(at: at), into: &actions) }
+        case .finished: tellResult(run, into: &actions)
+        }
+    }
+
+    mutating func kill(
+        _ key: ExecutionKey, reason: String = "killed by request", at wall: WallTime,
+        into actions: inout [Action]
+    ) {
+        guard var run = runs[key] else { return }
+        guard !run.isKillRequested else { return }
+        run.isKillRequested = true
+        runs[key] = run
+        switch run.phase {
+        case .accepting: break
+        case .queued:
+            finish(
+                key, unstarted(run, .killed, "\(reason) before it was started", wall),
+                into: &actions)
+        case .running: actions.append(.stop(run.assignment.id))
+        case .finishing, .finished: break
+        }
+    }
+
+    /// The cluster has the result, or does not want it.
+    mutating func settle(_ key: ExecutionKey, at now: Instant, into actions: inout [Action]) {
+        guard let run = runs[key] else { return }
+        switch run.phase {
+        case .finishing, .finished: break
+        case .accepting, .queued, .running:
+            // The job was deleted while it runs: the end will find nothing, and is told then.
+            return
+        }
+        _ = journal(.settled, key, [], into: &actions)
+        actions.append(.release(run.assignment.id))
+        forget(key)
+        settled.append((key, now + Self.memory))
+        settledKeys[key] = true
+    }
+
+    mutating func heartbeatHeard(sentAt: Instant, at now: Instant, into actions: inout [Action]) {
+        actions.append(.renewFences(ago: now - sentAt))
+    }
+
+    // MARK: Events from the journal
+
+    /// The records through this sequence number survive a crash.
+    mutating func durable(
+        through sequence: UInt64, at now: Now, into actions: inout [Action]
+    ) {
+        while let first = unsynced.first, first.sequence <= sequence {
+            _ = unsynced.popFirst()
+            guard let run = runs[first.key] else { continue }
+            switch run.phase {
+            case .accepting(first.sequence): accepted(first.key, run, at: now, into: &actions)
+            case .finishing(first.sequence):
+                runs[first.key]?.phase = .finished
+                tellResult(run, into: &actions)
+                nextResend = min(nextResend, now.monotonic + Self.resendInterval)
+            case .accepting, .queued, .running, .finishing, .finished: break
+            }
+        }
+        startQueued(at: now, into: &actions)
+    }
+
+    private mutating func accepted(
+        _ key: ExecutionKey, _ run: Run, at now: Now, into actions: inout [Action]
+    ) {
+        actions.append(.report(.accepted(key)))
+        runs[key]?.phase = .queued
+        guard run.isKillRequested else {
+            queue.append(key)
+            return
+        }
+        let result = unstarted(run, .killed, "killed by request before it was started", now.wall)
+        finish(key, result, into: &actions)
+    }
+
+    /// Starts what waits while there is room.
+    mutating func startQueued(at now: Now, into actions: inout [Action]) {
+        if !queue.isEmpty, runningCount >= tunables.maxRunning { actions.append(.mark(.runQueued)) }
+        while runningCount < tunables.maxRunning, !isStopping, let key = queue.popFirst() {
+            guard let run = runs[key], case .queued = run.phase else { continue }
+            switch specification(of: run.assignment) {
+            case .success(let spec):
+                runs[key]?.phase = .running
+                runningCount += 1
+                actions.append(.start(spec))
+                if nextHeartbeat == .distantFuture {
+                    nextHeartbeat = now.monotonic + Self.heartbeatInterval
+                    actions.append(.report(.heartbeat(sentAt: now.monotonic)))
+                }
+            case .failure(let error):
+                finish(key, unstarted(run, .failed, error.sentence, now.wall), into: &actions)
+            }
+        }
+    }
+
+    // MARK: Deadlines
+
+    mutating func deadline(at now: Instant, into actions: inout [Action]) {
+        if now >= nextHeartbeat {
+            if runs.isEmpty {
+                nextHeartbeat = .distantFuture
+            } else {
+                nextHeartbeat = now + Self.heartbeatInterval
+                actions.append(.report(.heartbeat(sentAt: now)))
+            }
+        }
+        if now >= nextResend {
+            nextResend = .distantFuture
+            for (_, run) in runs {
+                guard case .finished = run.phase else { continue }
+                tellResult(run, into: &actions)
+                nextResend = now + Self.resendInterval
+            }
+        }
+        while let first = settled.first, first.until <= now {
+            _ = settled.popFirst()
+            settledKeys.remove(first.key)
+        }
+    }
+
+    // MARK: Stopping
+
+    /// Ends everything that still runs.
+    mutating func endAll(reason: String, at wall: WallTime, into actions: inout [Action]) {
+        stopReason = reason
+        for (key, run) in runs {
+            switch run.phase {
+            case .queued, .running: kill(key, reason: reason, at: wall, into: &actions)
+            case .accepting, .finishing, .finished: break
+            }
+        }
+    }
+
+    /// Why runs that are being ended are ended, when that is not somebody's request.
+    var stopReason: String?
+
+    // MARK: Shared
+
+    mutating func insert(_ key: ExecutionKey, _ run: Run) {
+        runs[key] = run
+        keys[key.number] = key
+    }
+
+    mutating func forget(_ key: ExecutionKey) {
+        if let run = runs.remove(key) { liveBytes -= min(liveBytes, recordSize(run)) }
+        keys.remove(key.number)
+    }
+
+    /// There is work from an earlier life: tell the leader, and go on telling.
+    mutating func resume(at now: Instant) {
+        nextHeartbeat = now
+        nextResend = now + Self.resendInterval
+    }
+
+    @discardableResult
+    mutating func journal(
+        _ kind: RecordKind, _ key: ExecutionKey, _ payload: [UInt8], into actions: inout [Action]
+    ) -> UInt64 {
+        journaled += 1
+        if kind != .settled { liveBytes += UInt64(payload.count) }
+        actions.append(.journal(kind: kind.rawValue, key: key.historyKey, payload: payload))
+        return journaled
+    }
+
+    private func recordSize(_ run: Run) -> UInt64 {
+        UInt64(run.assignment.encoded.count) + UInt64(run.tail.bytes.count) + 128
+    }
+}

@@ -1,0 +1,240 @@
+// The way of a change: proposed, committed, applied, and told to those whom it concerns.
+
+extension Node {
+    mutating func withRaft(_ out: inout Outbox, _ body: (inout Raft, inout [Raft.Action]) -> Void) {
+        var actions: [Raft.Action] = []
+        body(&raft, &actions)
+        for action in actions { perform(action, &out) }
+    }
+
+    private mutating func perform(_ action: Raft.Action, _ out: inout Outbox) {
+        switch action {
+        case .persist(let state): log.append(state)
+        case .persistEntry(let entry): log.append(entry)
+        case .commit(let entry): apply(entry, &out)
+        case .lead(let term): lead(term, &out)
+        }
+    }
+
+    // MARK: Leadership
+
+    private mutating func lead(_ term: Term, _ out: inout Outbox) {
+        out.log(
+            .info, "this server leads",
+            [.init("term", "\(term)"), .init("node", config.nodeName.text)])
+        scheduler.forgetProposals()
+        scheduler.rebuild()
+        dispatcher.gainLeadership(at: now.monotonic)
+        if store.cluster.clusterID.isEmpty { bootstrap(&out) }
+        let ahead = store.cluster.lastStamp - time
+        if ahead > .seconds(60) {
+            out.log(
+                .warning,
+                "the last decision is stamped \(DurationText.print(ahead)) ahead of this host's "
+                    + "clock; check the clock, ticks up to that time count as decided")
+        }
+    }
+
+    private mutating func bootstrap(_ out: inout Outbox) {
+        var settings = ClusterSettings()
+        settings.defaultTimezone = config.defaultZone
+        let first = random.next()
+        let second = random.next()
+        let clusterID = Hexadecimal.text(of: first) + Hexadecimal.text(of: second)
+        propose(
+            .bootstrap(clusterID: clusterID, settings: settings, paused: config.startPaused),
+            for: nil, &out)
+        out.log(
+            .info, "bootstrapped a cluster of one server",
+            [.init("cluster_id", clusterID), .init("default_timezone", config.defaultZone)])
+    }
+
+    // MARK: Proposing
+
+    /// Stamps a command, adds what it must carry, and appends it to the log.
+    mutating func propose(_ body: Command.Body, for id: ProposalID?, _ out: inout Outbox) {
+        guard raft.isLeading else {
+            if let id { fail(id, .noLeader, &out) }
+            return
+        }
+        if id != nil, raft.pendingCount >= config.tunables.proposalLimit {
+            out.mark(.requestRefusedBusy)
+            if let id { fail(id, .busy, &out) }
+            return
+        }
+        let stamp = stamp
+        if time < stamp { out.mark(.stampHeldBack) }
+        var decisions = decisionsCarried(by: body, at: stamp)
+        if !decisions.isEmpty { out.mark(.editCarriedTicks) }
+        // More than one entry holds: the first ones go ahead, under the same stamp and sync.
+        while decisions.count > Self.decisionsPerEntry {
+            let batch = Array(decisions.prefix(Self.decisionsPerEntry))
+            decisions.removeFirst(batch.count)
+            append(Command(stamp: stamp, decisions: batch, body: .decide), for: nil, &out)
+        }
+        append(
+            Command(stamp: stamp, decisions: decisions, body: withTargets(body)), for: id, &out)
+    }
+
+    /// Decisions of one tick each take about a hundred bytes.
+    private static var decisionsPerEntry: Int { 1_000 }
+
+    private mutating func append(
+        _ command: Command, for id: ProposalID?, _ out: inout Outbox
+    ) {
+        let payload = command.encoded
+        guard payload.count < config.tunables.journal.recordLimit - 1_024 else {
+            invariant(id != nil, "what the node proposes by itself fits an entry")
+            if let id { fail(id, .tooLarge, &out) }
+            return
+        }
+        var index: LogIndex?
+        withRaft(&out) { index = $0.propose(payload, into: &$1) }
+        if let id, let index { proposals[index] = id }
+    }
+
+    private mutating func fail(
+        _ id: ProposalID, _ failure: ProposalFailure, _ out: inout Outbox
+    ) {
+        withAPI(&out) { $0.failed(id, failure, $1, into: &$2) }
+    }
+
+    /// The decisions of ticks due up to the stamp that a change of schedules must bring along.
+    private mutating func decisionsCarried(
+        by body: Command.Body, at stamp: WallTime
+    ) -> [JobDecision] {
+        switch body {
+        case .putJob(let put): return decisions(of: put.document.name, at: stamp)
+        case .deleteJob(let name, _, _): return decisions(of: name, at: stamp)
+        case .reports(let reports):
+            // The first success deletes an ephemeral job.
+            var names: [JobName] = []
+            for report in reports where !names.contains(report.job) {
+                guard case .ended(let result) = report.news, result.state == .success,
+                    store.document(report.job)?.isEphemeral ?? false
+                else { continue }
+                names.append(report.job)
+            }
+            return names.flatMap { decisions(of: $0, at: stamp) }
+        case .pause where !store.cluster.isPaused: return allDecisions(at: stamp)
+        case .restoreCommit: return allDecisions(at: stamp)
+        case .settings(let settings)
+        where settings.defaultTimezone != store.cluster.settings.defaultTimezone:
+            return allDecisions(at: stamp)
+        case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
+            .pause, .unpause, .settings, .restorePart, .restoreAbandon:
+            return []
+        }
+    }
+
+    private mutating func decisions(of name: JobName, at stamp: WallTime) -> [JobDecision] {
+        let members = members
+        var random = random
+        defer { self.random = random }
+        return scheduler.decisionsBeforeEdit(of: name, at: stamp, store, zones) {
+            TargetSelection.choose($0, members, using: &random)
+        }.map { [$0] } ?? []
+    }
+
+    private mutating func allDecisions(at stamp: WallTime) -> [JobDecision] {
+        let members = members
+        var random = random
+        defer { self.random = random }
+        return scheduler.decisionsBeforeEditOfAll(at: stamp, store, zones) {
+            TargetSelection.choose($0, members, using: &random)
+        }
+    }
+
+    /// Fills in the nodes of runs by hand.
+    private mutating func withTargets(_ body: Command.Body) -> Command.Body {
+        switch body {
+        case .runNow(var run):
+            run.targets = targets(of: store.document(run.job)?.tags ?? [])
+            return .runNow(run)
+        case .putJob(var put):
+            guard put.runOnCreate != nil else { return body }
+            put.runOnCreate?.targets = targets(of: put.document.tags)
+            return .putJob(put)
+        default: return body
+        }
+    }
+
+    mutating func targets(of tags: [Setting]) -> [NodeName] {
+        TargetSelection.choose(tags, members, using: &random)
+    }
+
+    // MARK: Applying
+
+    private mutating func apply(_ entry: LogEntry, _ out: inout Outbox) {
+        snapshotting.logBytes += entry.payload.count + 32
+        snapshotting.appliedTerm = entry.term
+        guard entry.kind == Raft.EntryKind.command.rawValue else {
+            store.applyNothing(at: entry.index)
+            return
+        }
+        let command: Command
+        do throws(ByteError) {
+            command = try Command(decoding: entry.payload)
+        } catch {
+            halt(
+                "entry \(entry.index) of the log holds a command that this version does not know "
+                    + "(\(error)); start the version that wrote it, or a newer one", &out)
+            return
+        }
+        var events: [StoreEvent] = []
+        let result = store.apply(command, at: entry.index, into: &events)
+        for event in events { tell(event, at: entry.index, &out) }
+        guard raft.isLeading else { return }
+        for decision in command.decisions {
+            withScheduler(&out) { $0.decided(decision.job, $1, $2, into: &$3) }
+        }
+        if let id = proposals.remove(entry.index) {
+            withAPI(&out) { $0.applied(id, result, at: entry.index, $1, into: &$2) }
+        }
+    }
+
+    /// Tells an event of the store to those whom it concerns. Before this server leads, only the
+    /// history listens: the others are built from the store when it does.
+    private mutating func tell(
+        _ event: StoreEvent, at index: LogIndex, _ out: inout Outbox
+    ) {
+        switch event {
+        case .output(let key, let chunk, let bytes):
+            history.append(
+                index: index, key: ByteKey(key.historyKey), chunk: chunk, bytes: bytes)
+        case .forgetOutput(let key): history.remove(ByteKey(key.historyKey))
+        case .mark(let mark): out.mark(mark)
+        default:
+            if raft.isLeading { tellLeader(event, &out) }
+        }
+    }
+
+    private mutating func tellLeader(_ event: StoreEvent, _ out: inout Outbox) {
+        let now = now
+        switch event {
+        case .jobChanged(let name):
+            withScheduler(&out) { $0.jobChanged(name, $1, $2, into: &$3) }
+        case .launch(let assignment):
+            withDispatcher(&out) { $0.launch(assignment, at: now.monotonic, into: &$1) }
+        case .executionEnded(let key, _): dispatcher.ended(key)
+        case .groupEnded(let job, let generation, let group):
+            withAPI(&out) { $0.groupEnded(job, generation, group, $1, into: &$2) }
+        case .killRequested(let key, let node):
+            withDispatcher(&out) { $0.killRequested(key, node, into: &$1) }
+        case .retryScheduled(let retry):
+            dispatcher.scheduled(retry, stamp: stamp, at: now.monotonic)
+        case .childTriggered(let trigger): decideChild(trigger, &out)
+        case .settled(let key): withRunner(&out) { $0.settle(key, at: now.monotonic, into: &$1) }
+        case .clusterChanged, .output, .forgetOutput, .mark: break
+        }
+    }
+}
+
+/// Numbers as text for identities.
+package enum Hexadecimal {
+    /// Sixteen lower-case digits.
+    package static func text(of value: UInt64) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
+}

@@ -1,0 +1,278 @@
+// Files: recovery at start, what the journals tell, snapshots.
+
+/// What recovery still waits for.
+struct RecoveryState {
+    var snapshot: SnapshotHead?
+    var isLogRecovered = false
+    var isRunLogRecovered = false
+    /// Outputs of executions that no longer exist have been dropped.
+    var isHistoryRetained = false
+    var historyCursor: ByteKey?
+    var tornBytes: UInt64 = 0
+}
+
+/// A snapshot under way.
+struct SnapshotState {
+    /// The records as they were when it began.
+    var pinned: SortedMap<ByteKey, [UInt8]>?
+    /// The last key written.
+    var cursor: ByteKey?
+    var head: SnapshotHead?
+    var bytesWritten = 0
+    /// Log bytes applied since the last snapshot.
+    var logBytes = 0
+    /// The snapshot is safe; the log may go once the history through it is safe too.
+    var compactThrough: LogIndex?
+    /// The size of the last snapshot: a large store is not written again for little.
+    var lastSize = 0
+    /// Term of the last applied entry.
+    var appliedTerm: Term = 0
+}
+
+extension Node {
+    // MARK: Sub-machines of files
+
+    mutating func withLog(
+        _ out: inout Outbox,
+        _ body: (inout LogJournal, inout [StorageRequest], inout [LogJournalAction]) -> Void
+    ) {
+        var requests: [StorageRequest] = []
+        var actions: [LogJournalAction] = []
+        body(&log, &requests, &actions)
+        emit(requests, &out)
+        for action in actions where !isHalted { perform(action, &out) }
+    }
+
+    mutating func withSnapshots(
+        _ out: inout Outbox,
+        _ body: (inout SnapshotStore, inout [StorageRequest], inout [SnapshotAction]) -> Void
+    ) {
+        var requests: [StorageRequest] = []
+        var actions: [SnapshotAction] = []
+        body(&snapshots, &requests, &actions)
+        emit(requests, &out)
+        for action in actions where !isHalted { perform(action, &out) }
+    }
+
+    mutating func withHistory(
+        _ out: inout Outbox,
+        _ body: (inout HistoryStore, inout [StorageRequest], inout [HistoryAction]) -> Void
+    ) {
+        var requests: [StorageRequest] = []
+        var actions: [HistoryAction] = []
+        body(&history, &requests, &actions)
+        emit(requests, &out)
+        for action in actions where !isHalted { perform(action, &out) }
+    }
+
+    mutating func withRunLog(
+        _ out: inout Outbox,
+        _ body: (inout RunJournal, inout [StorageRequest], inout [RunJournalAction]) -> Void
+    ) {
+        var requests: [StorageRequest] = []
+        var actions: [RunJournalAction] = []
+        body(&runLog, &requests, &actions)
+        emit(requests, &out)
+        for action in actions where !isHalted { perform(action, &out) }
+    }
+
+    // MARK: What they tell
+
+    private mutating func perform(_ action: SnapshotAction, _ out: inout Outbox) {
+        switch action {
+        case .none: snapshotRecovered(nil, &out)
+        case .opened: break
+        case .slice(let bytes): restore(slice: bytes)
+        case .loaded(let head): snapshotRecovered(head, &out)
+        case .written(let head):
+            out.mark(.snapshotTaken)
+            snapshotting.compactThrough = head.index
+            withHistory(&out) { history, requests, _ in
+                history.sync(through: head.index, into: &requests)
+            }
+        case .abandoned(let failure):
+            snapshotting.pinned = nil
+            out.log(
+                .warning, "a snapshot was given up and will be tried again: \(failure.message)")
+        case .halt(let reason): halt(reason, &out)
+        }
+    }
+
+    private mutating func perform(_ action: HistoryAction, _ out: inout Outbox) {
+        switch action {
+        case .recovered(let found):
+            recovery.tornBytes += found.tornBytes
+            phase = .recovering(.logs)
+            let snapshotIndex = recovery.snapshot?.index ?? 0
+            withLog(&out) { log, requests, _ in
+                log.recover(after: snapshotIndex, into: &requests)
+            }
+            withRunLog(&out) { log, requests, _ in log.recover(into: &requests) }
+        case .durable(let index): compactLog(through: index, &out)
+        case .degraded(let failure):
+            out.log(.error, "outputs wait in memory, the disk is full: \(failure.message)")
+        case .restored: out.log(.info, "outputs are written again")
+        case .halt(let reason): halt(reason, &out)
+        }
+    }
+
+    private mutating func perform(_ action: LogJournalAction, _ out: inout Outbox) {
+        switch action {
+        case .entry(let entry): withRaft(&out) { $0.recover(entry, into: &$1) }
+        case .truncated(let index): raft.recoverTruncation(from: index)
+        case .recovered(let found):
+            if found.tornBytes > 0 { out.mark(.tornTailCut) }
+            recovery.tornBytes += found.tornBytes
+            raft.recovered(found.hardState)
+            recovery.isLogRecovered = true
+            finishRecovery(&out)
+        case .durable(let index, let hardState):
+            withRaft(&out) { $0.persisted(through: index, hardState, into: &$1) }
+        case .halt(let reason): halt(reason, &out)
+        }
+    }
+
+    private mutating func perform(_ action: RunJournalAction, _ out: inout Outbox) {
+        switch action {
+        case .record(let record):
+            do throws(ByteError) {
+                try runner.recover(kind: record.kind, key: record.key, payload: record.payload)
+            } catch {
+                halt("the journal of runs can't be understood: \(error)", &out)
+            }
+        case .recovered(let torn):
+            if torn > 0 { out.mark(.tornTailCut) }
+            recovery.tornBytes += torn
+            recovery.isRunLogRecovered = true
+            finishRecovery(&out)
+        case .durable(let sequence):
+            let now = now
+            withRunner(&out) { $0.durable(through: sequence, at: now, into: &$1) }
+        case .rewritten: break
+        case .halt(let reason): halt(reason, &out)
+        }
+    }
+
+    // MARK: Recovery
+
+    private mutating func restore(slice: [UInt8]) {
+        var reader = ByteReader(slice)
+        do throws(ByteError) {
+            while !reader.isAtEnd {
+                store.restore(key: try reader.bytes(), value: try reader.bytes())
+            }
+        } catch {
+            fatalError("invariant broken: a verified slice of a snapshot can't be read: \(error)")
+        }
+    }
+
+    private mutating func snapshotRecovered(_ head: SnapshotHead?, _ out: inout Outbox) {
+        recovery.snapshot = head
+        if let head {
+            out.mark(.snapshotRestored)
+            store.finishRestoring(at: head.index)
+            raft.restore(snapshotIndex: head.index)
+            snapshotting.appliedTerm = head.term
+        }
+        phase = .recovering(.history)
+        withHistory(&out) { history, requests, _ in
+            history.recover(through: head?.index ?? 0, into: &requests)
+        }
+    }
+
+    private mutating func finishRecovery(_ out: inout Outbox) {
+        guard recovery.isLogRecovered, recovery.isRunLogRecovered else { return }
+        phase = .running
+        var fields = [
+            LogRecord.Field("jobs", "\(store.counters.jobs)"),
+            LogRecord.Field("index", "\(store.appliedIndex)"),
+        ]
+        if recovery.tornBytes > 0 {
+            fields.append(LogRecord.Field("torn_bytes", "\(recovery.tornBytes)"))
+        }
+        out.log(.info, "recovered the data directory", fields)
+        withRaft(&out) { $0.campaign(into: &$1) }
+        let now = now
+        withRunner(&out) { $0.recovered(at: now, into: &$1) }
+    }
+
+    /// A slice of dropping outputs that belong to nothing.
+    mutating func continueRetaining() {
+        guard !recovery.isHistoryRetained else { return }
+        let store = store
+        recovery.historyCursor = history.retain(from: recovery.historyCursor, limit: 1_000) { key in
+            var reader = ByteReader(key.bytes)
+            guard let generation = try? reader.u64(), let number = try? reader.i64() else {
+                return false
+            }
+            return store.execution(ExecutionKey(generation: generation, number: number)) != nil
+        }
+        recovery.isHistoryRetained = recovery.historyCursor == nil
+    }
+
+    // MARK: Snapshots
+
+    /// Begins a snapshot when enough was applied since the last, and feeds the one under way.
+    mutating func continueSnapshot(_ out: inout Outbox) {
+        guard case .running = phase else { return }
+        beginSnapshotIfDue(&out)
+        while snapshots.wantsSlice, let pinned = snapshotting.pinned {
+            var writer = ByteWriter(capacity: config.tunables.snapshotSlice + 4_096)
+            var last: ByteKey?
+            var iterator = pinned.makeIterator(from: snapshotting.cursor)
+            while writer.count < config.tunables.snapshotSlice, let entry = iterator.next() {
+                if entry.key == snapshotting.cursor { continue }
+                writer.bytes(entry.key.bytes)
+                writer.bytes(entry.value)
+                last = entry.key
+            }
+            if let last {
+                snapshotting.cursor = last
+                snapshotting.bytesWritten += writer.count
+                let slice = writer.output
+                withSnapshots(&out) { snapshots, requests, _ in
+                    snapshots.write(slice: slice, into: &requests)
+                }
+            } else {
+                snapshotting.pinned = nil
+                snapshotting.lastSize = snapshotting.bytesWritten
+                withSnapshots(&out) { snapshots, requests, _ in
+                    snapshots.finish(into: &requests)
+                }
+            }
+        }
+    }
+
+    private mutating func beginSnapshotIfDue(_ out: inout Outbox) {
+        let threshold = max(config.tunables.snapshotBytes, snapshotting.lastSize)
+        guard snapshotting.logBytes >= threshold, !snapshots.isWriting,
+            snapshotting.compactThrough == nil, store.appliedIndex > (snapshots.newest?.index ?? 0)
+        else { return }
+        let head = SnapshotHead(
+            index: store.appliedIndex, term: snapshotting.appliedTerm, meta: [])
+        snapshotting.pinned = store.records
+        snapshotting.cursor = nil
+        snapshotting.bytesWritten = 0
+        snapshotting.logBytes = 0
+        withSnapshots(&out) { snapshots, requests, _ in snapshots.begin(head, into: &requests) }
+    }
+
+    private mutating func compactLog(through durable: LogIndex, _ out: inout Outbox) {
+        guard let index = snapshotting.compactThrough, durable >= index else { return }
+        snapshotting.compactThrough = nil
+        let before = log.byteCount
+        withLog(&out) { log, requests, _ in log.compact(through: index, into: &requests) }
+        if log.byteCount < before { out.mark(.logSegmentRemoved) }
+    }
+
+    /// Writes the agent's journal afresh when most of it is dead.
+    mutating func rewriteRunLog(_ out: inout Outbox) {
+        guard recovery.isRunLogRecovered, runLog.wantsRewrite(liveBytes: runner.liveBytes) else {
+            return
+        }
+        let records = runner.liveRecords().map {
+            RunRecord(kind: $0.kind, key: $0.key, payload: $0.payload)
+        }
+        withRunLog(&out) { log, requests, _ in log.rewrite(records, into: &requests) }
+    }
+}

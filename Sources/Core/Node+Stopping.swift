@@ -1,0 +1,85 @@
+// Stopping: no further decisions, local runs are waited for, the rest is ended and said so.
+
+/// How far a stop is.
+struct StopState {
+    /// When what still runs is ended.
+    var endsRunsAt: Instant?
+    /// When the node gives up waiting for results.
+    var exitsAt: Instant?
+    var reportsAt: Instant?
+
+    var nextDeadline: Instant? {
+        [endsRunsAt, exitsAt, reportsAt].compactMap { $0 }.min()
+    }
+}
+
+extension Node {
+    static var stopReason: String { "killed: node stopped" }
+    /// How often a stop says what it waits for.
+    private static var stopReportInterval: Duration { .seconds(5) }
+
+    mutating func take(_ control: Control, _ out: inout Outbox) {
+        switch control {
+        case .stop:
+            guard phase != .stopping else { return }
+            beginStopping(&out)
+        case .stopNow, .detach:
+            phase = .exited
+            out.emit(.exit)
+        case .reload:
+            for name in zones.names where zones.beginLoading(name) { out.emit(.loadZone(name)) }
+            scheduler.rebuild()
+        }
+    }
+
+    private mutating func beginStopping(_ out: inout Outbox) {
+        guard case .running = phase else {
+            phase = .exited
+            out.emit(.exit)
+            return
+        }
+        phase = .stopping
+        runner.isStopping = true
+        stopping.endsRunsAt = now.monotonic + config.shutdownTimeout
+        stopping.reportsAt = now.monotonic + Self.stopReportInterval
+        out.log(
+            .info, "stopping: no more ticks are decided",
+            [
+                .init("running", "\(runner.activeCount)"),
+                .init("shutdown_timeout", DurationText.print(config.shutdownTimeout)),
+            ])
+    }
+
+    /// Ends the node when nothing is left to wait for.
+    mutating func continueStopping(_ out: inout Outbox) {
+        guard phase == .stopping else { return }
+        let monotonic = now.monotonic
+        if runner.heldCount == 0, raft.pendingCount == 0, log.isIdle, runLog.isIdle {
+            phase = .exited
+            out.emit(.exit)
+            return
+        }
+        if let at = stopping.endsRunsAt, monotonic >= at {
+            stopping.endsRunsAt = nil
+            stopping.exitsAt = monotonic + config.tunables.grace + Self.stopReportInterval
+            let wall = now.wall
+            out.log(
+                .warning, "the shutdown time-out is over; ending what still runs",
+                [.init("running", "\(runner.activeCount)")])
+            withRunner(&out) { $0.endAll(reason: Self.stopReason, at: wall, into: &$1) }
+        }
+        if let at = stopping.reportsAt, monotonic >= at {
+            stopping.reportsAt = monotonic + Self.stopReportInterval
+            out.log(
+                .info, "waiting for runs to end before stopping",
+                [
+                    .init("running", "\(runner.activeCount)"),
+                    .init("results", "\(runner.heldCount)"),
+                ])
+        }
+        if let at = stopping.exitsAt, monotonic >= at {
+            phase = .exited
+            out.emit(.exit)
+        }
+    }
+}

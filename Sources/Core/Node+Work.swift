@@ -1,0 +1,275 @@
+// Deciding and carrying out: scheduler, dispatcher, runner and API.
+
+extension Node {
+    // MARK: Scheduler
+
+    /// Ticks may be decided now.
+    var canDecide: Bool {
+        phase == .running && raft.isLeading && scheduler.isComplete
+            && !store.cluster.clusterID.isEmpty && !store.cluster.isPaused
+            && !clusterTime.isGuarding
+    }
+
+    mutating func withScheduler(
+        _ out: inout Outbox,
+        _ body: (inout Scheduler, Store, ZoneTable, inout [Scheduler.Action]) -> Void
+    ) {
+        var actions: [Scheduler.Action] = []
+        body(&scheduler, store, zones, &actions)
+        for action in actions { perform(action, &out) }
+    }
+
+    private mutating func perform(_ action: Scheduler.Action, _ out: inout Outbox) {
+        switch action {
+        case .propose(let decisions): propose(decisions, &out)
+        case .loadZone(let name):
+            if zones.beginLoading(name) { out.emit(.loadZone(name)) }
+        case .zoneMissing(let job, let zone, let reason):
+            out.log(
+                .error, "ticks are not decided: \(reason)",
+                [.init("job", job.text), .init("timezone", zone)])
+        }
+    }
+
+    private mutating func propose(_ decisions: [JobDecision], _ out: inout Outbox) {
+        let stamp = stamp
+        let payload = Command(stamp: stamp, decisions: decisions, body: .decide).encoded
+        if payload.count < config.tunables.journal.recordLimit - 1_024 {
+            withRaft(&out) { _ = $0.propose(payload, into: &$1) }
+            return
+        }
+        // Catching up launches a thousand runs of one job: halve until it fits.
+        invariant(
+            decisions.count > 1 || decisions.contains { $0.ticks.count > 1 },
+            "a decision of one tick fits an entry")
+        let halves = decisions.count > 1 ? halve(decisions) : halve(decisions[0])
+        propose(halves.0, &out)
+        propose(halves.1, &out)
+    }
+
+    private func halve(_ decisions: [JobDecision]) -> ([JobDecision], [JobDecision]) {
+        let middle = decisions.count / 2
+        return (Array(decisions[..<middle]), Array(decisions[middle...]))
+    }
+
+    private func halve(_ decision: JobDecision) -> ([JobDecision], [JobDecision]) {
+        let middle = decision.ticks.count / 2
+        var first = decision
+        var second = decision
+        first.ticks = Array(decision.ticks[..<middle])
+        second.ticks = Array(decision.ticks[middle...])
+        return ([first], [second])
+    }
+
+    /// Decides what is due, one slice.
+    mutating func decideDueTicks(_ out: inout Outbox) {
+        guard canDecide, let due = scheduler.nextDue, due <= time else { return }
+        let members = members
+        let time = time
+        var random = random
+        withScheduler(&out) { scheduler, store, zones, actions in
+            _ = scheduler.decide(at: time, store, zones, into: &actions) {
+                TargetSelection.choose($0, members, using: &random)
+            }
+        }
+        self.random = random
+    }
+
+    mutating func zoneLoaded(_ name: String, _ bytes: [UInt8]?, _ out: inout Outbox) {
+        zones.loaded(name, bytes)
+        withScheduler(&out) { $0.zoneLoaded(name, $1, $2, into: &$3) }
+        withAPI(&out) { $0.zoneLoaded(name, $1, into: &$2) }
+    }
+
+    /// Work that goes over everything, a slice per step.
+    mutating func continueSlices(_ out: inout Outbox) {
+        guard raft.isLeading else { return }
+        if !scheduler.isComplete {
+            withScheduler(&out) { $0.continueRebuild($1, $2, into: &$3) }
+            if scheduler.isComplete {
+                out.log(.info, "scheduling", [.init("jobs", "\(store.counters.jobs)")])
+            }
+        }
+        if dispatcher.isTakingOver {
+            let (store, stamp, monotonic) = (store, stamp, now.monotonic)
+            withDispatcher(&out) {
+                $0.continueTakeOver(store, stamp: stamp, at: monotonic, into: &$1)
+            }
+        }
+        continueRetaining()
+    }
+
+    // MARK: Dispatcher
+
+    mutating func withDispatcher(
+        _ out: inout Outbox, _ body: (inout Dispatcher, inout [Dispatcher.Action]) -> Void
+    ) {
+        var actions: [Dispatcher.Action] = []
+        body(&dispatcher, &actions)
+        for action in actions { perform(action, &out) }
+    }
+
+    private mutating func perform(_ action: Dispatcher.Action, _ out: inout Outbox) {
+        switch action {
+        case .send(let node, let message):
+            // The only member is this node; others are reached through their connections.
+            guard node == config.nodeName else { return }
+            receive(message, &out)
+        case .report(let report): reports.append(report)
+        case .retry(let retry): start(retry, &out)
+        case .decideChild(let trigger): decideChild(trigger, &out)
+        case .mark(let mark): out.mark(mark)
+        }
+    }
+
+    /// Starts an attempt whose back-off is over, on the same node if it lives, else on another.
+    private mutating func start(_ retry: PendingRetry, _ out: inout Outbox) {
+        guard let group = store.group(retry.generation, retry.group),
+            group.targets.indices.contains(retry.target),
+            group.targets[retry.target].attempts.last == retry.after,
+            group.targets[retry.target].retryDue != nil
+        else { return }
+        let before = group.targets[retry.target].node
+        let isAlive = members.contains { $0.name == before && $0.status == .alive }
+        let tags = store.document(retry.job)?.tags ?? []
+        let node = isAlive ? before : targets(of: tags).first ?? before
+        propose(
+            .startRetry(
+                RetryStart(
+                    job: retry.job, generation: retry.generation, group: retry.group,
+                    target: retry.target, after: retry.after, node: node)),
+            for: nil, &out)
+    }
+
+    mutating func decideChild(_ trigger: ChildTrigger, _ out: inout Outbox) {
+        let tags = store.document(trigger.child)?.tags ?? []
+        propose(
+            .decideChild(
+                ChildDecision(trigger: trigger.number, targets: targets(of: tags))),
+            for: nil, &out)
+    }
+
+    // MARK: Runner
+
+    private mutating func receive(_ message: AgentMessage, _ out: inout Outbox) {
+        let now = now
+        withRunner(&out) { runner, actions in
+            switch message {
+            case .run(let assignment): runner.assign(assignment, into: &actions)
+            case .kill(let key): runner.kill(key, at: now.wall, into: &actions)
+            case .settle(let key): runner.settle(key, at: now.monotonic, into: &actions)
+            case .heartbeatHeard(let sentAt):
+                runner.heartbeatHeard(sentAt: sentAt, at: now.monotonic, into: &actions)
+            }
+        }
+    }
+
+    mutating func withRunner(
+        _ out: inout Outbox, _ body: (inout Runner, inout [Runner.Action]) -> Void
+    ) {
+        var actions: [Runner.Action] = []
+        body(&runner, &actions)
+        for action in actions { perform(action, &out) }
+    }
+
+    private mutating func perform(_ action: Runner.Action, _ out: inout Outbox) {
+        switch action {
+        case .journal(let kind, let key, let payload):
+            runLog.append(RunRecord(kind: kind, key: key, payload: payload))
+        case .start(let spec): out.emit(.start(spec))
+        case .adopt(let id, let identity): out.emit(.adopt(id, identity))
+        case .stop(let id): out.emit(.stop(id))
+        case .release(let id): out.emit(.release(id))
+        case .renewFences(let ago): out.emit(.renewFences(ago: ago))
+        case .report(let report): receive(report, &out)
+        case .log(let record): out.emit(.log(record))
+        case .mark(let mark): out.mark(mark)
+        }
+    }
+
+    /// A report of this node's runner, for the leader: dropped without one, told again later.
+    private mutating func receive(_ report: AgentReport, _ out: inout Outbox) {
+        guard raft.isLeading else { return }
+        let (node, monotonic) = (config.nodeName, now.monotonic)
+        switch report {
+        case .accepted(let key): dispatcher.accepted(key, at: monotonic)
+        case .news(let news): reports.append(news)
+        case .heartbeat(let sentAt):
+            withDispatcher(&out) {
+                $0.heartbeat(from: node, sentAt: sentAt, at: monotonic, into: &$1)
+            }
+        }
+    }
+
+    /// Proposes the news that came in during this step, in entries of bounded size.
+    mutating func proposeReports(_ out: inout Outbox) {
+        guard !reports.isEmpty else { return }
+        let news = reports
+        reports.removeAll(keepingCapacity: true)
+        guard raft.isLeading else { return }
+        var batch: [Report] = []
+        var bytes = 0
+        for var report in news {
+            report.jitter = Int16(random.int(in: -200...200))
+            let size = report.encoded.count
+            if bytes + size > config.tunables.entryBytes, !batch.isEmpty {
+                propose(.reports(batch), for: nil, &out)
+                batch.removeAll(keepingCapacity: true)
+                bytes = 0
+            }
+            batch.append(report)
+            bytes += size
+        }
+        propose(.reports(batch), for: nil, &out)
+    }
+
+    // MARK: API
+
+    mutating func withAPI(
+        _ out: inout Outbox, _ body: (inout API, APIContext, inout [APIAction]) -> Void
+    ) {
+        for action in actions(of: body) { perform(action, &out) }
+    }
+
+    /// The context shares the store's memory; it must be gone before anything is changed.
+    private mutating func actions(
+        of body: (inout API, APIContext, inout [APIAction]) -> Void
+    ) -> [APIAction] {
+        var actions: [APIAction] = []
+        let runner = runner
+        let context = APIContext(
+            now: now, stamp: stamp, store: store, config: config, role: role, zones: zones,
+            members: members, history: history, liveOutput: { runner.liveOutput(of: $0) })
+        body(&api, context, &actions)
+        return actions
+    }
+
+    private var role: APIContext.Role {
+        switch phase {
+        case .recovering(.snapshot): return .recovering("reading the snapshot")
+        case .recovering(.history): return .recovering("reading the index of outputs")
+        case .recovering(.logs):
+            return .recovering("replaying the log, \(store.appliedIndex) entries so far")
+        case .stopping: return .stopping
+        case .halted(let reason): return .halted(reason)
+        case .exited: return .stopping
+        case .running: break
+        }
+        if raft.isLeading, scheduler.isComplete, !store.cluster.clusterID.isEmpty { return .leader }
+        return .follower(leader: nil)
+    }
+
+    private mutating func perform(_ action: APIAction, _ out: inout Outbox) {
+        switch action {
+        case .respond(let id, let response): out.emit(.respond(id, response))
+        case .respondChunk(let id, let bytes, let last):
+            out.emit(.respondChunk(id, bytes, last: last))
+        case .propose(let id, let body): propose(body, for: id, &out)
+        case .read(let ticket, let operation): out.emit(.store(ticket, operation))
+        case .loadZone(let name):
+            if zones.beginLoading(name) { out.emit(.loadZone(name)) }
+        case .log(let record): out.emit(.log(record))
+        case .mark(let mark): out.mark(mark)
+        }
+    }
+}

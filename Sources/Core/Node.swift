@@ -1,0 +1,256 @@
+// A whole scheduler node, wired: the only file and its extensions that know who listens to whom.
+//
+//   request ──► api ──propose──► raft ──entry──► log journal ──durable──► raft ──commit──► store
+//                                  ▲                                                          │ events
+//        scheduler (due ticks) ────┤                       ┌──────────────┬──────────────┬────┤
+//        dispatcher (retries) ─────┤                       ▼              ▼              ▼    ▼
+//        runner (reports) ─────────┘                  dispatcher      scheduler       history api
+//                                                          │ run, kill, settle
+//                                                          ▼
+//                                                       runner ──► run journal, supervisor
+//
+// Each sub-machine has one method per event and appends its actions to a list; nobody but the node
+// calls a sub-machine. One step takes one input to its end; nothing re-enters.
+
+/// A whole scheduler node: agent, and server if so configured. A value; copying it is a snapshot.
+package struct Node {
+    /// How far the node is in its life.
+    package enum Phase: Hashable, Sendable {
+        case recovering(Recovery)
+        case running
+        case stopping
+        /// Nothing is done any more; the reason was told.
+        case halted(String)
+        case exited
+    }
+
+    /// What has been read of the data directory.
+    package enum Recovery: UInt8, Sendable {
+        case snapshot
+        case history
+        case logs
+    }
+
+    let config: Config
+    package internal(set) var phase = Phase.recovering(.snapshot)
+    var random: PRNG
+
+    var snapshots: SnapshotStore
+    var history: HistoryStore
+    var log: LogJournal
+    var runLog: RunJournal
+    package internal(set) var raft: Raft
+    package internal(set) var store = Store()
+    var zones = ZoneTable()
+    package internal(set) var clusterTime: ClusterTime
+    var scheduler = Scheduler()
+    var dispatcher = Dispatcher()
+    package internal(set) var runner: Runner
+    var api: API
+
+    /// This step's clocks.
+    var now: Now
+    /// Whose proposal each uncommitted entry is.
+    var proposals = SortedMap<LogIndex, ProposalID>()
+    /// News for the log, proposed together at the end of the step.
+    var reports: [Report] = []
+    var recovery = RecoveryState()
+    var snapshotting = SnapshotState()
+    var stopping = StopState()
+    /// When the node wants its next `deadline`.
+    package private(set) var nextDeadline: Instant?
+
+    /// Starts a node on what its data directory holds; reading it begins with the first effects.
+    package init(_ config: Config, seed: Seed, at now: Now, into out: inout Outbox) {
+        self.config = config
+        self.now = now
+        random = PRNG(seed: seed)
+        let tunables = config.tunables
+        snapshots = SnapshotStore(dataID: config.dataID, tunables: tunables.journal)
+        history = HistoryStore(dataID: config.dataID, tunables: tunables.journal)
+        log = LogJournal(dataID: config.dataID, tunables: tunables.journal)
+        runLog = RunJournal(dataID: config.dataID, tunables: tunables.journal)
+        raft = Raft(id: config.dataID, voters: [config.dataID])
+        clusterTime = ClusterTime(at: now)
+        runner = Runner(tunables: tunables)
+        api = API(config: config)
+        var requests: [StorageRequest] = []
+        snapshots.recover(into: &requests)
+        emit(requests, &out)
+        scheduleWakeUp()
+    }
+
+    /// Takes one input to its end.
+    package mutating func step(_ input: Input, at now: Now, into out: inout Outbox) {
+        self.now = now
+        if case .halted = phase { return }
+        if clusterTime.observe(now) {
+            out.mark(.clockStepSuspended)
+            out.log(
+                .warning,
+                "the wall clock jumped ahead by more than 60 s; no tick is decided until it has "
+                    + "stood for 60 s")
+        }
+        route(input, &out)
+        expireDeadlines(&out)
+        settle(&out)
+        scheduleWakeUp()
+    }
+
+    private mutating func route(_ input: Input, _ out: inout Outbox) {
+        switch input {
+        case .deadline: break
+        case .request(let id, let request):
+            withAPI(&out) { $0.request(id, request, $1, into: &$2) }
+        case .requestAbandoned(let id): withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
+        case .drained(let id): withAPI(&out) { $0.drained(id, $1, into: &$2) }
+        case .storage(let ticket, let result): stored(ticket, result, &out)
+        case .run(let id, let event):
+            let now = now
+            withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
+        case .zone(let name, let bytes): zoneLoaded(name, bytes, &out)
+        case .control(let control): take(control, &out)
+        }
+    }
+
+    private mutating func stored(
+        _ ticket: StorageTicket, _ result: StorageResult, _ out: inout Outbox
+    ) {
+        let monotonic = now.monotonic
+        switch ticket.owner {
+        case .journal:
+            withLog(&out) { $0.handle(result, for: ticket, at: monotonic, into: &$1, actions: &$2) }
+        case .snapshots:
+            withSnapshots(&out) { $0.handle(result, for: ticket, into: &$1, actions: &$2) }
+        case .history:
+            withHistory(&out) {
+                $0.handle(result, for: ticket, at: monotonic, into: &$1, actions: &$2)
+            }
+        case .runs:
+            withRunLog(&out) {
+                $0.handle(result, for: ticket, at: monotonic, into: &$1, actions: &$2)
+            }
+        case .api: withAPI(&out) { $0.storage(ticket, result, $1, into: &$2) }
+        }
+    }
+
+    /// Ends waits whose time has come.
+    private mutating func expireDeadlines(_ out: inout Outbox) {
+        let monotonic = now.monotonic
+        func isDue(_ deadline: Instant?) -> Bool { deadline.map { $0 <= monotonic } ?? false }
+        if isDue(log.nextDeadline) {
+            withLog(&out) { log, requests, _ in
+                log.deadline(at: monotonic, into: &requests)
+            }
+        }
+        if isDue(runLog.nextDeadline) {
+            withRunLog(&out) { log, requests, _ in
+                log.deadline(at: monotonic, into: &requests)
+            }
+        }
+        if isDue(history.nextDeadline) {
+            withHistory(&out) { history, requests, _ in
+                history.deadline(at: monotonic, into: &requests)
+            }
+        }
+        if isDue(runner.nextDeadline) {
+            withRunner(&out) { $0.deadline(at: monotonic, into: &$1) }
+        }
+        if isDue(dispatcher.nextDeadline) {
+            withDispatcher(&out) { $0.deadline(at: monotonic, into: &$1) }
+        }
+        if isDue(api.nextDeadline) { withAPI(&out) { $0.deadline($1, into: &$2) } }
+    }
+
+    /// What follows from the input as a whole, in fixed order.
+    private mutating func settle(_ out: inout Outbox) {
+        guard !isHalted else { return }
+        continueSlices(&out)
+        decideDueTicks(&out)
+        proposeReports(&out)
+        continueSnapshot(&out)
+        rewriteRunLog(&out)
+        flush(&out)
+        continueStopping(&out)
+    }
+
+    private mutating func flush(_ out: inout Outbox) {
+        guard !isHalted else { return }
+        var requests: [StorageRequest] = []
+        log.flush(into: &requests)
+        runLog.flush(into: &requests)
+        history.flush(into: &requests)
+        emit(requests, &out)
+    }
+
+    // MARK: Time
+
+    /// Cluster time now.
+    package var time: WallTime { clusterTime.time(at: now) }
+
+    /// The stamp of a command proposed now.
+    var stamp: WallTime { max(time, store.cluster.lastStamp) }
+
+    private mutating func scheduleWakeUp() {
+        guard !isHalted, phase != .exited else {
+            nextDeadline = nil
+            return
+        }
+        var soonest = Instant.distantFuture
+        func consider(_ deadline: Instant?) {
+            if let deadline, deadline < soonest { soonest = deadline }
+        }
+        consider(log.nextDeadline)
+        consider(runLog.nextDeadline)
+        consider(history.nextDeadline)
+        consider(runner.nextDeadline)
+        consider(dispatcher.nextDeadline)
+        consider(api.nextDeadline)
+        consider(stopping.nextDeadline)
+        consider(nextSchedulingDeadline)
+        nextDeadline = soonest == .distantFuture ? nil : soonest
+    }
+
+    /// When ticks or slices of long work are due. A far tick does not let the node sleep through a
+    /// step of the wall clock: it looks again within a second.
+    private var nextSchedulingDeadline: Instant? {
+        guard raft.isLeading else { return nil }
+        if !scheduler.isComplete || dispatcher.isTakingOver || !recovery.isHistoryRetained {
+            return now.monotonic
+        }
+        guard canDecide || clusterTime.isGuarding else { return nil }
+        guard let due = scheduler.nextDue else { return nil }
+        let cap = Duration.seconds(1)
+        if clusterTime.isGuarding { return now.monotonic + cap }
+        return now.monotonic + min(max(due - time, .zero), cap)
+    }
+
+    // MARK: Views
+
+    package var isHalted: Bool {
+        if case .halted = phase { return true }
+        return false
+    }
+
+    /// The member that this node is.
+    package var members: [Member] { [Member(config)] }
+
+    func emit(_ requests: [StorageRequest], _ out: inout Outbox) {
+        for request in requests { out.emit(.store(request.ticket, request.operation)) }
+    }
+
+    mutating func halt(_ reason: String, _ out: inout Outbox) {
+        guard !isHalted else { return }
+        phase = .halted(reason)
+        out.emit(.halt(reason))
+    }
+
+    /// Checks what must hold between steps. O(1) but for the sub-machines' own checks.
+    package func checkInvariants() {
+        raft.checkInvariants()
+        invariant(store.appliedIndex == raft.commitIndex, "what is committed is applied")
+        invariant(
+            runner.runningCount <= max(config.tunables.maxRunning, runner.heldCount),
+            "no more runs than there is room for")
+    }
+}

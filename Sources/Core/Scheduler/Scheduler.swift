@@ -1,0 +1,194 @@
+// Which jobs are due. Holds no truth: everything is derived from the store, on every server, so
+// that a new leader has nothing to build.
+
+/// The queue of due jobs and what is being decided.
+package struct Scheduler {
+    enum Action {
+        /// Decisions to be proposed together.
+        case propose([JobDecision])
+        case loadZone(String)
+        /// A job can't be decided because its zone is not to be had.
+        case zoneMissing(JobName, zone: String, reason: String)
+    }
+
+    /// A job and when it is due. Entries are never updated: one that the store no longer confirms
+    /// when its time has come is dropped, because the change that outdated it queued another.
+    private struct Due: Comparable {
+        var time: WallTime
+        var job: JobName
+
+        static func < (a: Due, b: Due) -> Bool { (a.time, a.job) < (b.time, b.job) }
+    }
+
+    /// How many jobs one step looks at.
+    static let sliceSize = 1_000
+    /// The most bytes of decisions proposed as one entry, about.
+    static let batchBytes = 128 << 10
+
+    private var queue = MinHeap<Due>()
+    /// Jobs whose decision was proposed and not applied yet.
+    private var deciding = SortedMap<JobName, Bool>()
+    /// Jobs that wait for a zone, by its name; when it is read they are looked at again.
+    private var waitingForZone = SortedMap<Identifier<ZoneNameKind>, [JobName]>()
+    /// Where the walk over all jobs goes on that fills the queue; nil when it is complete.
+    private var rebuildFrom: JobName? = JobName("")
+
+    /// The queue knows every job.
+    var isComplete: Bool { rebuildFrom == nil }
+
+    /// When the first job may be due.
+    package var nextDue: WallTime? { queue.first?.time }
+
+    // MARK: Events
+
+    /// Everything may have changed: look at all jobs again, in slices.
+    mutating func rebuild() {
+        queue.removeAll(keepingCapacity: true)
+        waitingForZone = SortedMap()
+        rebuildFrom = JobName("")
+    }
+
+    /// Decisions that were proposed will not be applied.
+    mutating func forgetProposals() { deciding = SortedMap() }
+
+    /// Decisions of this job were applied, or found outdated.
+    mutating func decided(
+        _ name: JobName, _ store: Store, _ zones: ZoneTable, into actions: inout [Action]
+    ) {
+        deciding.remove(name)
+        jobChanged(name, store, zones, into: &actions)
+    }
+
+    mutating func jobChanged(
+        _ name: JobName, _ store: Store, _ zones: ZoneTable, into actions: inout [Action]
+    ) {
+        // `decided` will come and queue the next tick.
+        guard !deciding.contains(name) else { return }
+        enqueue(name, store, zones, into: &actions)
+        // Outdated entries pile up when jobs with far-off ticks are edited again and again.
+        if queue.count > 2 * store.counters.jobs + Self.sliceSize { rebuild() }
+    }
+
+    mutating func zoneLoaded(
+        _ name: String, _ store: Store, _ zones: ZoneTable, into actions: inout [Action]
+    ) {
+        let key = Identifier<ZoneNameKind>(name)
+        guard let waiting = waitingForZone[key] else { return }
+        waitingForZone.remove(key)
+        for job in waiting { enqueue(job, store, zones, into: &actions) }
+    }
+
+    /// Goes on with the walk over all jobs, one slice.
+    mutating func continueRebuild(
+        _ store: Store, _ zones: ZoneTable, into actions: inout [Action]
+    ) {
+        guard var place = rebuildFrom else { return }
+        for _ in 0..<Self.sliceSize {
+            guard let name = store.job(from: place, exclusive: true) else {
+                rebuildFrom = nil
+                return
+            }
+            enqueue(name, store, zones, into: &actions)
+            place = name
+        }
+        rebuildFrom = place
+    }
+
+    /// Decides what is due at `stamp`, at most one slice of jobs. Not called while paused: those
+    /// ticks get their outcome afterwards, all at once.
+    /// - Returns: whether more is due.
+    mutating func decide(
+        at stamp: WallTime, _ store: Store, _ zones: ZoneTable, into actions: inout [Action],
+        chooseTargets: ([Setting]) -> [NodeName]
+    ) -> Bool {
+        var batch: [JobDecision] = []
+        var bytes = 0
+        var looks = 0
+        while let due = queue.first, due.time <= stamp, looks < Self.sliceSize,
+            bytes < Self.batchBytes
+        {
+            looks += 1
+            _ = queue.popFirst()
+            guard !deciding.contains(due.job) else { continue }
+            guard let document = store.document(due.job), let state = store.state(due.job) else {
+                continue
+            }
+            guard
+                case .ready(let plan) = TickPlan.resolve(document, state, store.cluster, zones)
+            else { continue }
+            var decider = Decider(
+                document: document, state: state, cluster: store.cluster, plan: plan,
+                stamp: stamp, isFinal: false)
+            if let decision = decider.decide({ chooseTargets(document.tags) }) {
+                deciding[due.job] = true
+                bytes += 64 + decision.ticks.count * 48
+                batch.append(decision)
+            } else if let again = decider.waitsUntil {
+                queue.insert(Due(time: max(again, stamp + .nanoseconds(1)), job: due.job))
+            }
+        }
+        if !batch.isEmpty { actions.append(.propose(batch)) }
+        return queue.first.map { $0.time <= stamp } ?? false
+    }
+
+    /// The decisions that an edit of `name` carries: all ticks due up to its stamp.
+    func decisionsBeforeEdit(
+        of name: JobName, at stamp: WallTime, _ store: Store, _ zones: ZoneTable,
+        chooseTargets: ([Setting]) -> [NodeName]
+    ) -> JobDecision? {
+        guard let document = store.document(name), let state = store.state(name),
+            case .ready(let plan) = TickPlan.resolve(document, state, store.cluster, zones)
+        else { return nil }
+        var decider = Decider(
+            document: document, state: state, cluster: store.cluster, plan: plan, stamp: stamp,
+            isFinal: true)
+        return decider.decide { chooseTargets(document.tags) }
+    }
+
+    /// The decisions of every job that is due at `stamp`, for an edit that concerns all of them.
+    mutating func decisionsBeforeEditOfAll(
+        at stamp: WallTime, _ store: Store, _ zones: ZoneTable,
+        chooseTargets: ([Setting]) -> [NodeName]
+    ) -> [JobDecision] {
+        var decisions: [JobDecision] = []
+        while let due = queue.first, due.time <= stamp {
+            _ = queue.popFirst()
+            // One that is being decided has its tick in an earlier entry; what came due since then
+            // is added here, and apply refuses what is decided twice.
+            if let decision = decisionsBeforeEdit(
+                of: due.job, at: stamp, store, zones, chooseTargets: chooseTargets)
+            {
+                deciding[due.job] = true
+                decisions.append(decision)
+            }
+        }
+        return decisions
+    }
+
+    // MARK: The queue
+
+    private mutating func enqueue(
+        _ name: JobName, _ store: Store, _ zones: ZoneTable, into actions: inout [Action]
+    ) {
+        guard let document = store.document(name), let state = store.state(name) else { return }
+        switch TickPlan.resolve(document, state, store.cluster, zones) {
+        case .ready(let plan):
+            guard let next = plan.next(after: store.cluster.cursor(of: state)) else { return }
+            queue.insert(Due(time: next, job: name))
+        case .idle: break
+        case .needsZone(let zone):
+            wait(for: zone, name)
+            actions.append(.loadZone(zone))
+        case .zoneMissing(let zone, let reason):
+            wait(for: zone, name)
+            actions.append(.zoneMissing(name, zone: zone, reason: reason))
+        }
+    }
+
+    private mutating func wait(for zone: String, _ job: JobName) {
+        let key = Identifier<ZoneNameKind>(zone)
+        var waiting = waitingForZone[key] ?? []
+        waiting.append(job)
+        waitingForZone[key] = waiting
+    }
+}

@@ -1,0 +1,277 @@
+// Commands as bytes: kind and version first, so that a later server knows what it reads and an
+// older one can say what it can't.
+
+extension Command {
+    /// The version of the encoding that this server writes.
+    static let formatVersion: UInt8 = 1
+
+    package var encoded: [UInt8] {
+        var writer = ByteWriter(capacity: 256)
+        writer.u8(Self.formatVersion)
+        writer.time(stamp)
+        writer.array(decisions) { $1.encode(into: &$0) }
+        body.encode(into: &writer)
+        return writer.output
+    }
+
+    package init(decoding bytes: [UInt8]) throws(ByteError) {
+        var reader = ByteReader(bytes)
+        try reader.expectVersion(Self.formatVersion, of: "a command")
+        stamp = try reader.time()
+        decisions = try reader.array { reader throws(ByteError) in
+            try JobDecision(from: &reader)
+        }
+        body = try Body(from: &reader)
+        try reader.expectEnd()
+    }
+}
+
+extension Command.Body {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .decide: writer.u8(0)
+        case .bootstrap(let clusterID, let settings, let paused):
+            writer.u8(1)
+            writer.string(clusterID)
+            writer.clusterSettings(settings)
+            writer.bool(paused)
+        case .putJob(let put):
+            writer.u8(2)
+            put.document.encode(into: &writer)
+            writer.precondition(put.precondition)
+            writer.bool(put.isAllowedWhilePaused)
+            writer.optional(put.runOnCreate) { $1.encode(into: &$0) }
+        case .deleteJob(let name, let precondition, let kill):
+            writer.u8(3)
+            writer.string(name.text)
+            writer.precondition(precondition)
+            writer.bool(kill)
+        case .deleteExecutions(let name):
+            writer.u8(4)
+            writer.string(name.text)
+        case .runNow(let run):
+            writer.u8(5)
+            run.encode(into: &writer)
+        case .decideChild(let decision):
+            writer.u8(6)
+            writer.i64(decision.trigger)
+            writer.nodes(decision.targets)
+        case .startRetry(let retry):
+            writer.u8(7)
+            retry.encode(into: &writer)
+        case .reports(let reports):
+            writer.u8(8)
+            writer.array(reports) { $1.encode(into: &$0) }
+        case .kill(let job, let key):
+            writer.u8(9)
+            writer.string(job.text)
+            writer.executionKey(key)
+        case .pause(let editsAllowed):
+            writer.u8(10)
+            writer.bool(editsAllowed)
+        case .unpause: writer.u8(11)
+        case .settings(let settings):
+            writer.u8(12)
+            writer.clusterSettings(settings)
+        case .restorePart(let id, let jobs):
+            writer.u8(13)
+            writer.u64(id)
+            writer.array(jobs) { $1.encode(into: &$0) }
+        case .restoreCommit(let id, let parts):
+            writer.u8(14)
+            writer.u64(id)
+            writer.u32(parts)
+        case .restoreAbandon(let id):
+            writer.u8(15)
+            writer.u64(id)
+        }
+    }
+
+    fileprivate init(from reader: inout ByteReader) throws(ByteError) {
+        let start = reader.offset
+        switch try reader.u8() {
+        case 0: self = .decide
+        case 1:
+            self = .bootstrap(
+                clusterID: try reader.string(), settings: try reader.clusterSettings(),
+                paused: try reader.bool())
+        case 2:
+            self = .putJob(
+                PutJob(
+                    document: try JobDocument(from: &reader),
+                    precondition: try reader.precondition(),
+                    isAllowedWhilePaused: try reader.bool(),
+                    runOnCreate: try reader.optional { reader throws(ByteError) in
+                        try RunNow(from: &reader)
+                    }))
+        case 3:
+            self = .deleteJob(
+                JobName(try reader.string()), try reader.precondition(), kill: try reader.bool())
+        case 4: self = .deleteExecutions(JobName(try reader.string()))
+        case 5: self = .runNow(try RunNow(from: &reader))
+        case 6:
+            self = .decideChild(
+                ChildDecision(trigger: try reader.i64(), targets: try reader.nodes()))
+        case 7: self = .startRetry(try RetryStart(from: &reader))
+        case 8:
+            self = .reports(
+                try reader.array { reader throws(ByteError) in try Report(from: &reader) })
+        case 9: self = .kill(JobName(try reader.string()), try reader.executionKey())
+        case 10: self = .pause(editsAllowed: try reader.bool())
+        case 11: self = .unpause
+        case 12: self = .settings(try reader.clusterSettings())
+        case 13:
+            self = .restorePart(
+                id: try reader.u64(),
+                jobs: try reader.array { reader throws(ByteError) in
+                    try RestoredJob(from: &reader)
+                })
+        case 14: self = .restoreCommit(id: try reader.u64(), parts: try reader.u32())
+        case 15: self = .restoreAbandon(id: try reader.u64())
+        case let other: throw .malformed(offset: start, what: "a command of unknown kind \(other)")
+        }
+    }
+}
+
+extension JobDecision {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.string(job.text)
+        writer.varint(generation)
+        writer.varint(revision)
+        writer.array(ticks) { writer, ticks in
+            writer.time(ticks.from)
+            writer.time(ticks.to)
+            switch ticks.verdict {
+            case .run(let targets):
+                writer.u8(0)
+                writer.nodes(targets)
+            case .skip(let reason):
+                writer.u8(1)
+                writer.u8(reason.rawValue)
+            case .miss(let reason):
+                writer.u8(2)
+                writer.u8(reason.rawValue)
+            }
+        }
+    }
+
+    fileprivate init(from reader: inout ByteReader) throws(ByteError) {
+        job = JobName(try reader.string())
+        generation = try reader.varint()
+        revision = try reader.varint()
+        ticks = try reader.array(elementSize: 17) { reader throws(ByteError) in
+            let from = try reader.time()
+            let to = try reader.time()
+            let start = reader.offset
+            switch try reader.u8() {
+            case 0: return Ticks(from: from, to: to, verdict: .run(targets: try reader.nodes()))
+            case 1:
+                return Ticks(from: from, to: to, verdict: .skip(try reader.choice("a skip")))
+            case 2:
+                return Ticks(from: from, to: to, verdict: .miss(try reader.choice("a miss")))
+            case let other:
+                throw .malformed(offset: start, what: "a verdict numbered \(other)")
+            }
+        }
+    }
+}
+
+extension RunNow {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.string(job.text)
+        writer.string(requestID)
+        writer.nodes(targets)
+    }
+
+    fileprivate init(from reader: inout ByteReader) throws(ByteError) {
+        job = JobName(try reader.string())
+        requestID = try reader.string()
+        targets = try reader.nodes()
+    }
+}
+
+extension RetryStart {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.string(job.text)
+        writer.varint(generation)
+        writer.i64(group)
+        writer.length(target)
+        writer.i64(after)
+        writer.string(node.text)
+    }
+
+    fileprivate init(from reader: inout ByteReader) throws(ByteError) {
+        job = JobName(try reader.string())
+        generation = try reader.varint()
+        group = try reader.i64()
+        target = Int(clamping: try reader.varint())
+        after = try reader.i64()
+        node = NodeName(try reader.string())
+    }
+}
+
+extension RestoredJob {
+    func encode(into writer: inout ByteWriter) {
+        document.encode(into: &writer)
+        writer.i64(successCount)
+        writer.i64(errorCount)
+        writer.optionalTime(lastSuccess)
+        writer.optionalTime(lastError)
+        writer.optionalTime(everyAnchor)
+    }
+
+    init(from reader: inout ByteReader) throws(ByteError) {
+        document = try JobDocument(from: &reader)
+        successCount = try reader.i64()
+        errorCount = try reader.i64()
+        lastSuccess = try reader.optionalTime()
+        lastError = try reader.optionalTime()
+        everyAnchor = try reader.optionalTime()
+    }
+}
+
+extension RestoredJob: StoreRecord {}
+
+extension ByteWriter {
+    mutating func nodes(_ nodes: [NodeName]) { array(nodes) { $0.string($1.text) } }
+
+    mutating func executionKey(_ key: ExecutionKey) {
+        varint(key.generation)
+        i64(key.number)
+    }
+
+    fileprivate mutating func precondition(_ precondition: Precondition) {
+        switch precondition {
+        case .none: u8(0)
+        case .absent: u8(1)
+        case .version(let version):
+            u8(2)
+            varint(version)
+        case .exactly(let generation, let version):
+            u8(3)
+            varint(generation)
+            varint(version)
+        }
+    }
+}
+
+extension ByteReader {
+    mutating func nodes() throws(ByteError) -> [NodeName] {
+        try array { reader throws(ByteError) in NodeName(try reader.string()) }
+    }
+
+    mutating func executionKey() throws(ByteError) -> ExecutionKey {
+        ExecutionKey(generation: try varint(), number: try i64())
+    }
+
+    fileprivate mutating func precondition() throws(ByteError) -> Precondition {
+        let start = offset
+        switch try u8() {
+        case 0: return .none
+        case 1: return .absent
+        case 2: return .version(try varint())
+        case 3: return .exactly(try varint(), version: try varint())
+        case let other: throw .malformed(offset: start, what: "a precondition numbered \(other)")
+        }
+    }
+}

@@ -1,0 +1,148 @@
+/// One attempt on one target. It exists, and its id is known, before anything is sent.
+package struct Execution: Hashable, Sendable {
+    package enum State: UInt8, Sendable {
+        /// Committed, not known to have started.
+        case pending
+        case running
+        case success
+        case failed
+        case killed
+        /// Nobody knows whether it completed.
+        case lost
+
+        package var isEnded: Bool {
+            switch self {
+            case .pending, .running: false
+            case .success, .failed, .killed, .lost: true
+            }
+        }
+
+        package var text: String {
+            switch self {
+            case .pending: "pending"
+            case .running: "running"
+            case .success: "success"
+            case .failed: "failed"
+            case .killed: "killed"
+            case .lost: "lost"
+            }
+        }
+    }
+
+    package var number: Int64
+    package var node: NodeName
+    package var group: GroupID
+    package var attempt: UInt32
+    package var state: State
+    package var scheduledAt: WallTime
+    /// The agent's wall clock.
+    package var startedAt: WallTime?
+    package var finishedAt: WallTime?
+    package var exitCode: Int32?
+    package var signal: Int32?
+    package var cpuTime: Duration?
+    package var peakMemory: UInt64?
+    /// Why it did not succeed, in words.
+    package var error = ""
+    /// Bytes of output in the history, and how many pieces hold them.
+    package var outputLength: UInt64 = 0
+    package var outputChunks: UInt32 = 0
+    package var isOutputTruncated = false
+    /// CRC-32C over the whole output.
+    package var outputDigest: UInt32 = 0
+    /// A person or `replace` wants it ended.
+    package var isKillRequested = false
+    /// What a report told after the execution had been given up as lost.
+    package var lateResult: State?
+
+    /// `<number>-<node>`.
+    package var id: ExecutionID { ExecutionID("\(number)-\(node)") }
+
+    init(
+        number: Int64, node: NodeName, group: GroupID, attempt: UInt32, scheduledAt: WallTime
+    ) {
+        self.number = number
+        self.node = node
+        self.group = group
+        self.attempt = attempt
+        state = .pending
+        self.scheduledAt = scheduledAt
+    }
+}
+
+/// Names an execution inside the store: cheap to compare, unique even across re-created jobs.
+package struct ExecutionKey: Hashable, Comparable, Sendable {
+    package var generation: Generation
+    package var number: Int64
+
+    package init(generation: Generation, number: Int64) {
+        self.generation = generation
+        self.number = number
+    }
+
+    package static func < (a: Self, b: Self) -> Bool {
+        (a.generation, a.number) < (b.generation, b.number)
+    }
+
+    /// Under which the pieces of output are kept in the history.
+    package var historyKey: [UInt8] {
+        var writer = ByteWriter(capacity: 16)
+        writer.u64(generation)
+        writer.i64(number)
+        return writer.output
+    }
+}
+
+extension Execution: StoreRecord {
+    func encode(into writer: inout ByteWriter) {
+        writer.u8(1)
+        writer.i64(number)
+        writer.string(node.text)
+        writer.i64(group)
+        writer.varint(UInt64(attempt))
+        writer.u8(state.rawValue)
+        writer.time(scheduledAt)
+        writer.optionalTime(startedAt)
+        writer.optionalTime(finishedAt)
+        writer.optional(exitCode) { $0.u32(UInt32(bitPattern: $1)) }
+        writer.optional(signal) { $0.u32(UInt32(bitPattern: $1)) }
+        writer.optional(cpuTime) { $0.i64($1.nanoseconds) }
+        writer.optional(peakMemory) { $0.u64($1) }
+        writer.string(error)
+        writer.varint(outputLength)
+        writer.varint(UInt64(outputChunks))
+        writer.bool(isOutputTruncated)
+        writer.u32(outputDigest)
+        writer.bool(isKillRequested)
+        writer.optional(lateResult) { $0.u8($1.rawValue) }
+    }
+
+    init(from reader: inout ByteReader) throws(ByteError) {
+        try reader.expectVersion(1, of: "an execution")
+        number = try reader.i64()
+        node = NodeName(try reader.string())
+        group = try reader.i64()
+        attempt = UInt32(truncatingIfNeeded: try reader.varint())
+        state = try reader.choice("an execution's state")
+        scheduledAt = try reader.time()
+        startedAt = try reader.optionalTime()
+        finishedAt = try reader.optionalTime()
+        exitCode = try reader.optional { reader throws(ByteError) in
+            Int32(bitPattern: try reader.u32())
+        }
+        signal = try reader.optional { reader throws(ByteError) in
+            Int32(bitPattern: try reader.u32())
+        }
+        cpuTime = try reader.optionalDuration()
+        peakMemory = try reader.optional { reader throws(ByteError) in try reader.u64() }
+        error = try reader.string()
+        outputLength = try reader.varint()
+        outputChunks = UInt32(truncatingIfNeeded: try reader.varint())
+        isOutputTruncated = try reader.bool()
+        outputDigest = try reader.u32()
+        isKillRequested = try reader.bool()
+        lateResult = try reader.optional { reader throws(ByteError) in
+            try reader.choice("a late result")
+        }
+    }
+}

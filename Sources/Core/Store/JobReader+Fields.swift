@@ -1,0 +1,156 @@
+// The members that a job's JSON may have.
+
+extension JobReader {
+    /// A member of a job's JSON; the raw value is its name there.
+    enum Field: String, CaseIterable {
+        // What the user can set.
+        case name, displayname, timezone, schedule, owner
+        case ownerEmail = "owner_email"
+        case disabled, tags, metadata, retries
+        case parentJob = "parent_job"
+        case processors, concurrency, executor
+        case executorConfig = "executor_config"
+        case ephemeral
+        case startsAt = "starts_at"
+        case expiresAt = "expires_at"
+        case dst
+        case catchUp = "catch_up"
+        case catchUpWindow = "catch_up_window"
+        case lostAfter = "lost_after"
+        case fence
+        // What the server maintains.
+        case id
+        case successCount = "success_count"
+        case errorCount = "error_count"
+        case lastSuccess = "last_success"
+        case lastError = "last_error"
+        case dependentJobs = "dependent_jobs"
+        case status, next, running, version
+        case everyAnchor = "every_anchor"
+        case invalidReason = "invalid_reason"
+        case warnings
+        // What releases before 1.1 had at the top level.
+        case command, shell
+        case environmentVariables = "environment_variables"
+        case runAsUser = "run_as_user"
+
+        /// Printed by exports, ignored on input (or taken by a restore).
+        var isRunTime: Bool {
+            switch self {
+            case .id, .successCount, .errorCount, .lastSuccess, .lastError, .dependentJobs,
+                .status, .next, .running, .version, .everyAnchor, .invalidReason, .warnings:
+                true
+            case .name, .displayname, .timezone, .schedule, .owner, .ownerEmail, .disabled, .tags,
+                .metadata, .retries, .parentJob, .processors, .concurrency, .executor,
+                .executorConfig, .ephemeral, .startsAt, .expiresAt, .dst, .catchUp,
+                .catchUpWindow, .lostAfter, .fence, .command, .shell, .environmentVariables,
+                .runAsUser:
+                false
+            }
+        }
+
+        private static let names = JSONNames(allCases.map(\.rawValue))
+        private static let all = allCases
+
+        static func of(_ name: JSONValue, in json: JSONDocument) -> Field? {
+            names.index(of: name, in: json).map { all[$0] }
+        }
+
+        /// The field whose name is most like a text, unless none is much like it.
+        static func nearest(to text: String) -> String? {
+            let wanted = Array(text.lowercased().utf8)
+            guard wanted.count <= 40 else { return nil }
+            var best: (name: String, distance: Int)?
+            for field in all {
+                let distance = editDistance(wanted, Array(field.rawValue.utf8))
+                if distance < best?.distance ?? .max { best = (field.rawValue, distance) }
+            }
+            guard let best, best.distance <= max(1, wanted.count / 3) else { return nil }
+            return best.name
+        }
+    }
+
+    /// How many letters have to be inserted, removed or replaced (Levenshtein). O(a · b).
+    static func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+        var row = Array(0...b.count)
+        for i in a.indices {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for j in b.indices {
+                let replaced = diagonal + (a[i] == b[j] ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+            }
+        }
+        return row[b.count]
+    }
+
+    /// What releases before 1.1 had at the top level; today settings of the executor `shell`.
+    struct OlderFields {
+        var command: String?
+        var shell: Bool?
+        var environment: [String]?
+        var user: String?
+
+        var isEmpty: Bool {
+            command == nil && shell == nil && environment == nil && user == nil
+        }
+    }
+
+    /// Turns the older fields into settings of `shell`.
+    mutating func translateOlderFields() throws(JobError) {
+        guard !older.isEmpty else { return }
+        let document = input.document
+        // Releases since 1.1 ignored these fields, so an export may hold them beside an executor.
+        if !document.executor.isEmpty, source == .export { return }
+        guard document.executor.isEmpty || document.executor == "shell" else {
+            throw JobError(
+                .invalidField, "executor",
+                "The fields command, shell, environment_variables and run_as_user at the top level"
+                    + " belong to the executor shell, and this job has the executor"
+                    + " \(document.executor).")
+        }
+        input.document.executor = "shell"
+        try set("command", older.command, from: .command)
+        try set("shell", older.shell.map { $0 ? "true" : "false" }, from: .shell)
+        try set("su", older.user, from: .runAsUser)
+        if let environment = older.environment, !environment.isEmpty {
+            try set("env", joined(environment), from: .environmentVariables)
+        }
+        input.document.executorConfig.sort {
+            $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+        }
+    }
+
+    private mutating func set(
+        _ key: String, _ value: String?, from field: Field
+    ) throws(JobError) {
+        guard let value, !value.isEmpty else { return }
+        if let existing = input.document.executorConfig.first(where: { $0.name == key }) {
+            guard existing.value == value else {
+                throw JobError(
+                    .invalidField, field.rawValue,
+                    "The field \(field.rawValue) and executor_config.\(key) differ; leave out"
+                        + " the former.")
+            }
+            return
+        }
+        input.document.executorConfig.append(Setting(name: key, value: value))
+    }
+
+    /// `K=V` pairs as the setting `env` has them: joined by commas, quoted where a value has one.
+    private func joined(_ pairs: [String]) -> String {
+        pairs.map { pair in
+            let isPlain = pair.utf8.allSatisfy { !Self.quotedInEnv.contains($0) }
+            if isPlain { return pair }
+            var quoted = "\""
+            for scalar in pair.unicodeScalars {
+                if scalar == "\"" || scalar == "\\" { quoted.unicodeScalars.append("\\") }
+                quoted.unicodeScalars.append(scalar)
+            }
+            return quoted + "\""
+        }.joined(separator: ",")
+    }
+
+    private static let quotedInEnv = Array(",\"'\\".utf8)
+}

@@ -1,0 +1,222 @@
+// The rules that a job must keep, in the order in which they are checked.
+
+extension JobReader {
+    /// The most bytes that texts may have. They bound what one job can cost, and leave far more
+    /// room than people use.
+    enum Limit {
+        static let name = 255
+        static let text = 1_024
+        static let setting = 65_536
+        static let settingName = 255
+        static let settings = 256
+        static let retries: UInt32 = 1_000
+        static let lostAfter = Duration.seconds(30)
+    }
+
+    /// Adds every broken rule to the input's violations.
+    mutating func checkRules() {
+        checkName()
+        if let parent = input.document.parent, parent == input.document.name {
+            violate(.parentJob, "A job can't be its own parent.")
+        }
+        checkSchedule()
+        checkChoices()
+        checkTimes()
+        checkSizes()
+        orderProcessors()
+        if source == .export, !input.violations.isEmpty { disable() }
+    }
+
+    /// A job that breaks a rule is imported, so that nothing is lost, but it never runs.
+    private mutating func disable() {
+        input.document.isDisabled = true
+        input.document.invalidReason = Self.reason(of: input.violations)
+    }
+
+    package static func reason(of violations: [JobError]) -> String {
+        violations.map(\.message).joined(separator: " ")
+    }
+
+    mutating func violate(_ field: Field, _ message: String) {
+        input.violations.append(JobError(.invalidField, field.rawValue, message))
+    }
+
+    private mutating func checkName() {
+        let name = input.document.name.text
+        guard !name.isEmpty else { return violate(.name, "A job needs a name.") }
+        let allowed = "allowed are lower-case letters, digits, \"_\" and \"-\""
+        for scalar in name.unicodeScalars where !Self.isAllowed(scalar) {
+            let shown = Self.shown(scalar)
+            return violate(.name, "The name of a job can't hold \(shown); \(allowed).")
+        }
+        if name.utf8.count > Limit.name {
+            violate(
+                .name,
+                "The name of the job has \(name.utf8.count) bytes; at most \(Limit.name) are"
+                    + " allowed.")
+        }
+    }
+
+    private static func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar {
+        case "a"..."z", "0"..."9", "_", "-": true
+        default: !scalar.isASCII && scalar.properties.generalCategory == .lowercaseLetter
+        }
+    }
+
+    /// The character in quotes, or its number where it can't be seen.
+    private static func shown(_ scalar: Unicode.Scalar) -> String {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator,
+            .paragraphSeparator, .nonspacingMark, .enclosingMark, .spacingMark:
+            "U+" + String(scalar.value, radix: 16, uppercase: true)
+        default: "\"\(scalar)\""
+        }
+    }
+
+    private mutating func checkSchedule() {
+        let document = input.document
+        if document.schedule.isEmpty {
+            if document.parent == nil {
+                violate(
+                    .schedule,
+                    "A job needs a schedule, unless it has a parent_job; @manually is one that"
+                        + " never fires.")
+            }
+            return
+        }
+        do throws(ScheduleError) {
+            _ = try Schedule.parse(document.schedule, jobName: document.name)
+        } catch {
+            violate(.schedule, "The schedule can't be read: \(error).")
+        }
+    }
+
+    private mutating func checkChoices() {
+        // An API create without the field means allow and prints so; an export keeps the absence.
+        let absent = source == .submission ? "allow" : ""
+        let concurrency = concurrencyText ?? absent
+        if concurrency.isEmpty {
+            input.document.concurrencyIsEmpty = true
+        } else if let policy = ConcurrencyPolicy.allCases.first(where: { $0.text == concurrency }) {
+            input.document.concurrency = policy
+        } else {
+            violate(
+                .concurrency, notAChoice(.concurrency, concurrency, "allow, forbid and replace"))
+        }
+        if let policy = DSTPolicy(text: dstText) {
+            input.document.dst = policy
+        } else if !dstText.isEmpty {
+            violate(.dst, notAChoice(.dst, dstText, "once and literal"))
+        }
+        if let policy = CatchUpPolicy.allCases.first(where: { $0.text == catchUpText }) {
+            input.document.catchUp = policy
+        } else if !catchUpText.isEmpty {
+            violate(.catchUp, notAChoice(.catchUp, catchUpText, "latest, all and none"))
+        }
+        if input.document.retries > Limit.retries {
+            violate(.retries, "The field retries is \(input.document.retries); the most is 1000.")
+        }
+    }
+
+    private func notAChoice(_ field: Field, _ text: String, _ allowed: String) -> String {
+        "The field \(field.rawValue) can't be \"\(text.prefix(100))\"; allowed are \(allowed)."
+    }
+
+    private mutating func checkTimes() {
+        input.document.catchUpWindow = duration(.catchUpWindow, catchUpWindowText, atLeast: .zero)
+        input.document.lostAfter = duration(.lostAfter, lostAfterText, atLeast: Limit.lostAfter)
+        if let starts = input.document.startsAt, let expires = input.document.expiresAt,
+            starts > expires
+        {
+            violate(
+                .expiresAt,
+                "The field expires_at (\(RFC3339.print(expires))) lies before starts_at"
+                    + " (\(RFC3339.print(starts))): the job would never run.")
+        }
+    }
+
+    private mutating func duration(
+        _ field: Field, _ text: String, atLeast least: Duration
+    ) -> Duration? {
+        if text.isEmpty { return nil }
+        do throws(TextError) {
+            let duration = try DurationText.parse(text)
+            if duration >= least { return duration }
+            violate(
+                field,
+                "The field \(field.rawValue) is \(text.prefix(40)); the least is"
+                    + " \(DurationText.print(least)).")
+        } catch {
+            violate(field, "The field \(field.rawValue) is not a duration: \(error).")
+        }
+        return nil
+    }
+
+    private mutating func checkSizes() {
+        let document = input.document
+        let texts: [(Field, String)] = [
+            (.displayname, document.displayName), (.timezone, document.timezone),
+            (.schedule, document.schedule), (.owner, document.owner),
+            (.ownerEmail, document.ownerEmail), (.parentJob, document.parent?.text ?? ""),
+            (.executor, document.executor),
+        ]
+        for (field, text) in texts where text.utf8.count > Limit.text {
+            violate(
+                field,
+                "The field \(field.rawValue) has \(text.utf8.count) bytes; at most \(Limit.text)"
+                    + " are allowed.")
+        }
+        checkSettings(.tags, "", document.tags, value: Limit.text)
+        checkSettings(.metadata, "", document.metadata, value: Limit.setting)
+        checkSettings(.executorConfig, "", document.executorConfig, value: .max)
+        if document.processors.count > Limit.settings {
+            violate(.processors, "A job has at most \(Limit.settings) processors.")
+        }
+        for processor in document.processors {
+            checkSettings(
+                .processors, ".\(processor.name)", processor.settings, value: Limit.setting)
+        }
+    }
+
+    private mutating func checkSettings(
+        _ field: Field, _ path: String, _ settings: [Setting], value: Int
+    ) {
+        let place = field.rawValue + path
+        if settings.count > Limit.settings {
+            violate(field, "The field \(place) has more than \(Limit.settings) members.")
+        }
+        for setting in settings {
+            let name = setting.name.utf8.count
+            if name > Limit.settingName {
+                violate(field, "The field \(place) has a name of \(name) bytes; the most is 255.")
+            }
+            if setting.value.utf8.count > value {
+                violate(
+                    field, "The value of \(place).\(setting.name) has more than \(value) bytes.")
+            }
+        }
+    }
+
+    /// Sorts processors by their key `order`; those without one keep the place they were sent at.
+    private mutating func orderProcessors() {
+        var places: [(order: Int64, index: Int)] = []
+        for (index, processor) in input.document.processors.enumerated() {
+            var order = Int64(index)
+            if let text = processor.settings.first(where: { $0.name == "order" })?.value {
+                if let number = Int64(text) {
+                    order = number
+                } else {
+                    input.violations.append(
+                        JobError(
+                            .invalidField, "processors.\(processor.name).order",
+                            "The order of the processor \(processor.name) is not a whole number."))
+                }
+            }
+            places.append((order, index))
+        }
+        places.sort { ($0.order, $0.index) < ($1.order, $1.index) }
+        let processors = input.document.processors
+        input.document.processors = places.map { processors[$0.index] }
+    }
+}

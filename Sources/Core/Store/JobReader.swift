@@ -1,0 +1,316 @@
+// A job as people and exports write it, into a `JobDocument`.
+//
+// Three steps: the JSON text is walked once and each member taken by its type, which is fatal when
+// it is wrong; older spellings are translated; then the rules are checked in a fixed order. Rules
+// that need zones, tags of nodes or an executor's settings are the caller's to check.
+
+/// Why a job was refused.
+package struct JobError: Error, Hashable, Sendable {
+    package enum Code: String, Sendable {
+        case unknownField = "unknown_field"
+        case wrongType = "wrong_type"
+        case invalidField = "invalid_field"
+    }
+
+    package var code: Code
+    /// The member at fault, with dots into objects: `executor_config.timeout`.
+    package var field: String
+    /// A whole sentence.
+    package var message: String
+
+    package init(_ code: Code, _ field: String, _ message: String) {
+        self.code = code
+        self.field = field
+        self.message = message
+    }
+}
+
+/// What was read of a job.
+package struct JobInput: Sendable {
+    package var document: JobDocument
+    /// Run-time facts that an export brings along. Elsewhere they are ignored.
+    package var successCount: Int64 = 0
+    package var errorCount: Int64 = 0
+    package var lastSuccess: WallTime?
+    package var lastError: WallTime?
+    package var everyAnchor: WallTime?
+    /// Rules that the job breaks, in the order of checking. Only when read leniently.
+    package var violations: [JobError] = []
+    /// What was accepted and deserves a word, as whole sentences.
+    package var warnings: [String] = []
+
+    init(document: JobDocument) { self.document = document }
+}
+
+package struct JobReader {
+    /// Whose JSON it is.
+    package enum Source: Hashable, Sendable {
+        /// A person's: run-time fields are ignored, unknown fields and broken rules refused.
+        case submission
+        /// An export's: run-time fields are taken, unknown fields ignored as they were by the
+        /// program that wrote it, and broken rules noted instead of refused.
+        case export
+    }
+
+    let json: JSONDocument
+    let source: Source
+    var input: JobInput
+    /// What the text said about the fields that the document keeps parsed.
+    var concurrencyText: String?
+    var dstText = ""
+    var catchUpText = ""
+    var catchUpWindowText = ""
+    var lostAfterText = ""
+    var retriesText = ""
+    var older = OlderFields()
+
+    /// Reads one job from a value of a JSON text. O(n).
+    ///
+    /// - Parameter name: the name from the request's path; the JSON may leave it out, and a
+    ///   different one is refused.
+    /// - Throws: the first thing that is wrong: the type of a member in the order of the text, or
+    ///   a broken rule in the order of the rules (unless the source is an export).
+    package static func read(
+        _ value: JSONValue, of json: JSONDocument, name: JobName? = nil,
+        from source: Source = .submission
+    ) throws(JobError) -> JobInput {
+        guard json.kind(of: value) == .object || json.isNull(value) else {
+            throw JobError(
+                .wrongType, "", "A job is a JSON object, found \(json.kind(of: value)).")
+        }
+        var reader = JobReader(json: json, source: source)
+        for member in json.members(of: value) { try reader.take(member) }
+        if let name { try reader.settle(name) }
+        try reader.translateOlderFields()
+        reader.checkRules()
+        if source == .submission, let first = reader.input.violations.first { throw first }
+        return reader.input
+    }
+
+    private init(json: JSONDocument, source: Source) {
+        self.json = json
+        self.source = source
+        input = JobInput(document: JobDocument(name: JobName("")))
+    }
+
+    private mutating func settle(_ name: JobName) throws(JobError) {
+        if input.document.name.text.isEmpty { input.document.name = name }
+        guard input.document.name == name else {
+            throw JobError(
+                .invalidField, "name",
+                "The path names the job \"\(name)\" and the body \"\(input.document.name)\";"
+                    + " a job can't be renamed.")
+        }
+    }
+
+    // MARK: Members
+
+    private mutating func take(_ member: JSONMember) throws(JobError) {
+        guard let field = Field.of(member.name, in: json) else {
+            guard source == .submission else { return }
+            throw unknown(member)
+        }
+        let value = member.value
+        if json.isNull(value), !field.isRunTime { return setDefault(field) }
+        switch field {
+        case .name: input.document.name = JobName(try text(value, field))
+        case .displayname: input.document.displayName = try text(value, field)
+        case .timezone: input.document.timezone = try text(value, field)
+        case .schedule: input.document.schedule = try text(value, field)
+        case .owner: input.document.owner = try text(value, field)
+        case .ownerEmail: input.document.ownerEmail = try text(value, field)
+        case .disabled: input.document.isDisabled = try bool(value, field)
+        case .tags: try merge(value, field, into: &input.document.tags)
+        case .metadata: try merge(value, field, into: &input.document.metadata)
+        case .retries: try takeRetries(value)
+        case .parentJob:
+            let parent = try text(value, field)
+            input.document.parent = parent.isEmpty ? nil : JobName(parent)
+        case .processors: try takeProcessors(value)
+        case .concurrency: concurrencyText = try text(value, field)
+        case .executor: input.document.executor = try text(value, field)
+        case .executorConfig: try merge(value, field, into: &input.document.executorConfig)
+        case .ephemeral: input.document.isEphemeral = try bool(value, field)
+        case .startsAt: input.document.startsAt = try time(value, field)
+        case .expiresAt: input.document.expiresAt = try time(value, field)
+        case .dst: dstText = try text(value, field)
+        case .catchUp: catchUpText = try text(value, field)
+        case .catchUpWindow: catchUpWindowText = try text(value, field)
+        case .lostAfter: lostAfterText = try text(value, field)
+        case .fence: input.document.fence = try bool(value, field)
+        case .command: older.command = try text(value, field)
+        case .shell: older.shell = try bool(value, field)
+        case .environmentVariables: older.environment = try texts(value, field)
+        case .runAsUser: older.user = try text(value, field)
+        case .successCount, .errorCount, .lastSuccess, .lastError, .everyAnchor:
+            if source == .export { try takeRunTime(field, value) }
+        case .id, .dependentJobs, .status, .next, .running, .version, .invalidReason, .warnings:
+            break
+        }
+    }
+
+    /// `null` leaves a field at its default, also after an earlier member of the same name.
+    private mutating func setDefault(_ field: Field) {
+        let fresh = JobDocument(name: JobName(""))
+        switch field {
+        case .tags: input.document.tags = fresh.tags
+        case .metadata: input.document.metadata = fresh.metadata
+        case .processors: input.document.processors = fresh.processors
+        case .executorConfig: input.document.executorConfig = fresh.executorConfig
+        case .startsAt: input.document.startsAt = nil
+        case .expiresAt: input.document.expiresAt = nil
+        case .fence: input.document.fence = nil
+        default: break
+        }
+    }
+
+    private mutating func takeRunTime(_ field: Field, _ value: JSONValue) throws(JobError) {
+        if json.isNull(value) { return }
+        switch field {
+        case .successCount: input.successCount = try count(value, field)
+        case .errorCount: input.errorCount = try count(value, field)
+        case .lastSuccess: input.lastSuccess = try time(value, field)
+        case .lastError: input.lastError = try time(value, field)
+        case .everyAnchor: input.everyAnchor = try time(value, field)
+        default: break
+        }
+    }
+
+    private mutating func takeRetries(_ value: JSONValue) throws(JobError) {
+        guard let number = json.uint64(value), number <= UInt32.max else {
+            throw JobError(
+                .wrongType, "retries",
+                "The field retries must be a whole number from 0, found \(described(value)).")
+        }
+        input.document.retries = UInt32(number)
+    }
+
+    /// The order is that of the text; the key `order` of a processor overrides its place.
+    private mutating func takeProcessors(_ value: JSONValue) throws(JobError) {
+        try expect(.object, value, Field.processors)
+        for member in json.members(of: value) {
+            let name = json.string(member.name) ?? ""
+            guard json.kind(of: member.value) == .object || json.isNull(member.value) else {
+                throw JobError(
+                    .wrongType, "processors.\(name)",
+                    "The settings of the processor \(name) must be an object, found"
+                        + " \(described(member.value)).")
+            }
+            var settings: [Setting] = []
+            merge(json.members(of: member.value), into: &settings)
+            let processors = input.document.processors
+            if let index = processors.firstIndex(where: { same($0.name, name) }) {
+                input.document.processors[index].settings = settings
+            } else {
+                input.document.processors.append(
+                    ProcessorSettings(name: name, settings: settings))
+            }
+        }
+    }
+
+    // MARK: Values
+
+    private func text(_ value: JSONValue, _ field: Field) throws(JobError) -> String {
+        guard let text = json.string(value) else { throw wrongType("a string", value, field) }
+        return text
+    }
+
+    private func bool(_ value: JSONValue, _ field: Field) throws(JobError) -> Bool {
+        guard let bool = json.bool(value) else { throw wrongType("true or false", value, field) }
+        return bool
+    }
+
+    private func count(_ value: JSONValue, _ field: Field) throws(JobError) -> Int64 {
+        guard let number = json.int64(value), number >= 0 else {
+            throw wrongType("a whole number from 0", value, field)
+        }
+        return number
+    }
+
+    private func texts(_ value: JSONValue, _ field: Field) throws(JobError) -> [String] {
+        try expect(.array, value, field)
+        var texts: [String] = []
+        for element in json.elements(of: value) { texts.append(try text(element, field)) }
+        return texts
+    }
+
+    /// Full RFC 3339, or a UTC minute. The zero time stands for none, as older exports have it.
+    private func time(_ value: JSONValue, _ field: Field) throws(JobError) -> WallTime? {
+        let text = try text(value, field)
+        if text == "0001-01-01T00:00:00Z" { return nil }
+        if text.utf8.count == 16, let minute = try? RFC3339.parseMinute(text) { return minute }
+        do throws(TextError) {
+            return try RFC3339.parse(text)
+        } catch {
+            throw JobError(
+                .invalidField, field.rawValue,
+                "The field \(field.rawValue) is not a time: \(error).")
+        }
+    }
+
+    private func expect(
+        _ kind: JSONKind, _ value: JSONValue, _ field: Field
+    ) throws(JobError) {
+        guard json.kind(of: value) == kind else {
+            throw wrongType(kind.description, value, field)
+        }
+    }
+
+    /// Adds the members of an object to a list sorted by name; a later one of a name replaces.
+    private func merge(
+        _ value: JSONValue, _ field: Field, into settings: inout [Setting]
+    ) throws(JobError) {
+        try expect(.object, value, field)
+        merge(json.members(of: value), into: &settings)
+    }
+
+    private func merge(_ members: JSONMembers, into settings: inout [Setting]) {
+        for member in members {
+            let name = json.string(member.name) ?? ""
+            let setting = Setting(name: name, value: settingText(member.value))
+            if let index = settings.firstIndex(where: { same($0.name, name) }) {
+                settings[index] = setting
+            } else {
+                settings.append(setting)
+            }
+        }
+        settings.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    }
+
+    /// Settings are texts: booleans and numbers as written, lists and objects as compact JSON.
+    private func settingText(_ value: JSONValue) -> String {
+        if json.isNull(value) { return "" }
+        return json.string(value) ?? String(decoding: json.compact(value), as: UTF8.self)
+    }
+
+    /// Byte for byte: `==` of texts would merge two spellings of one character.
+    private func same(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
+
+    // MARK: Errors
+
+    private func wrongType(_ wanted: String, _ value: JSONValue, _ field: Field) -> JobError {
+        JobError(
+            .wrongType, field.rawValue,
+            "The field \(field.rawValue) must be \(wanted), found \(described(value)).")
+    }
+
+    /// The kind of a value and where it stands.
+    private func described(_ value: JSONValue) -> String {
+        let position = json.position(of: value)
+        let place = "line \(position.line), column \(position.column)"
+        if json.kind(of: value) == .number, let text = json.numberText(value) {
+            return "the number \(text.prefix(40)) (\(place))"
+        }
+        return "\(json.kind(of: value)) (\(place))"
+    }
+
+    private func unknown(_ member: JSONMember) -> JobError {
+        let name = String((json.string(member.name) ?? "").prefix(100))
+        let position = json.position(of: member.name)
+        var message = "A job has no field \"\(name)\""
+        if let nearest = Field.nearest(to: name) { message += "; did you mean \"\(nearest)\"?" }
+        let place = "line \(position.line), column \(position.column)"
+        message += message.hasSuffix("?") ? " (\(place))" : " (\(place))."
+        return JobError(.unknownField, name, message)
+    }
+}

@@ -1,0 +1,335 @@
+// What people change: jobs, runs by hand, kills, pauses, restores.
+
+extension Store {
+    // MARK: Jobs
+
+    mutating func apply(
+        _ put: PutJob, at index: LogIndex, _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) -> ApplyResult {
+        if cluster.refusesEdits, !put.isAllowedWhilePaused { return .rejected(.paused) }
+        let name = put.document.name
+        let stored = state(name)
+        guard holds(put.precondition, stored) else {
+            events.append(.mark(.preconditionFailed))
+            return .rejected(.preconditionFailed)
+        }
+        if let rejection = checkParent(of: put.document) { return .rejected(rejection) }
+        let version = store(put.document, replacing: stored, at: index, stamp, &events)
+        if let run = put.runOnCreate, var state = state(name), !run.targets.isEmpty {
+            let cause = Trigger.request(run.requestID)
+            let outcome = launch(
+                put.document, &state, cause, targets: run.targets, stamp, &events)
+            record(outcome, cause: cause, stamp, &state)
+            self.put(name, state)
+        }
+        return .stored(created: stored == nil, version: version)
+    }
+
+    private func holds(_ precondition: Precondition, _ stored: JobState?) -> Bool {
+        switch precondition {
+        case .none: true
+        case .absent: stored == nil
+        case .version(let version): stored?.version == version
+        case .exactly(let generation, let version):
+            stored?.generation == generation && stored?.version == version
+        }
+    }
+
+    /// Refuses an unknown parent and a circle of parents. O(depth of the chain).
+    func checkParent(
+        of document: JobDocument, within file: SortedMap<JobName, JobDocument>? = nil
+    ) -> Rejection? {
+        var ancestor = document.parent
+        while let current = ancestor {
+            if current == document.name { return .parentCycle(current) }
+            guard let next = file?[current] ?? self.document(current) else {
+                return .unknownParent(current)
+            }
+            ancestor = next.parent
+        }
+        return nil
+    }
+
+    /// Creates or replaces a job and returns its version. An identical document changes nothing.
+    @discardableResult
+    private mutating func store(
+        _ document: JobDocument, replacing stored: JobState?, at index: LogIndex,
+        _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) -> UInt64 {
+        let name = document.name
+        guard var state = stored, let old = self.document(name) else {
+            let state = JobState(generation: uniqueGeneration(index), stamp: stamp)
+            put(document)
+            put(name, state)
+            attach(name, to: document.parent)
+            events.append(.jobChanged(name))
+            return state.version
+        }
+        guard document != old else { return state.version }
+        state.version += 1
+        if document.changesSchedule(from: old) {
+            state.revision += 1
+            state.cursor = max(state.cursor, stamp)
+            if everyDuration(document) != everyDuration(old) {
+                state.everyAnchor = WallTime(seconds: stamp.seconds)
+            }
+        }
+        put(document)
+        put(name, state)
+        if document.parent != old.parent {
+            detach(name, from: old.parent)
+            attach(name, to: document.parent)
+        }
+        events.append(.jobChanged(name))
+        return state.version
+    }
+
+    /// The entry's index, made unique among the jobs that one entry of a restore creates.
+    private mutating func uniqueGeneration(_ index: LogIndex) -> Generation {
+        invariant(index < 1 << 40, "indices leave room for the jobs of one entry")
+        if createdByEntry.index != index { createdByEntry = (index, 0) }
+        defer { createdByEntry.count += 1 }
+        return index << 24 | UInt64(createdByEntry.count)
+    }
+
+    private func everyDuration(_ document: JobDocument) -> Duration? {
+        guard let schedule = try? Schedule.parse(document.schedule, jobName: document.name),
+            case .every(let duration) = schedule
+        else { return nil }
+        return duration
+    }
+
+    private mutating func attach(_ child: JobName, to parent: JobName?) {
+        guard let parent, var state = state(parent) else { return }
+        state.children.append(child)
+        put(parent, state)
+    }
+
+    private mutating func detach(_ child: JobName, from parent: JobName?) {
+        guard let parent, var state = state(parent) else { return }
+        state.children.removeAll { $0 == child }
+        put(parent, state)
+    }
+
+    mutating func delete(
+        _ name: JobName, _ precondition: Precondition, kill: Bool, _ events: inout [StoreEvent]
+    ) -> ApplyResult {
+        guard let state = state(name) else { return .rejected(.unknownJob) }
+        guard holds(precondition, state) else {
+            events.append(.mark(.preconditionFailed))
+            return .rejected(.preconditionFailed)
+        }
+        guard state.children.isEmpty else { return .rejected(.hasChildren(state.children)) }
+        erase(name, state, kill: kill, &events)
+        return .applied
+    }
+
+    /// Removes a job with all that hangs on it. Runs go on unless `kill`; their results will find
+    /// nothing.
+    mutating func erase(
+        _ name: JobName, _ state: JobState, kill: Bool, _ events: inout [StoreEvent]
+    ) {
+        let generation = state.generation
+        for id in activeGroups(of: generation) {
+            guard var group = group(generation, id) else { continue }
+            for index in group.targets.indices {
+                cancelRetry(of: &group, target: index, name, generation)
+                guard kill, let number = group.targets[index].attempts.last else { continue }
+                let key = ExecutionKey(generation: generation, number: number)
+                guard let execution = execution(key), !execution.state.isEnded else { continue }
+                events.append(.killRequested(key, execution.node))
+            }
+            events.append(.groupEnded(name, generation, id))
+        }
+        for key in keys(withPrefix: Key.prefix(.execution, generation)) {
+            events.append(
+                .forgetOutput(
+                    ExecutionKey(generation: generation, number: Key.lastNumber(of: key))))
+            remove(key)
+        }
+        for table in [Key.Table.group, .active, .ledger, .request] {
+            for key in keys(withPrefix: Key.prefix(table, generation)) { remove(key) }
+        }
+        detach(name, from: document(name)?.parent)
+        removeJob(name)
+        events.append(.jobChanged(name))
+    }
+
+    mutating func deleteExecutions(
+        of name: JobName, _ events: inout [StoreEvent]
+    ) -> ApplyResult {
+        guard var state = state(name) else { return .rejected(.unknownJob) }
+        for group in groups(of: state.generation) where group.state.isEnded {
+            forget(group, &state, &events)
+        }
+        state.successCount = 0
+        state.errorCount = 0
+        state.lastSuccess = nil
+        state.lastError = nil
+        put(name, state)
+        return .applied
+    }
+
+    // MARK: Runs and kills by hand
+
+    mutating func launch(
+        _ run: RunNow, _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) -> ApplyResult {
+        guard var state = state(run.job), let document = document(run.job) else {
+            return .rejected(.unknownJob)
+        }
+        if let group = group(ofRequest: run.requestID, state.generation) {
+            events.append(.mark(.idempotentRunRepeated))
+            return .launched(group: group, repeated: true)
+        }
+        if cluster.refusesEdits { return .rejected(.paused) }
+        let cause = Trigger.request(run.requestID)
+        let outcome = launch(document, &state, cause, targets: run.targets, stamp, &events)
+        record(outcome, cause: cause, stamp, &state)
+        put(run.job, state)
+        guard case .ran(let group) = outcome else { return .rejected(.overlap) }
+        return .launched(group: group, repeated: false)
+    }
+
+    mutating func kill(
+        _ job: JobName, _ key: ExecutionKey, _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) -> ApplyResult {
+        guard var state = state(job), state.generation == key.generation,
+            var execution = execution(key), let document = document(job),
+            var group = group(key.generation, execution.group)
+        else { return .rejected(.unknownExecution) }
+        if !execution.state.isEnded {
+            execution.isKillRequested = true
+            put(key.generation, execution)
+            events.append(.mark(.runKilled))
+            events.append(.killRequested(key, execution.node))
+            return .applied
+        }
+        // The attempt is over; what can still be ended is the retry that waits for it.
+        guard
+            let target = group.targets.firstIndex(where: {
+                $0.attempts.last == execution.number && $0.retryDue != nil
+            })
+        else { return .rejected(.executionEnded) }
+        cancelRetry(of: &group, target: target, job, key.generation)
+        put(key.generation, group)
+        endIfComplete(&group, document, &state, stamp, &events)
+        if hasJob(job) { put(job, state) }
+        return .applied
+    }
+
+    // MARK: Pauses
+
+    /// How many past pauses are remembered, for ticks not decided since.
+    static var pauseLimit: Int { 100 }
+
+    mutating func pause(
+        editsAllowed: Bool, _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) -> ApplyResult {
+        cluster.editsAllowedWhilePaused = editsAllowed
+        if !cluster.isPaused {
+            cluster.pauses.append(PauseInterval(from: stamp, to: nil))
+            if cluster.pauses.count > Self.pauseLimit { cluster.pauses.removeFirst() }
+        }
+        events.append(.clusterChanged)
+        return .applied
+    }
+
+    mutating func unpause(_ stamp: WallTime, _ events: inout [StoreEvent]) -> ApplyResult {
+        if cluster.isPaused { cluster.pauses[cluster.pauses.count - 1].to = stamp }
+        cluster.editsAllowedWhilePaused = false
+        events.append(.clusterChanged)
+        return .applied
+    }
+
+    // MARK: Restore
+
+    mutating func stage(_ jobs: [RestoredJob], restore id: UInt64) -> ApplyResult {
+        let part = UInt32(keys(withPrefix: Key.prefix(.staged, id)).count)
+        var writer = ByteWriter()
+        writer.array(jobs) { $1.encode(into: &$0) }
+        put(Key.staged(id, part), writer.output)
+        return .applied
+    }
+
+    /// Imports the staged jobs, all or none of them.
+    mutating func commitRestore(
+        _ id: UInt64, parts: UInt32, at index: LogIndex, _ stamp: WallTime,
+        _ events: inout [StoreEvent]
+    ) -> ApplyResult {
+        let staged = keys(withPrefix: Key.prefix(.staged, id))
+        guard staged.count == Int(parts) else { return .rejected(.notPending) }
+        var jobs: [RestoredJob] = []
+        var file = SortedMap<JobName, JobDocument>()
+        for key in staged {
+            for job in decodeStaged(bytes(key) ?? []) {
+                jobs.append(job)
+                file[job.document.name] = job.document
+            }
+            remove(key)
+        }
+        for job in jobs {
+            if let rejection = checkParent(of: job.document, within: file) {
+                return .rejected(rejection)
+            }
+        }
+        var created: UInt32 = 0
+        var updated: UInt32 = 0
+        // Parents before children, so that each finds its parent; the file's order otherwise.
+        var pending = jobs
+        while !pending.isEmpty {
+            var later: [RestoredJob] = []
+            for job in pending {
+                guard job.document.parent.map({ hasJob($0) }) ?? true else {
+                    later.append(job)
+                    continue
+                }
+                let before = state(job.document.name)
+                importJob(job, replacing: before, at: index, stamp, &events)
+                if before == nil {
+                    created += 1
+                } else if before?.version != state(job.document.name)?.version {
+                    updated += 1
+                }
+            }
+            invariant(later.count < pending.count, "a checked file has no circle of parents")
+            pending = later
+        }
+        return .restored(
+            created: created, updated: updated,
+            unchanged: UInt32(jobs.count) - created - updated)
+    }
+
+    private func decodeStaged(_ bytes: [UInt8]) -> [RestoredJob] {
+        var reader = ByteReader(bytes)
+        do throws(ByteError) {
+            return try reader.array { reader throws(ByteError) in
+                try RestoredJob(from: &reader)
+            }
+        } catch {
+            fatalError("invariant broken: a staged restore can't be read: \(error)")
+        }
+    }
+
+    private mutating func importJob(
+        _ job: RestoredJob, replacing stored: JobState?, at index: LogIndex, _ stamp: WallTime,
+        _ events: inout [StoreEvent]
+    ) {
+        let name = job.document.name
+        store(job.document, replacing: stored, at: index, stamp, &events)
+        guard var state = state(name) else { return }
+        state.successCount = max(state.successCount, job.successCount)
+        state.errorCount = max(state.errorCount, job.errorCount)
+        state.lastSuccess = later(state.lastSuccess, job.lastSuccess)
+        state.lastError = later(state.lastError, job.lastError)
+        if stored == nil, let anchor = job.everyAnchor {
+            state.everyAnchor = WallTime(seconds: anchor.seconds)
+        }
+        put(name, state)
+    }
+
+    private func later(_ a: WallTime?, _ b: WallTime?) -> WallTime? {
+        guard let a, let b else { return a ?? b }
+        return max(a, b)
+    }
+}

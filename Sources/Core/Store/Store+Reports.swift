@@ -1,0 +1,293 @@
+// Results, retries, children: what follows from an execution that ended.
+
+extension Store {
+    // MARK: Reports
+
+    mutating func apply(_ report: Report, _ stamp: WallTime, _ events: inout [StoreEvent]) {
+        guard var execution = execution(report.key), var state = state(report.job),
+            state.generation == report.key.generation
+        else {
+            // The job or the execution is gone: the agent may forget it, and nothing changes.
+            if case .ended = report.news {
+                events.append(.mark(.resultForDeletedJob))
+                events.append(.settled(report.key))
+            }
+            return
+        }
+        switch report.news {
+        case .started(let at):
+            guard execution.state == .pending else { return }
+            execution.state = .running
+            execution.startedAt = at
+            put(state.generation, execution)
+        case .output(let chunk, let bytes):
+            guard !execution.state.isEnded, chunk == execution.outputChunks else { return }
+            execution.outputChunks += 1
+            execution.outputLength += UInt64(bytes.count)
+            put(state.generation, execution)
+            events.append(.output(report.key, chunk: chunk, bytes: bytes))
+        case .ended(let result):
+            events.append(.settled(report.key))
+            if execution.state == .lost {
+                attachLate(result, to: execution, &state, report.job, stamp, &events)
+            } else if !execution.state.isEnded {
+                execution.take(result)
+                complete(execution, report, &state, stamp, &events)
+            }
+        case .lost(let reason):
+            guard !execution.state.isEnded else { return }
+            execution.state = .lost
+            execution.finishedAt = stamp
+            execution.error = reason
+            complete(execution, report, &state, stamp, &events)
+        }
+    }
+
+    /// Counts the end of an execution and finds out what follows: a retry, or the group's end.
+    private mutating func complete(
+        _ execution: Execution, _ report: Report, _ state: inout JobState, _ stamp: WallTime,
+        _ events: inout [StoreEvent]
+    ) {
+        put(state.generation, execution)
+        events.append(.executionEnded(report.key, execution.node))
+        let finished = execution.finishedAt ?? stamp
+        if execution.state == .success {
+            state.successCount += 1
+            state.lastSuccess = max(state.lastSuccess ?? finished, finished)
+        } else {
+            state.errorCount += 1
+            state.lastError = max(state.lastError ?? finished, finished)
+        }
+        guard var group = group(state.generation, execution.group),
+            let document = document(report.job),
+            let target = group.targets.firstIndex(where: { $0.attempts.last == execution.number })
+        else {
+            put(report.job, state)
+            return
+        }
+        // A killed attempt is never retried, nor one that was to be killed but ended before.
+        let mayRetry = execution.state == .failed || execution.state == .lost
+        if mayRetry, !execution.isKillRequested, execution.attempt <= document.retries {
+            let delay = RetryPolicy.delay(
+                afterAttempt: execution.attempt, jitter: Int64(report.jitter))
+            schedule(
+                PendingRetry(
+                    due: stamp + delay, job: report.job, generation: state.generation,
+                    group: group.id, target: target, after: execution.number),
+                in: &group, &events)
+        }
+        put(state.generation, group)
+        endIfComplete(&group, document, &state, stamp, &events)
+        if hasJob(report.job) { put(report.job, state) }
+    }
+
+    /// A result for an attempt that had been given up: noted, and a waiting retry is not needed.
+    private mutating func attachLate(
+        _ result: ExecutionResult, to execution: Execution, _ state: inout JobState,
+        _ job: JobName, _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) {
+        guard execution.lateResult == nil else { return }
+        var execution = execution
+        execution.lateResult = result.state
+        put(state.generation, execution)
+        guard var group = group(state.generation, execution.group), let document = document(job),
+            let target = group.targets.firstIndex(where: { $0.attempts.last == execution.number }),
+            group.targets[target].retryDue != nil
+        else { return }
+        events.append(.mark(.retryCancelledByLateResult))
+        cancelRetry(of: &group, target: target, job, state.generation)
+        put(state.generation, group)
+        endIfComplete(&group, document, &state, stamp, &events)
+        if hasJob(job) { put(job, state) }
+    }
+
+    // MARK: Retries
+
+    private mutating func schedule(
+        _ retry: PendingRetry, in group: inout Group, _ events: inout [StoreEvent]
+    ) {
+        group.targets[retry.target].retryDue = retry.due
+        put(Key.retry(retry), retry.encoded)
+        events.append(.mark(.retryScheduled))
+        events.append(.retryScheduled(retry))
+    }
+
+    mutating func cancelRetry(
+        of group: inout Group, target: Int, _ job: JobName, _ generation: Generation
+    ) {
+        guard let due = group.targets[target].retryDue,
+            let after = group.targets[target].attempts.last
+        else { return }
+        group.targets[target].retryDue = nil
+        remove(
+            Key.retry(
+                PendingRetry(
+                    due: due, job: job, generation: generation, group: group.id, target: target,
+                    after: after)))
+    }
+
+    mutating func apply(
+        _ retry: RetryStart, _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) -> ApplyResult {
+        guard let state = state(retry.job), state.generation == retry.generation,
+            let document = document(retry.job), var group = group(retry.generation, retry.group),
+            group.targets.indices.contains(retry.target),
+            group.targets[retry.target].retryDue != nil,
+            group.targets[retry.target].attempts.last == retry.after
+        else { return .rejected(.notPending) }
+        cancelRetry(of: &group, target: retry.target, retry.job, retry.generation)
+        addAttempt(
+            to: &group, target: retry.target, on: retry.node, document, state, stamp, &events)
+        put(retry.generation, group)
+        return .applied
+    }
+
+    // MARK: The end of a group
+
+    /// Ends a group whose every target has its last result and no retry waiting.
+    mutating func endIfComplete(
+        _ group: inout Group, _ document: JobDocument, _ state: inout JobState, _ stamp: WallTime,
+        _ events: inout [StoreEvent]
+    ) {
+        guard group.state == .active else { return }
+        var successes = 0
+        for target in group.targets {
+            guard target.retryDue == nil, let number = target.attempts.last,
+                let last = execution(ExecutionKey(generation: state.generation, number: number)),
+                last.state.isEnded
+            else { return }
+            if last.state == .success { successes += 1 }
+        }
+        let outcome: Group.State =
+            successes == group.targets.count
+            ? .success : (successes == 0 ? .failed : .partiallyFailed)
+        end(&group, as: outcome, document, &state, stamp, &events)
+    }
+
+    mutating func end(
+        _ group: inout Group, as outcome: Group.State, _ document: JobDocument,
+        _ state: inout JobState, _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) {
+        invariant(!group.state.isEnded && outcome.isEnded, "a group ends once")
+        group.state = outcome
+        group.endedAt = stamp
+        put(state.generation, group)
+        unmarkActive(state.generation, group.id)
+        state.activeGroups -= 1
+        state.status =
+            switch outcome {
+            case .success: .success
+            case .partiallyFailed: .partiallyFailed
+            case .failed, .killed, .waiting, .active: .failed
+            }
+        events.append(.groupEnded(document.name, state.generation, group.id))
+        events.append(.jobChanged(document.name))
+        if outcome == .success {
+            triggerChildren(of: document.name, state, group.id, stamp, &events)
+            endEphemeral(document, &state, stamp, &events)
+        }
+        if state.activeGroups == 1, let waiting = state.waitingGroup {
+            state.waitingGroup = nil
+            guard var next = self.group(state.generation, waiting) else { return }
+            next.state = .active
+            begin(&next, document, state, stamp, &events)
+            put(state.generation, next)
+        }
+    }
+
+    private mutating func triggerChildren(
+        of parent: JobName, _ state: JobState, _ group: GroupID, _ stamp: WallTime,
+        _ events: inout [StoreEvent]
+    ) {
+        for child in state.children {
+            guard let childState = self.state(child) else { continue }
+            let trigger = ChildTrigger(
+                number: nextNumber(stamp), child: child, childGeneration: childState.generation,
+                parent: parent, parentGroup: group)
+            put(Key.childTrigger(trigger.number), trigger.encoded)
+            events.append(.childTriggered(trigger))
+        }
+    }
+
+    /// An ephemeral job ends with its first success: it is deleted, or disabled if it has children.
+    private mutating func endEphemeral(
+        _ document: JobDocument, _ state: inout JobState, _ stamp: WallTime,
+        _ events: inout [StoreEvent]
+    ) {
+        guard document.isEphemeral else { return }
+        events.append(.mark(.ephemeralDeleted))
+        put(document.name, state)
+        if state.children.isEmpty {
+            erase(document.name, state, kill: false, &events)
+        } else if !document.isDisabled {
+            var disabled = document
+            disabled.isDisabled = true
+            put(disabled)
+            state.revision += 1
+            state.version += 1
+            state.cursor = max(state.cursor, stamp)
+            put(document.name, state)
+        }
+    }
+
+    // MARK: Children
+
+    mutating func apply(
+        _ decision: ChildDecision, _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) -> ApplyResult {
+        let key = Key.childTrigger(decision.trigger)
+        guard let bytes = bytes(key) else { return .rejected(.notPending) }
+        let trigger = ChildTrigger(stored: bytes)
+        remove(key)
+        guard var state = state(trigger.child), state.generation == trigger.childGeneration,
+            let document = document(trigger.child)
+        else { return .rejected(.unknownJob) }
+        let cause = Trigger.parent(job: trigger.parent, group: trigger.parentGroup)
+        let outcome: Outcome
+        if document.isDisabled {
+            outcome = .skipped(.disabled)
+        } else if cluster.isPaused {
+            outcome = .skipped(.paused)
+            events.append(.mark(.pausedSkipped))
+        } else if document.startsAt.map({ stamp < $0 }) ?? false
+            || document.expiresAt.map({ stamp > $0 }) ?? false
+        {
+            outcome = .skipped(.disabled)
+        } else {
+            outcome = launch(
+                document, &state, cause, targets: decision.targets, stamp, &events)
+            events.append(.mark(.childLaunched))
+        }
+        record(outcome, cause: cause, stamp, &state)
+        put(trigger.child, state)
+        return .applied
+    }
+}
+
+extension Execution {
+    fileprivate mutating func take(_ result: ExecutionResult) {
+        state = result.state
+        startedAt = result.startedAt ?? startedAt
+        finishedAt = result.finishedAt
+        exitCode = result.exitCode
+        signal = result.signal
+        cpuTime = result.cpuTime
+        peakMemory = result.peakMemory
+        error = result.error
+        outputLength = result.outputLength
+        outputChunks = result.outputChunks
+        isOutputTruncated = result.isOutputTruncated
+        outputDigest = result.outputDigest
+    }
+}
+
+/// How long a failed attempt waits for the next.
+package enum RetryPolicy {
+    /// From one second, doubling, at most five minutes; then −20 % to +20 %.
+    /// - Parameter jitter: thousandths, −200 … 200.
+    package static func delay(afterAttempt attempt: UInt32, jitter: Int64) -> Duration {
+        let doublings = min(Int64(attempt) - 1, 9)
+        let base = min(Duration.seconds(1 << doublings), .minutes(5))
+        return Duration(nanoseconds: base.nanoseconds / 1_000 * (1_000 + jitter))
+    }
+}

@@ -1,0 +1,66 @@
+/// What applying a command changed, for the machines that act on it.
+package enum StoreEvent: Sendable {
+    /// A job was created, edited, decided upon or deleted: its next tick may have moved.
+    case jobChanged(JobName)
+    /// An execution was committed and is to be sent to its node.
+    case launch(Assignment)
+    case executionEnded(ExecutionKey, NodeName)
+    case groupEnded(JobName, Generation, GroupID)
+    case killRequested(ExecutionKey, NodeName)
+    case retryScheduled(PendingRetry)
+    case childTriggered(ChildTrigger)
+    /// A piece of output for the history.
+    case output(ExecutionKey, chunk: UInt32, bytes: [UInt8])
+    /// The outputs of this execution are no longer needed.
+    case forgetOutput(ExecutionKey)
+    /// The cluster's final word on an execution: its agent may forget it.
+    case settled(ExecutionKey)
+    case clusterChanged
+    case mark(Mark)
+}
+
+/// Everything that an agent needs to carry out one attempt.
+package struct Assignment: Hashable, Sendable {
+    package var key: ExecutionKey
+    package var job: JobName
+    package var node: NodeName
+    package var group: GroupID
+    package var attempt: UInt32
+    package var scheduledAt: WallTime
+    package var executor: String
+    package var config: [Setting]
+    package var lostAfter: Duration
+    package var isFenced: Bool
+
+    package var id: ExecutionID { ExecutionID("\(key.number)-\(node)") }
+}
+
+extension Assignment: StoreRecord {
+    func encode(into writer: inout ByteWriter) {
+        writer.u8(1)
+        writer.executionKey(key)
+        writer.string(job.text)
+        writer.string(node.text)
+        writer.i64(group)
+        writer.varint(UInt64(attempt))
+        writer.time(scheduledAt)
+        writer.string(executor)
+        writer.settings(config)
+        writer.i64(lostAfter.nanoseconds)
+        writer.bool(isFenced)
+    }
+
+    init(from reader: inout ByteReader) throws(ByteError) {
+        try reader.expectVersion(1, of: "an assignment")
+        key = try reader.executionKey()
+        job = JobName(try reader.string())
+        node = NodeName(try reader.string())
+        group = try reader.i64()
+        attempt = UInt32(truncatingIfNeeded: try reader.varint())
+        scheduledAt = try reader.time()
+        executor = try reader.string()
+        config = try reader.settings()
+        lostAfter = Duration(nanoseconds: try reader.i64())
+        isFenced = try reader.bool()
+    }
+}
