@@ -17,7 +17,7 @@ struct ArrowTests {
         "Journal": ["Base"],
         "Raft": ["Base", "Journal"],
         "Membership": ["Base", "Wire"],
-        "Store": ["Base", "Cron", "JSON"],
+        "Store": ["Base", "Calendar", "Cron", "JSON"],
         "Scheduler": ["Base", "Calendar", "Cron", "Store"],
         "Executions": ["Base", "Calendar", "Store", "Wire"],
         "API": [

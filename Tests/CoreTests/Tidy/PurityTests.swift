@@ -39,7 +39,8 @@ struct PurityTests {
 
     /// Files that may hold hash tables, because they only look up, insert and remove by key.
     static let hashTables: [String: String] = [
-        "Sources/Core/JSON/JSONMergePatch.swift": "looks up members whose order is kept beside"
+        "Sources/Core/Executions/ShellCommand.swift": "looks up settings by their names",
+        "Sources/Core/JSON/JSONMergePatch.swift": "looks up members whose order is kept beside",
     ]
 
     /// Files that may use floating point, because no decision depends on it.

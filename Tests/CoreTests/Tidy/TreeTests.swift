@@ -57,6 +57,18 @@ struct TreeTests {
         }
     }
 
+    @Test("the README names every command of the program")
+    func commands() {
+        let readme = SourceTree.text("README.md")
+        let suffix = "Command.swift"
+        let names = SourceTree.paths.filter { $0.hasPrefix("Sources/dkron/Commands/") }
+            .compactMap { $0.split(separator: "/").last.map(String.init) }
+            .filter { $0.hasSuffix(suffix) }
+            .map { $0.dropLast(suffix.utf8.count).lowercased() }
+        #expect(!names.isEmpty)
+        #expect(names.filter { !readme.contains("dkron \($0)") } == [])
+    }
+
     @Test("links between the documents lead somewhere")
     func links() {
         var broken: [String] = []

@@ -17,11 +17,9 @@ struct Ledger {
     init(of job: String, on server: Server) {
         let answer = server.get("/v1/jobs/\(job)/ticks?_end=100000")
         rows = (answer?.json.elements ?? []).compactMap { row in
-            guard let from = row["from"].string ?? row["tick"].string,
-                let first = Self.seconds(from),
-                let last = Self.seconds(row["to"].string ?? from)
+            guard row["trigger"].string == "schedule", let from = row["from"].string,
+                let first = Self.seconds(from), let last = row["to"].string.flatMap(Self.seconds)
             else { return nil }
-            if row["cause"].exists, row["cause"].string != "tick" { return nil }
             return Row(
                 from: first, to: last, outcome: row["outcome"].string ?? "",
                 reason: row["reason"].string, group: row["group"].integer,
