@@ -3,8 +3,8 @@
 // The supervisor is another process and may die, hang, or be left over from an earlier release; the
 // client hides all of that behind the contract of `RunSpec`: whatever was handed over gets its
 // answer. Requests wait here until a supervisor has said `welcome`, so that one which leaves at the
-// very moment at which we connect loses nothing. Files by aspect: `+Connection` (finding or starting
-// a supervisor), `+Loss` (what happens when it is gone).
+// very moment at which we connect loses nothing. Files by aspect: `+Connection` (finding a supervisor
+// or starting one), `+Loss` (what happens when it is gone).
 
 internal import CSystem
 package import Core

@@ -28,9 +28,9 @@ enum TreeKiller {
 
     /// Ends what an earlier supervisor left of a run.
     ///
-    /// The number of its first process is trusted only if that process is still the same one, or if
-    /// `isRecent` says that it was alive a moment ago; otherwise the number may belong to a stranger
-    /// by now, and only processes that carry the run's id are ended.
+    /// The number of its first process is trusted only if that is still the same one, or if
+    /// `isRecent` says that it was alive a moment ago; otherwise the number may be a stranger's by
+    /// now, and only processes that carry the run's id are ended.
     @discardableResult
     static func killLeftovers(
         of runs: [(ExecutionID, ProcessIdentity?)], isRecent: Bool

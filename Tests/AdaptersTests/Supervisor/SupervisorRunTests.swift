@@ -31,7 +31,8 @@ import Testing
         defer { bench.finish() }
         let outcome = bench.run(
             bench.shell(
-                "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; head -c 30000000 /dev/zero | tail -c 30000000 | wc -c"
+                "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; "
+                    + "head -c 30000000 /dev/zero | tail -c 30000000 | wc -c"
             ))
         let end = try #require(outcome.end)
         #expect(end.cpuTime > .milliseconds(20))
