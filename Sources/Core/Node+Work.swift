@@ -192,8 +192,10 @@ extension Node {
         guard raft.isLeading else { return }
         let (node, monotonic) = (config.nodeName, now.monotonic)
         switch report {
-        case .accepted(let key): dispatcher.accepted(key, at: monotonic)
-        case .news(let news): reports.append(news)
+        case .accepted(let key): dispatcher.accepted(key)
+        case .news(let news):
+            if case .started = news.news { dispatcher.started(news.key) }
+            reports.append(news)
         case .heartbeat(let sentAt):
             withDispatcher(&out) {
                 $0.heartbeat(from: node, sentAt: sentAt, at: monotonic, into: &$1)

@@ -19,7 +19,19 @@ package struct Dispatcher {
         var node: NodeName
         var sentAt: Instant
         var isAccepted: Bool
+        /// Until it has started it takes a place in its agent's window.
+        var isStarted: Bool
         var lostAfter: Duration
+    }
+
+    /// Where a group stands in the order of unfinished work.
+    private struct Place: Comparable {
+        var generation: Generation
+        var group: GroupID
+
+        static func < (a: Self, b: Self) -> Bool {
+            (a.generation, a.group) < (b.generation, b.group)
+        }
     }
 
     private struct WaitingRetry: Comparable {
@@ -35,24 +47,31 @@ package struct Dispatcher {
     static let acceptTimeout = Duration.seconds(60)
     /// How often leases and unanswered messages are looked at.
     static let checkInterval = Duration.seconds(5)
-    /// How many executions one step takes up after an election.
+    /// How many groups one step takes up.
     static let sliceSize = 1_000
+    /// How many executions may be with one agent without having started. The rest stays in the
+    /// store until there is room.
+    static let window = 1_024
 
     private var outstanding = SortedMap<ExecutionKey, Outstanding>()
     /// When each agent was last heard.
     private var heardAt = SortedMap<NodeName, Instant>()
     private var retries = MinHeap<WaitingRetry>()
     private var nextCheck = Instant.distantFuture
+    /// How many executions each agent holds that have not started.
+    private var unstarted = SortedMap<NodeName, Int>()
+    /// The first group with an execution that found its agent's window full.
+    private var unsent: Place?
     /// Where taking up the store's unfinished work goes on; nil when it is done.
     private var takeOver: TakeOver?
 
     private enum TakeOver {
-        case groups(after: (Generation, GroupID)?)
-        case retries
         case children(after: Int64)
+        case retries
+        case groups(after: Place?)
     }
 
-    /// Unfinished work of the store is still being taken up.
+    /// Unfinished work of the store is being taken up.
     var isTakingOver: Bool { takeOver != nil }
     /// Executions that have not ended.
     package var outstandingCount: Int { outstanding.count }
@@ -68,7 +87,7 @@ package struct Dispatcher {
 
     mutating func gainLeadership(at now: Instant) {
         self = Dispatcher()
-        takeOver = .groups(after: nil)
+        takeOver = .children(after: .min)
         nextCheck = now + Self.checkInterval
     }
 
@@ -80,23 +99,38 @@ package struct Dispatcher {
     ) {
         switch takeOver {
         case nil: return
-        case .groups(let place):
-            let page = store.activeGroups(after: place, limit: Self.sliceSize)
-            for entry in page {
-                takeUp(entry.job, entry.generation, entry.group, store, at: now, into: &actions)
-            }
-            takeOver =
-                page.last.map { .groups(after: ($0.generation, $0.group)) } ?? .retries
+        case .children(let place):
+            let page = store.childTriggers(after: place, limit: Self.sliceSize)
+            for trigger in page { actions.append(.decideChild(trigger)) }
+            takeOver = page.last.map { .children(after: $0.number) } ?? .retries
         case .retries:
             for retry in store.retries(dueUpTo: .distantFuture, limit: .max) {
                 scheduled(retry, stamp: stamp, at: now)
             }
-            takeOver = .children(after: .min)
-        case .children(let place):
-            let page = store.childTriggers(after: place, limit: Self.sliceSize)
-            for trigger in page { actions.append(.decideChild(trigger)) }
-            takeOver = page.last.map { .children(after: $0.number) }
+            takeOver = .groups(after: nil)
+        case .groups(let place):
+            let page = store.activeGroups(
+                after: place.map { ($0.generation, $0.group) }, limit: Self.sliceSize)
+            for entry in page {
+                takeUp(entry.job, entry.generation, entry.group, store, at: now, into: &actions)
+                if isEveryWindowFull { break }
+            }
+            let goesOn = page.last.map { Place(generation: $0.generation, group: $0.group) }
+            takeOver = isEveryWindowFull ? nil : goesOn.map { .groups(after: $0) }
         }
+    }
+
+    private var isEveryWindowFull: Bool {
+        unsent != nil && unstarted.allSatisfy { $0.value >= Self.window }
+    }
+
+    /// Goes on with what found its agent's window full, once there is room again.
+    private mutating func resumeSending(to node: NodeName) {
+        guard let place = unsent, takeOver == nil, (unstarted[node] ?? 0) <= Self.window / 2
+        else { return }
+        unsent = nil
+        takeOver = .groups(
+            after: Place(generation: place.generation, group: place.group - 1))
     }
 
     private mutating func takeUp(
@@ -120,15 +154,33 @@ package struct Dispatcher {
         _ assignment: Assignment, at now: Instant, into actions: inout [Action]
     ) {
         guard !outstanding.contains(assignment.key) else { return }
+        let held = unstarted[assignment.node] ?? 0
+        guard held < Self.window else {
+            let place = Place(generation: assignment.key.generation, group: assignment.group)
+            unsent = min(unsent ?? place, place)
+            return
+        }
+        unstarted[assignment.node] = held + 1
         outstanding[assignment.key] = Outstanding(
             job: assignment.job, node: assignment.node, sentAt: now, isAccepted: false,
-            lostAfter: assignment.lostAfter)
+            isStarted: false, lostAfter: assignment.lostAfter)
         // Leases count from when the leader first depends on the agent.
         if heardAt[assignment.node] == nil { heardAt[assignment.node] = now }
         actions.append(.send(assignment.node, .run(assignment)))
     }
 
-    mutating func ended(_ key: ExecutionKey) { outstanding.remove(key) }
+    mutating func ended(_ key: ExecutionKey) {
+        leaveWindow(key)
+        outstanding.remove(key)
+    }
+
+    private mutating func leaveWindow(_ key: ExecutionKey) {
+        guard var execution = outstanding[key], !execution.isStarted else { return }
+        execution.isStarted = true
+        outstanding[key] = execution
+        unstarted[execution.node] = (unstarted[execution.node] ?? 1) - 1
+        resumeSending(to: execution.node)
+    }
 
     mutating func killRequested(
         _ key: ExecutionKey, _ node: NodeName, into actions: inout [Action]
@@ -143,9 +195,13 @@ package struct Dispatcher {
 
     // MARK: Events from agents
 
-    mutating func accepted(_ key: ExecutionKey, at now: Instant) {
-        outstanding[key]?.isAccepted = true
+    mutating func accepted(_ key: ExecutionKey) {
+        guard var execution = outstanding[key] else { return }
+        execution.isAccepted = true
+        outstanding[key] = execution
     }
+
+    mutating func started(_ key: ExecutionKey) { leaveWindow(key) }
 
     mutating func heartbeat(
         from node: NodeName, sentAt: Instant, at now: Instant, into actions: inout [Action]
@@ -178,7 +234,7 @@ package struct Dispatcher {
         _ key: ExecutionKey, _ execution: Outstanding, _ reason: String,
         into actions: inout [Action]
     ) {
-        outstanding.remove(key)
+        ended(key)
         actions.append(.mark(.leaseExpired))
         actions.append(
             .report(Report(job: execution.job, key: key, news: .lost(reason: reason))))
