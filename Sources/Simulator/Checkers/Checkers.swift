@@ -1,0 +1,181 @@
+// All judges of one run, and who hears of what.
+
+import Core
+
+struct Checkers {
+    private var verdict = Verdict()
+    private let parameters: Parameters
+    private(set) var view = StoreView()
+    private(set) var schedule = ScheduleChecker()
+    private(set) var executions = ExecutionChecker()
+    private(set) var durability = DurabilityChecker()
+    private(set) var api = APIChecker()
+    private var replay: ReplayChecker
+    private var resources = ResourceChecker()
+    /// Places of the newest ledger rows seen, to find runs without a tick.
+    private var lastRows: [Generation: LedgerPlace] = [:]
+    private(set) var marks: UInt64 = 0
+
+    var violation: Violation? { verdict.violation }
+    var ticksJudged: Int { schedule.ticksJudged }
+
+    init(parameters: Parameters, samplesReplay: Bool) {
+        self.parameters = parameters
+        replay = ReplayChecker(isOn: samplesReplay)
+        durability.parametersAllowDamage = false
+    }
+
+    mutating func fail(_ id: InvariantID, _ message: String, at time: TrueTime) {
+        verdict.time = time
+        verdict.fail(id, message)
+    }
+
+    /// How far a wall clock of this run may be from the truth; nil if any distance.
+    private var clockBound: Duration? {
+        switch parameters.clockClass {
+        case .exact: .milliseconds(1)
+        case .bounded: .seconds(2)
+        case .wild: nil
+        }
+    }
+
+    // MARK: Lives
+
+    mutating func beginLife(
+        of node: Int, _ life: UInt64, _ config: Config, seed: UInt64, now: Now, at time: TrueTime
+    ) {
+        verdict.time = time
+        durability.beginLife()
+        api.beginLife()
+        executions.life = life
+        replay.begin(config, seed: seed, now: now)
+    }
+
+    mutating func endLife(of node: VirtualNode, at time: TrueTime) {
+        verdict.time = time
+        executions.lastUncertainty = time
+        replay.end(into: &verdict)
+    }
+
+    mutating func didHalt(_ node: VirtualNode, reason: String, at time: TrueTime) {
+        verdict.time = time
+        verdict.require(
+            node.mayHalt != nil, .D2, "the node halted on a healthy disk: \(reason)")
+    }
+
+    mutating func didLosePower(_ node: VirtualNode, at time: TrueTime) {
+        durability.didLosePower()
+        executions.lastUncertainty = time
+    }
+
+    mutating func didDamage(_ node: Int, _ place: String) { durability.didDamage(place) }
+
+    mutating func didStepClock(_ node: Int, by: Duration, at time: TrueTime) {
+        executions.lastUncertainty = time
+    }
+
+    mutating func didLoseSupervisor(at time: TrueTime) { executions.lastUncertainty = time }
+
+    // MARK: Steps
+
+    mutating func willStep(_ node: Int, _ input: Input, now: Now, at time: TrueTime) {
+        verdict.time = time
+        replay.record(input, now)
+    }
+
+    /// Right after a step, before anything it wants is performed.
+    mutating func didEmit(
+        _ node: Int, _ core: borrowing Node, _ effects: [Effect], _ log: RunLog, at time: TrueTime
+    ) {
+        verdict.time = time
+        replay.record(effects)
+        resources.judge(effects, &verdict)
+        guard let changes = view.look(at: core.store) else { return }
+        durability.observe(index: view.appliedIndex, hash: view.hash, into: &verdict)
+        guard !changes.isEmpty else { return }
+        executions.isRestoring = api.isRestoring
+        schedule.observe(changes, view, core.store, into: &verdict)
+        executions.observe(changes, view, core.store, log, at: time, into: &verdict)
+        api.observe(changes, view, ended: [], into: &verdict)
+        observeRows(changes, core.store)
+    }
+
+    private mutating func observeRows(_ changes: StoreChanges, _ store: Store) {
+        for sight in changes.created + changes.changed.map(\.after) {
+            let generation = sight.state.generation
+            let last = lastRows[generation]
+            for (place, row) in StoreView.rows(of: generation, after: last, in: store)
+            where last.map({ place > $0 }) ?? true {
+                executions.observeRow(row, of: sight, into: &verdict)
+                lastRows[generation] = place
+            }
+        }
+        for sight in changes.removed { lastRows[sight.state.generation] = nil }
+    }
+
+    mutating func willPerform(
+        _ effect: Effect, _ node: VirtualNode, _ log: RunLog, at time: TrueTime
+    ) {
+        verdict.time = time
+        durability.willPerform(effect, node.disk, into: &verdict)
+        switch effect {
+        case .start(let spec): executions.willStart(spec, into: &verdict)
+        case .release(let id): executions.willRelease(id, into: &verdict)
+        default: break
+        }
+    }
+
+    mutating func didPerform(
+        _ operation: StorageOperation, _ result: StorageResult, _ node: VirtualNode,
+        at time: TrueTime
+    ) {
+        durability.didPerform(operation, result, node.disk)
+    }
+
+    mutating func didStep(
+        _ node: VirtualNode, _ input: Input?, _ log: RunLog, at time: TrueTime
+    ) {
+        verdict.time = time
+        resources.didStep(node, at: time, &verdict)
+    }
+
+    mutating func didRun(_ log: RunLog, at time: TrueTime) {
+        verdict.time = time
+        executions.observe(
+            log, clockBound: clockBound, epoch: parameters.epoch, into: &verdict)
+    }
+
+    // MARK: Clients
+
+    mutating func didArrive(_ operation: Operation, _ index: Int) {
+        api.didArrive(operation, index)
+    }
+
+    mutating func didAnswer(_ operation: Operation, _ reply: Reply, at time: TrueTime) {
+        verdict.time = time
+        if (200..<300).contains(reply.status), let index = reply.index {
+            durability.didRecover(index: index, into: &verdict)
+        }
+        durability.didAnswer(reply, isWrite: operation.isWrite, into: &verdict)
+        api.didAnswer(operation, reply, into: &verdict)
+        api.judgeAcknowledgement(operation, reply, view, into: &verdict)
+    }
+
+    mutating func didConclude(_ operation: Operation, _ index: Int, at time: TrueTime) {
+        verdict.time = time
+        api.didConclude(operation, index)
+    }
+
+    // MARK: Liveness
+
+    mutating func requireTotality(now: WallTime, bound: Duration, at time: TrueTime) {
+        verdict.time = time
+        schedule.requireTotality(view, now: now, bound: bound, into: &verdict)
+    }
+
+    mutating func requireAllEnded(_ node: VirtualNode, _ log: RunLog, at time: TrueTime) {
+        verdict.time = time
+        executions.requireAllEnded(view, into: &verdict)
+        resources.requireNothingOpen(node, &verdict)
+    }
+}

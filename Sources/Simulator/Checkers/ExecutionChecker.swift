@@ -1,0 +1,364 @@
+// What is recorded of executions against what really ran.
+
+import Core
+
+struct ExecutionChecker {
+    struct Known {
+        let job: String
+        let generation: Generation
+        let group: GroupID
+        let attempt: UInt32
+        let createdAt: TrueTime
+        var state: Execution.State
+        var endedAt: TrueTime?
+        /// The life of the node in which it ended, for the back-off.
+        var endedInLife: UInt64 = 0
+    }
+
+    private struct Fold {
+        var successes: Int64
+        var errors: Int64
+    }
+
+    private(set) var known: [Int64: Known] = [:]
+    private var folds: [Generation: Fold] = [:]
+    private var mostRetries: [Generation: UInt32] = [:]
+    /// Groups created under a policy that forbids company.
+    private var exclusive: Set<GroupID> = []
+    /// Children owed: (child generation, parent group), and what came of them.
+    private var owed: [ChildKey: Int] = [:]
+    private var seenChildRuns: Set<ChildKey> = []
+    private var goneGenerations: Set<Generation> = []
+    private var judgedRuns = 0
+    /// When the last thing happened that can make an outcome unknowable.
+    var lastUncertainty = TrueTime.zero - .hours(1)
+    var life: UInt64 = 0
+    var isRestoring = false
+
+    private struct ChildKey: Hashable {
+        var child: Generation
+        var parentGroup: GroupID
+    }
+
+    // MARK: The store
+
+    mutating func observe(
+        _ changes: StoreChanges, _ view: StoreView, _ store: Store, _ log: RunLog,
+        at time: TrueTime, into verdict: inout Verdict
+    ) {
+        for sight in changes.created { begin(sight) }
+        for (_, after) in changes.changed {
+            let generation = after.state.generation
+            mostRetries[generation] = max(mostRetries[generation] ?? 0, after.document.retries)
+        }
+        for group in changes.newGroups { judge(newGroup: group, view, changes, &verdict) }
+        for (group, execution) in changes.newExecutions {
+            judge(newExecution: execution, of: group, view, at: time, &verdict)
+        }
+        for (group, before, after) in changes.executions {
+            judge(before, after, of: group, log, at: time, &verdict)
+        }
+        for (before, after) in changes.endedGroups {
+            judge(ended: before, after, view, &verdict)
+        }
+        for (before, after) in changes.changed { judge(before, after, changes, &verdict) }
+        for (before, after) in changes.changed where !before.state.children.isEmpty {
+            _ = after
+        }
+        for sight in changes.removed {
+            goneGenerations.insert(sight.state.generation)
+            folds[sight.state.generation] = nil
+        }
+    }
+
+    private mutating func begin(_ sight: JobSight) {
+        let state = sight.state
+        folds[state.generation] = Fold(successes: state.successCount, errors: state.errorCount)
+        mostRetries[state.generation] = sight.document.retries
+    }
+
+    private mutating func judge(
+        newGroup sight: GroupSight, _ view: StoreView, _ changes: StoreChanges,
+        _ verdict: inout Verdict
+    ) {
+        guard let job = view.jobs.first(where: { $0.state.generation == sight.generation }) else {
+            return
+        }
+        guard job.document.concurrency != .allow else { return }
+        exclusive.insert(sight.group.id)
+        let others = view.groups.values.filter {
+            $0.generation == sight.generation && $0.group.id != sight.group.id
+                && $0.group.state == .active
+        }
+        // Under `replace` the newcomer waits; under `forbid` there is nobody to wait for.
+        let mayWait = job.document.concurrency == .replace && sight.group.state == .waiting
+        verdict.require(
+            others.isEmpty || mayWait, .X9,
+            "group \(sight.group.id) of \(sight.job) began beside \(others.count) active ones")
+    }
+
+    private mutating func judge(
+        newExecution execution: Execution, of group: GroupSight, _ view: StoreView,
+        at time: TrueTime, _ verdict: inout Verdict
+    ) {
+        verdict.require(
+            known[execution.number] == nil, .X2, "the number \(execution.number) was given twice")
+        let retries = mostRetries[group.generation] ?? .max
+        verdict.require(
+            UInt64(execution.attempt) <= UInt64(retries) + 1, .X7,
+            "attempt \(execution.attempt) of \(group.job) with \(retries) retries")
+        if execution.attempt > 1 { judgeRetry(execution, group, at: time, &verdict) }
+        known[execution.number] = Known(
+            job: group.job.text, generation: group.generation, group: group.group.id,
+            attempt: execution.attempt, createdAt: time, state: .pending)
+    }
+
+    private func judgeRetry(
+        _ execution: Execution, _ group: GroupSight, at time: TrueTime, _ verdict: inout Verdict
+    ) {
+        guard
+            let target = group.group.targets.first(where: {
+                $0.attempts.contains(execution.number)
+            }), let position = target.attempts.firstIndex(of: execution.number), position > 0,
+            let earlier = known[target.attempts[position - 1]]
+        else {
+            return verdict.fail(
+                .X7, "attempt \(execution.attempt) of \(group.job) has no attempt before it")
+        }
+        verdict.require(
+            earlier.state == .failed || earlier.state == .lost, .X7,
+            "attempt \(execution.attempt) of \(group.job) follows one that is \(earlier.state)")
+        guard let ended = earlier.endedAt, earlier.endedInLife == life, lastUncertainty < ended
+        else { return }
+        let base = min(Duration.seconds(1 << Int64(min(earlier.attempt - 1, 9))), .minutes(5))
+        let least = Duration.nanoseconds(base.nanoseconds / 100 * 75)
+        verdict.require(
+            time - ended >= least, .X7,
+            "attempt \(execution.attempt) of \(group.job) came \(durationText(time - ended)) "
+                + "after the one before")
+    }
+
+    private mutating func judge(
+        _ before: Execution, _ after: Execution, of group: GroupSight, _ log: RunLog,
+        at time: TrueTime, _ verdict: inout Verdict
+    ) {
+        verdict.require(
+            !before.state.isEnded, .X6, "\(after.id) changed after its end")
+        known[after.number]?.state = after.state
+        guard after.state.isEnded else { return }
+        known[after.number]?.endedAt = time
+        known[after.number]?.endedInLife = life
+        if after.state == .success {
+            folds[group.generation]?.successes += 1
+        } else {
+            folds[group.generation]?.errors += 1
+        }
+        judge(result: after, of: group.job, log.runs(of: after.id.text), log, at: time, &verdict)
+    }
+
+    /// Against the world's own log: a result says what really happened.
+    private func judge(
+        result: Execution, of job: JobName, _ runs: [RealRun], _ log: RunLog, at time: TrueTime,
+        _ verdict: inout Verdict
+    ) {
+        let run = runs.last
+        let name = "\(result.id) of \(job)"
+        if let run, run.endedAt == nil {
+            let isTolerable = result.state == .lost && !run.isFenced
+            verdict.require(isTolerable, .X4, "\(name) is recorded \(result.state) while it runs")
+            return
+        }
+        switch result.state {
+        case .pending, .running: return
+        case .success:
+            verdict.require(
+                run?.isSuccess ?? false, .X4,
+                "\(name) is recorded as success; really: \(describe(run))")
+        case .failed:
+            verdict.require(
+                !(run?.isSuccess ?? false), .X4, "\(name) failed only on paper: \(result.error)")
+        case .killed:
+            let isOwnEnd = run.map { if case .exited = $0.ending { true } else { false } } ?? false
+            verdict.require(
+                !isOwnEnd || result.isKillRequested || time - lastUncertainty < .minutes(2), .X4,
+                "\(name) is recorded as killed; really: \(describe(run))")
+        case .lost:
+            let since = known[result.number]?.createdAt ?? .zero
+            verdict.require(
+                lastUncertainty >= since || result.error.contains("person"), .X4,
+                "\(name) is given up though nothing went wrong: \(result.error)")
+            return
+        }
+        guard let run, case .exited(let code) = run.ending else { return }
+        verdict.require(
+            result.exitCode == code || result.state == .killed, .X4,
+            "\(name) exited with \(code), recorded \(result.exitCode.map(String.init) ?? "nothing")"
+        )
+        verdict.require(
+            result.startedAt == nil || result.startedAt == run.startedWall, .X4,
+            "\(name) is recorded with another start")
+        judgeOutput(result, run, name, &verdict)
+    }
+
+    private func judgeOutput(
+        _ result: Execution, _ run: RealRun, _ name: String, _ verdict: inout Verdict
+    ) {
+        let kept = min(run.outputLength, Supervisor.keptOutput)
+        verdict.require(
+            result.outputLength == UInt64(kept), .X16,
+            "\(name) wrote \(run.outputLength) bytes, recorded \(result.outputLength)")
+        verdict.require(
+            result.isOutputTruncated == (run.outputLength > kept), .X16,
+            "\(name) is marked \(result.isOutputTruncated ? "" : "not ")truncated")
+        guard kept > 0, run.outputLength <= 1 << 20 else { return }
+        let tail = run.output(run.outputLength - kept..<run.outputLength)
+        verdict.require(
+            result.outputDigest == Checksum.crc32c(tail), .X16,
+            "\(name) has another output than the real one")
+    }
+
+    private func describe(_ run: RealRun?) -> String {
+        run.map { "\($0.ending.map { "\($0)" } ?? "still running")" } ?? "never started"
+    }
+
+    // MARK: Groups and jobs
+
+    private mutating func judge(
+        ended sight: GroupSight, _ after: Group?, _ view: StoreView, _ verdict: inout Verdict
+    ) {
+        guard !goneGenerations.contains(sight.generation), let group = after else { return }
+        let last = group.targets.map { target in
+            target.attempts.last.flatMap { known[$0]?.state }
+        }
+        let successes = last.count { $0 == .success }
+        let isRight =
+            switch group.state {
+            case .success: successes == last.count
+            case .partiallyFailed: successes > 0 && successes < last.count
+            case .failed: successes == 0
+            case .killed: true
+            case .waiting, .active: false
+            }
+        verdict.require(
+            isRight, .X15, "group \(group.id) of \(sight.job) ended \(group.state) with \(last)")
+        let open = last.contains { $0.map { !$0.isEnded } ?? false }
+        verdict.require(
+            !open, .X15, "group \(group.id) of \(sight.job) ended before its executions")
+        guard let job = view.jobs.first(where: { $0.state.generation == sight.generation }) else {
+            return
+        }
+        guard group.state == .success else { return }
+        for child in job.state.children {
+            guard let sight = view.jobs.first(where: { $0.name == child }) else { continue }
+            let key = ChildKey(child: sight.state.generation, parentGroup: group.id)
+            if owed[key] == nil { owed[key] = 0 }
+        }
+    }
+
+    private mutating func judge(
+        _ before: JobSight, _ after: JobSight, _ changes: StoreChanges,
+        _ verdict: inout Verdict
+    ) {
+        let generation = after.state.generation
+        guard let fold = folds[generation] else { return }
+        let isReset = after.state.successCount == 0 && after.state.errorCount == 0
+        if isReset || isRestoring {
+            folds[generation] = Fold(
+                successes: after.state.successCount, errors: after.state.errorCount)
+            return
+        }
+        verdict.require(
+            fold.successes == after.state.successCount && fold.errors == after.state.errorCount,
+            .X13,
+            "\(after.name) counts \(after.state.successCount)/\(after.state.errorCount), its "
+                + "results make \(fold.successes)/\(fold.errors)")
+    }
+
+    /// Rows of runs without a tick: children must be owed, and come once.
+    mutating func observeRow(
+        _ row: LedgerRow, of sight: JobSight, into verdict: inout Verdict
+    ) {
+        guard case .parent(let parent, let group) = row.cause else { return }
+        let key = ChildKey(child: sight.state.generation, parentGroup: group)
+        guard seenChildRuns.insert(key).inserted else {
+            return verdict.fail(
+                .X11, "\(sight.name) was started twice for group \(group) of \(parent)")
+        }
+        verdict.require(
+            owed[key] != nil, .X11,
+            "\(sight.name) was started for group \(group) of \(parent), which owes it nothing")
+        owed[key] = 1
+    }
+
+    // MARK: Effects and real runs
+
+    mutating func willStart(_ spec: RunSpec, into verdict: inout Verdict) {
+        let text = spec.execution.text
+        guard let number = Int64(text.prefix { $0 != "-" }), let execution = known[number] else {
+            return verdict.fail(.X1, "\(text) is started, but no log entry knows it")
+        }
+        verdict.require(
+            !execution.state.isEnded, .X2,
+            "\(text) is started after it was recorded as \(execution.state)")
+    }
+
+    func willRelease(_ id: ExecutionID, into verdict: inout Verdict) {
+        guard let number = Int64(id.text.prefix { $0 != "-" }), let execution = known[number]
+        else { return }
+        verdict.require(
+            execution.state.isEnded || goneGenerations.contains(execution.generation), .X5,
+            "\(id) is released while recorded as \(execution.state)")
+    }
+
+    /// New real runs since the last call.
+    mutating func observe(
+        _ log: RunLog, clockBound: Duration?, epoch: WallTime, into verdict: inout Verdict
+    ) {
+        while judgedRuns < log.runs.count {
+            let run = log.runs[judgedRuns]
+            judgedRuns += 1
+            verdict.require(
+                log.byExecution[run.execution]!.count == 1, .X2,
+                "\(run.execution) of \(run.job) was really started twice")
+            if let bound = clockBound, let due = oracleParseTime(run.scheduledAt) {
+                let started = (epoch + run.startedAt).nanoseconds
+                verdict.require(
+                    started >= due - bound.nanoseconds, .S5,
+                    "\(run.execution) of \(run.job) started before its tick \(run.scheduledAt)")
+            }
+            judgeOverlap(of: run, log, &verdict)
+        }
+    }
+
+    private func judgeOverlap(of run: RealRun, _ log: RunLog, _ verdict: inout Verdict) {
+        guard let own = watch(of: run), exclusive.contains(own.group) else { return }
+        for index in log.alive {
+            let other = log.runs[index]
+            guard other.execution != run.execution, let theirs = watch(of: other),
+                theirs.generation == own.generation, theirs.group != own.group
+            else { continue }
+            // Given up without a fence: that overlap was accepted with `fence: false`.
+            if theirs.state == .lost, !other.isFenced { continue }
+            verdict.fail(
+                .X9, "\(run.execution) and \(other.execution) of \(run.job) run together")
+        }
+    }
+
+    private func watch(of run: RealRun) -> Known? {
+        Int64(run.execution.prefix { $0 != "-" }).flatMap { known[$0] }
+    }
+
+    // MARK: The end
+
+    func requireAllEnded(_ view: StoreView, into verdict: inout Verdict) {
+        for group in view.groups.values.sorted(by: { $0.group.id < $1.group.id }) {
+            verdict.fail(
+                .L5, "group \(group.group.id) of \(group.job) is still \(group.group.state)")
+        }
+        let unpaid = owed.filter { $0.value == 0 && !goneGenerations.contains($0.key.child) }
+        if let first = unpaid.min(by: { $0.key.parentGroup < $1.key.parentGroup }) {
+            verdict.fail(
+                .X11, "group \(first.key.parentGroup) succeeded and its child was never decided")
+        }
+    }
+}

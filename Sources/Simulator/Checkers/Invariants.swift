@@ -1,0 +1,98 @@
+// What must hold. Each invariant has an id, which plans, mutants and reports name, and a sentence.
+
+import Core
+
+enum InvariantID: String, CaseIterable, Sendable {
+    case T1, T2, T3, T4
+    case D1, D2, D3, D4
+    case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
+    case X1, X2, X3, X4, X5, X6, X7, X9, X10, X11, X12, X13, X14, X15, X16, X17
+    case A1, A2, A3, A4, A5, A6, A7, A8
+    case B1, B2, B3, B4, B5
+    case L2, L3, L4, L5, L6, L9
+    /// Not an invariant: `--canary` fails on purpose, to test the reporting.
+    case canary
+
+    var sentence: String {
+        switch self {
+        case .T1: "The same plan and seed give the same trace in any process."
+        case .T2: "Replaying a node's inputs into a fresh node gives the same effects."
+        case .T3: "The state hash at an index is the same whenever that index is reached again."
+        case .T4: "A snapshot and the log after it give the state that the log alone gives."
+        case .D1: "Nothing leaves a node before what it asserts is on the platter."
+        case .D2: "Recovery keeps everything that was synced, or the node refuses to start."
+        case .D3: "Damaged synced data is never served: the node stops."
+        case .D4: "After a failed sync the node does nothing more than stop."
+        case .S1: "Each tick is decided at most once."
+        case .S2: "Every tick in force is decided."
+        case .S3: "Only ticks that the oracle confirms are decided, with the right verdict."
+        case .S4: "The cursor only grows within a revision."
+        case .S5: "Nothing starts before its tick."
+        case .S6: "In calm weather a run starts within a second of its tick."
+        case .S7: "After a gap only what the catch-up policy allows is run late."
+        case .S8: "Steps of the wall clock neither repeat a tick nor run a storm of late ones."
+        case .S9: "A committed edit is obeyed by every later decision."
+        case .S10: "`@every` keeps its phase."
+        case .X1: "Nothing is started that is not committed."
+        case .X2: "Each execution is started at most once."
+        case .X3: "Every execution gets a result."
+        case .X4: "A recorded result is what really happened."
+        case .X5: "A result is released only after it was committed."
+        case .X6: "Repeated and late results change nothing twice."
+        case .X7: "At most retries + 1 attempts, each after a failure, not before its back-off."
+        case .X9: "Runs of different groups of a forbid or replace job never overlap."
+        case .X10: "Forbid is not for ever."
+        case .X11: "A successful parent group starts each child once, any other none."
+        case .X12: "An ephemeral job goes at its first success, not before."
+        case .X13: "Counters equal the fold over the results."
+        case .X14: "Retention removes the oldest ended groups only."
+        case .X15: "A job's status is that of its last ended group."
+        case .X16: "The recorded output is the tail of the real one."
+        case .X17:
+            "A run ends within its time-out and grace, and a held pipe does not keep it open."
+        case .A1: "Writes are linearizable, and reads see them."
+        case .A2: "An acknowledged write survives."
+        case .A3: "A refused write leaves no trace; nothing changes that nobody asked for."
+        case .A4: "What was deleted stays deleted."
+        case .A5: "A write is answered in bounded time."
+        case .A6: "There is one answer to each request, and it is that request's."
+        case .A7: "Reads never go backwards within one life."
+        case .A8: "No bytes of a client stop a node, and a bad request is told so."
+        case .B1: "The log's files stay below their bound."
+        case .B2: "Every queue and table stays below its bound."
+        case .B3: "No effect and no step exceeds its size."
+        case .B4: "Time passes: no spinning, no run without end."
+        case .B5: "After the drain nothing is left open."
+        case .L2: "After recovery the state is served again."
+        case .L3: "Every client operation is answered."
+        case .L4: "No tick stays undecided in a healthy cluster."
+        case .L5: "No execution stays without result in a healthy cluster."
+        case .L6: "The agent's results are all delivered."
+        case .L9: "A job created now fires at its next tick."
+        case .canary: "This seed fails on purpose."
+        }
+    }
+}
+
+struct Violation: Sendable {
+    var id: InvariantID
+    var message: String
+    var time: TrueTime
+}
+
+/// Keeps the first violation; everything after it is a consequence.
+struct Verdict: Sendable {
+    private(set) var violation: Violation?
+    var time = TrueTime.zero
+
+    mutating func fail(_ id: InvariantID, _ message: @autoclosure () -> String) {
+        guard violation == nil else { return }
+        violation = Violation(id: id, message: message(), time: time)
+    }
+
+    mutating func require(
+        _ condition: Bool, _ id: InvariantID, _ message: @autoclosure () -> String
+    ) {
+        if !condition { fail(id, message()) }
+    }
+}

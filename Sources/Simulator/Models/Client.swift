@@ -1,0 +1,75 @@
+// Clients: people and programs that talk HTTP, lose patience, try again, and remember exactly what
+// they were told. To them unknown never means no.
+
+import Core
+
+/// What a client got for a request.
+struct Reply: Sendable {
+    var status: Int
+    /// The index in `X-Dkron-Index`, where there is one.
+    var index: UInt64?
+    var headers: HTTPHeaders
+    var body: [UInt8]
+}
+
+/// One thing that a client wants, with all its attempts.
+struct Operation: Sendable {
+    enum Outcome: Sendable {
+        case waiting
+        case open
+        case answered(Reply)
+        /// Every attempt was turned away before it reached a server.
+        case unreachable
+        /// Nobody said whether it took effect.
+        case unknown
+    }
+
+    let draft: Plan.Draft
+    let client: Int
+    var target: String
+    var outcome = Outcome.waiting
+    /// When the first attempt was sent and when the client knew, or gave up.
+    var sentAt = TrueTime.zero
+    var doneAt = TrueTime.max
+    var attempts = 0
+    /// An attempt before the last may have taken effect.
+    var hadUnknownAttempt = false
+    /// Sent by the harness itself to find out, not by the plan.
+    var isProbe = false
+
+    var isWrite: Bool {
+        draft.method != "GET" && draft.method != "HEAD" && draft.method != "OPTIONS"
+    }
+    var isRepeatable: Bool {
+        !isWrite || draft.method == "PUT"
+            || draft.headers.contains { $0.name == "Idempotency-Key" }
+    }
+    var isDone: Bool {
+        switch outcome {
+        case .waiting, .open: false
+        case .answered, .unreachable, .unknown: true
+        }
+    }
+    var reply: Reply? {
+        if case .answered(let reply) = outcome { return reply }
+        return nil
+    }
+    /// Acknowledged with success.
+    var isAcknowledged: Bool { reply.map { (200..<300).contains($0.status) } ?? false }
+}
+
+struct Client: Sendable {
+    let index: Int
+    /// Operations not begun, oldest first.
+    var queue: [Int] = []
+    var current: Int?
+    var retriesLeft = 0
+    var draws: DrawStream
+    /// The newest execution of each job that this client has heard of.
+    var lastExecution: [String: String] = [:]
+
+    init(index: Int, draws: Draws) {
+        self.index = index
+        self.draws = draws.stream("client/\(index)")
+    }
+}

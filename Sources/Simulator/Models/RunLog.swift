@@ -1,0 +1,93 @@
+// The world's own record of every process that really ran. Whatever the core says about
+// executions is judged by it.
+
+import Core
+
+struct RealRun: Sendable {
+    enum Ending: Hashable, Sendable {
+        case exited(Int32)
+        case signalled(Int32)
+        case timedOut
+        case stopped
+        case fenced
+        /// The supervisor died and took it along.
+        case supervisorLost
+        /// The machine lost its power.
+        case powerLost
+    }
+
+    let execution: String
+    let job: String
+    let group: String
+    let attempt: Int
+    let scheduledAt: String
+    let node: Int
+    /// Which life of the agent asked for it.
+    let agentLife: UInt64
+    let timeout: Duration?
+    let grace: Duration
+    let isFenced: Bool
+    let behaviour: Behaviour
+    let outputKey: UInt64
+    let startedAt: TrueTime
+    let startedWall: WallTime
+    var endedAt: TrueTime?
+    var ending: Ending?
+    /// Bytes really written.
+    var outputLength = 0
+    /// A grandchild held the output open after the command's end.
+    var heldOpenFor = Duration.zero
+
+    var isSuccess: Bool { ending == .exited(0) }
+
+    /// The byte of the output at a position: text in lines of 32, or anything.
+    static func outputByte(_ key: UInt64, _ position: Int, binary: Bool) -> UInt8 {
+        let mixed = PRNG.mix(key &+ UInt64(position / 8)) >> UInt64(position % 8 * 8)
+        if binary { return UInt8(truncatingIfNeeded: mixed) }
+        if position % 32 == 31 { return 0x0a }
+        return 0x61 + UInt8(truncatingIfNeeded: mixed & 0xff) % 26
+    }
+
+    func output(_ range: Range<Int>) -> [UInt8] {
+        Self.output(outputKey, range, binary: behaviour.isBinary)
+    }
+
+    static func output(_ key: UInt64, _ range: Range<Int>, binary: Bool) -> [UInt8] {
+        range.map { outputByte(key, $0, binary: binary) }
+    }
+}
+
+struct RunLog: Sendable {
+    private(set) var runs: [RealRun] = []
+    private(set) var byExecution: [String: [Int]] = [:]
+    /// Runs that have not ended, in order of start.
+    private(set) var alive: [Int] = []
+    /// Executions whose start the supervisor refused.
+    private(set) var refused: Set<String> = []
+
+    mutating func begin(_ run: RealRun) -> Int {
+        let index = runs.count
+        runs.append(run)
+        byExecution[run.execution, default: []].append(index)
+        alive.append(index)
+        return index
+    }
+
+    mutating func refuse(_ execution: String) { refused.insert(execution) }
+
+    mutating func end(_ index: Int, _ ending: RealRun.Ending, at time: TrueTime) {
+        guard runs[index].endedAt == nil else { return }
+        runs[index].endedAt = time
+        runs[index].ending = ending
+        alive.removeAll { $0 == index }
+    }
+
+    mutating func wrote(_ index: Int, upTo length: Int) { runs[index].outputLength = length }
+    mutating func heldOpen(_ index: Int, _ duration: Duration) {
+        runs[index].heldOpenFor = duration
+    }
+
+    func runs(of execution: String) -> [RealRun] {
+        byExecution[execution, default: []].map { runs[$0] }
+    }
+}

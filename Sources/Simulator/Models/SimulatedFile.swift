@@ -1,0 +1,103 @@
+// One file of the simulated disk: what a reader sees now, and what the platter would give back
+// after the power went.
+
+import Core
+
+/// What became of bytes that were written and not synced when the power went.
+enum TearMode: String, CaseIterable, Sendable {
+    /// Gone, as if never written.
+    case lost
+    /// All there.
+    case kept
+    /// There up to some byte.
+    case prefix
+    /// Any subset of the 512-byte sectors, zeros where they are missing.
+    case subset
+    /// The length grew, the content is zeros.
+    case zeros
+    /// The length grew, the content is whatever was there before.
+    case garbage
+}
+
+struct SimulatedFile: Sendable {
+    /// What reads return.
+    private(set) var current: [UInt8] = []
+    /// What is on the platter for certain.
+    private(set) var durable: [UInt8] = []
+    /// `current` and `durable` agree below this offset.
+    private var agreeUpTo = 0
+
+    static let sectorSize = 512
+
+    var isDirty: Bool { agreeUpTo < current.count || current.count != durable.count }
+
+    mutating func append(_ bytes: [UInt8]) { current.append(contentsOf: bytes) }
+
+    mutating func truncate(to length: Int) {
+        current.removeSubrange(length...)
+        agreeUpTo = min(agreeUpTo, length)
+    }
+
+    mutating func sync() {
+        durable.removeSubrange(agreeUpTo...)
+        durable.append(contentsOf: current[agreeUpTo...])
+        agreeUpTo = current.count
+    }
+
+    /// A sync failed: the kernel forgets the dirty pages and marks them clean, so that reads and a
+    /// later sync say nothing about them any more.
+    mutating func failSync() { current = durable; agreeUpTo = durable.count }
+
+    /// The power goes: `current` becomes one of the contents that a real disk may show.
+    mutating func crash(_ mode: TearMode, _ draws: inout DrawStream) {
+        defer {
+            durable = current
+            agreeUpTo = current.count
+        }
+        guard isDirty else { return }
+        let written = current
+        switch mode {
+        case .lost:
+            current = durable
+        case .kept:
+            break
+        case .prefix:
+            let cut = draws.int(agreeUpTo...max(agreeUpTo, written.count))
+            current = Array(written[..<cut])
+        case .subset:
+            tearSectors(written, &draws)
+        case .zeros, .garbage:
+            let length = draws.int(agreeUpTo...max(agreeUpTo, written.count))
+            current = Array(written[..<min(agreeUpTo, length)])
+            for _ in current.count..<max(current.count, length) {
+                current.append(mode == .zeros ? 0 : UInt8(truncatingIfNeeded: draws.next()))
+            }
+        }
+    }
+
+    private mutating func tearSectors(_ written: [UInt8], _ draws: inout DrawStream) {
+        let length = draws.int(agreeUpTo...max(agreeUpTo, written.count))
+        var torn = Array(written[..<min(agreeUpTo, length)])
+        while torn.count < length {
+            let sectorEnd = (torn.count / Self.sectorSize + 1) * Self.sectorSize
+            let end = min(sectorEnd, length)
+            if draws.chance(1, 2) {
+                torn.append(contentsOf: written[torn.count..<end])
+            } else {
+                for offset in torn.count..<end {
+                    torn.append(offset < durable.count ? durable[offset] : 0)
+                }
+            }
+        }
+        current = torn
+    }
+
+    /// Damages what was synced: flips bits, or cuts the end off. Returns the offset of the damage.
+    mutating func damage(_ draws: inout DrawStream) -> Int? {
+        guard !durable.isEmpty else { return nil }
+        let offset = draws.int(0...durable.count - 1)
+        durable[offset] ^= UInt8(1 << draws.below(8))
+        if offset < current.count { current[offset] = durable[offset] }
+        return offset
+    }
+}

@@ -1,0 +1,152 @@
+// A plan is all that a run does to the core, as data: a header of parameters and a list of items.
+// A list can be read, kept, edited and shrunk; a stream of draws can't.
+
+import Core
+
+struct Plan: Sendable, Hashable {
+    var name = ""
+    /// Where the addressed draws of the run start.
+    var seed: UInt64 = 1
+    var servers = 1
+    /// How long the safety phase lasts.
+    var horizon: Duration = .minutes(5)
+    /// Parameters by name, in order; `Parameters` gives them types.
+    var settings: [Setting] = []
+    var items: [Item] = []
+
+    struct Setting: Sendable, Hashable {
+        var name: String
+        var value: String
+    }
+
+    struct Item: Sendable, Hashable {
+        var when: When
+        var action: Action
+    }
+
+    enum When: Sendable, Hashable {
+        case at(Duration)
+        /// At the n-th effect of a kind that the first server wants, right after it was performed.
+        case onEffect(EffectKind, Int)
+    }
+
+    enum Target: Sendable, Hashable {
+        /// `s1`, `s2` …
+        case server(Int)
+        case leader
+    }
+
+    enum CrashKind: String, Sendable, Hashable, CaseIterable {
+        /// The agent's process is killed; kernel and supervisor live on.
+        case process
+        /// The machine loses its power.
+        case power
+        /// The supervisor is killed, the agent lives on.
+        case supervisor
+        /// Both processes are killed.
+        case both
+    }
+
+    enum DiskFault: Sendable, Hashable {
+        case full(for: Duration)
+        case failSync(StorageDirectory, count: Int)
+        case slow(times: Int, for: Duration)
+        case readOnly(for: Duration)
+        /// Reads fail while the next start recovers.
+        case unreadable(for: Duration)
+        /// Flips a bit in synced data while the node is down.
+        case damage(StorageDirectory)
+    }
+
+    enum ClockFault: Sendable, Hashable {
+        case step(Duration)
+        case slew(ppm: Int, for: Duration)
+        case strobe(by: Duration, for: Duration)
+        case coarse(Duration)
+        case right
+    }
+
+    enum Action: Sendable, Hashable {
+        case request(client: Int, Draft)
+        case crash(Target, CrashKind, tear: TearMode?, restartAfter: Duration)
+        case stop(Target, restartAfter: Duration)
+        case detach(Target, restartAfter: Duration)
+        case pause(Target, for: Duration)
+        case disk(Target, DiskFault)
+        case clock(Target, ClockFault)
+        /// The zone files are re-read.
+        case reload(Target)
+        /// A zone file vanishes or returns.
+        case zone(String, isPresent: Bool)
+        /// Does nothing but end the safety phase early in hand-written plans.
+        case note(String)
+    }
+
+    /// A request as a client sends it. `{last:JOB}` in the target stands for the newest execution
+    /// of a job that the client knows of.
+    struct Draft: Sendable, Hashable {
+        var method: String
+        var target: String
+        var headers: [Setting] = []
+        var body = ""
+        /// The generator meant it to be refused.
+        var isInvalid = false
+    }
+
+    subscript(setting: String) -> String? { settings.last { $0.name == setting }?.value }
+
+    mutating func set(_ name: String, _ value: String) {
+        if let index = settings.firstIndex(where: { $0.name == name }) {
+            settings[index].value = value
+        } else {
+            settings.append(Setting(name: name, value: value))
+        }
+    }
+}
+
+/// The typed reading of a plan's settings.
+struct Parameters: Sendable {
+    var epoch: WallTime
+    var clockClass: ClockClass
+    var clockRatePPM: Int64
+    var clockOffset: Duration
+    var defaultZone: String
+    var meanSync: Duration
+    var stallOneIn: UInt64
+    var cpuMean: Duration
+    var spawnMean: Duration
+    var clientLatency: Duration
+    var clientTimeout: Duration
+    var clientRetries: Int
+    /// Unsynced bytes, where a crash does not say: nil draws.
+    var startPaused: Bool
+    var tunables: [Plan.Setting]
+    var mustHalt: Bool
+    var tags: [Plan.Setting]
+
+    init(_ plan: Plan) {
+        func duration(_ name: String, _ fallback: Duration) -> Duration {
+            plan[name].flatMap { parseDuration($0) } ?? fallback
+        }
+        func number(_ name: String, _ fallback: Int64) -> Int64 {
+            plan[name].flatMap { Int64($0) } ?? fallback
+        }
+        let start = plan["epoch"].flatMap { oracleParseTime($0) } ?? 1_709_990_000_000_000_000
+        epoch = WallTime(nanoseconds: start)
+        clockClass = plan["clock.class"].flatMap { ClockClass(rawValue: $0) } ?? .exact
+        clockRatePPM = number("clock.rate", 0)
+        clockOffset = duration("clock.offset", .zero)
+        defaultZone = plan["zone"] ?? "UTC"
+        meanSync = duration("disk.sync", .milliseconds(2))
+        stallOneIn = UInt64(clamping: number("disk.stall", 0))
+        cpuMean = duration("step.cpu", .microseconds(20))
+        spawnMean = duration("spawn", .milliseconds(3))
+        clientLatency = duration("client.latency", .milliseconds(1))
+        clientTimeout = duration("client.timeout", .seconds(60))
+        clientRetries = Int(number("client.retries", 2))
+        startPaused = plan["start.paused"] == "1"
+        tunables = plan.settings.filter { $0.name.hasPrefix("tune.") }
+        tags = plan.settings.filter { $0.name.hasPrefix("tag.") }
+        mustHalt = plan["must.halt"] == "1"
+    }
+}

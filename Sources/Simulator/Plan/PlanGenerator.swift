@@ -1,0 +1,188 @@
+// Makes a plan from a seed: parameters, a workload and faults, all of it data.
+
+import Core
+
+struct PlanGenerator {
+    private let seed: UInt64
+    private var swarm: Swarm
+    private var parameters: DrawStream
+    private var faults: DrawStream
+    private var workload: Workload
+    private var plan = Plan()
+
+    static func plan(seed: UInt64) -> Plan {
+        var generator = PlanGenerator(seed: seed)
+        return generator.generate()
+    }
+
+    private init(seed: UInt64) {
+        self.seed = seed
+        let draws = Draws(seed: seed)
+        var swarmDraws = draws.stream("plan/swarm")
+        swarm = Swarm(seed: seed, draws: &swarmDraws)
+        parameters = draws.stream("plan/parameters")
+        faults = draws.stream("plan/faults")
+        workload = Workload(swarm: swarm, draws: draws.stream("plan/workload"))
+    }
+
+    private mutating func generate() -> Plan {
+        plan.name = "seed \(seed)"
+        plan.seed = seed
+        plan.horizon = swarm.horizon
+        setParameters()
+        addRequests()
+        addFaults()
+        plan.items = plan.items.enumerated().sorted { a, b in
+            let x = Self.time(of: a.element)
+            let y = Self.time(of: b.element)
+            return x != y ? x < y : a.offset < b.offset
+        }.map(\.element)
+        return plan
+    }
+
+    private static func time(of item: Plan.Item) -> Duration {
+        if case .at(let time) = item.when { return time }
+        return .zero
+    }
+
+    private mutating func setParameters() {
+        plan.set("epoch", oracleTimeText(swarm.epoch * 1_000_000_000))
+        plan.set("zone", swarm.zone)
+        plan.set("clock.class", swarm.clockClass.rawValue)
+        if swarm.clockClass != .exact {
+            plan.set("clock.rate", "\(parameters.int(-200...200))")
+            let limit = swarm.clockClass == .bounded ? 1_000 : 86_400_000
+            plan.set("clock.offset", "\(parameters.int(-limit...limit))ms")
+        }
+        plan.set(
+            "disk.sync", Self.rounded(parameters.logScale(.microseconds(50), .milliseconds(100))))
+        if parameters.chance(1, 4) { plan.set("disk.stall", "\(parameters.int(50...2_000))") }
+        plan.set(
+            "client.latency",
+            Self.rounded(parameters.logScale(.microseconds(100), .milliseconds(200))))
+        plan.set("client.timeout", Self.rounded(parameters.logScale(.seconds(1), .seconds(60))))
+        plan.set("client.retries", "\(parameters.int(0...3))")
+        plan.set("spawn", Self.rounded(parameters.logScale(.milliseconds(1), .milliseconds(200))))
+        if parameters.chance(1, 2) { plan.set("tag.role", "web") }
+        if parameters.chance(1, 20) { plan.set("start.paused", "1") }
+        for (name, values) in TunableNames.choices where parameters.chance(1, 3) {
+            plan.set("tune.\(name)", parameters.element(values))
+        }
+    }
+
+    /// Two significant digits: plans are for reading.
+    static func rounded(_ duration: Duration) -> String {
+        var unit: Int64 = 1
+        while duration.nanoseconds / unit >= 100 { unit *= 10 }
+        return durationText(.nanoseconds(duration.nanoseconds / unit * unit))
+    }
+
+    private mutating func addRequests() {
+        let early = max(3, swarm.operations / 4)
+        for number in 0..<swarm.operations {
+            let span = number < early ? min(.seconds(20), plan.horizon) : plan.horizon
+            let time = workload.time(before: span)
+            let (client, draft) = workload.next(isEarly: number < early, at: time)
+            plan.items.append(
+                Plan.Item(when: .at(time), action: .request(client: client, draft)))
+        }
+    }
+
+    private mutating func addFaults() {
+        var time = faults.exponential(swarm.faultGap)
+        var count = 0
+        while time < plan.horizon, count < 60 {
+            count += 1
+            addFault(at: .milliseconds(time.wholeMilliseconds))
+            time = time + faults.exponential(swarm.faultGap) + .milliseconds(100)
+        }
+    }
+
+    private mutating func addFault(at time: Duration) {
+        guard swarm.faultWeights.contains(where: { $0 > 0 }) else { return }
+        let kind = Swarm.Fault.allCases[faults.weighted(swarm.faultWeights)]
+        let restart = Self.short(faults.logScale(.milliseconds(10), .minutes(10)))
+        let target = Plan.Target.server(0)
+        func tear() -> TearMode? {
+            faults.chance(1, 2) ? nil : faults.element(TearMode.allCases)
+        }
+        switch kind {
+        case .crash:
+            add(time, .crash(target, .process, tear: nil, restartAfter: restart))
+        case .power: add(time, .crash(target, .power, tear: tear(), restartAfter: restart))
+        case .supervisor:
+            add(time, .crash(target, .supervisor, tear: nil, restartAfter: .zero))
+        case .both: add(time, .crash(target, .both, tear: nil, restartAfter: restart))
+        case .stop: add(time, .stop(target, restartAfter: restart))
+        case .detach: add(time, .detach(target, restartAfter: restart))
+        case .pause:
+            add(
+                time,
+                .pause(target, for: Self.short(faults.logScale(.milliseconds(10), .minutes(3)))))
+        case .full: add(time, .disk(target, .full(for: length())))
+        case .slow: add(time, .disk(target, .slow(times: faults.int(10...100), for: length())))
+        case .readOnly: add(time, .disk(target, .readOnly(for: length())))
+        case .failSync:
+            let directory = faults.element(StorageDirectory.allCases)
+            add(time, .disk(target, .failSync(directory, count: faults.int(1...2))))
+        case .unreadable:
+            add(time, .disk(target, .unreadable(for: length())))
+            add(time, .crash(target, .process, tear: nil, restartAfter: .milliseconds(100)))
+        case .clock: addClockFault(at: time)
+        case .zone:
+            let name = faults.element(ZoneFiles.zones).name
+            add(time, .zone(name, isPresent: false))
+            if faults.chance(1, 2) { add(time, .reload(target)) }
+            add(min(time + length(), plan.horizon), .zone(name, isPresent: true))
+        case .trigger:
+            let kinds: [EffectKind] = [.append, .sync, .name, .respond, .start, .release, .read]
+            let kind = faults.element(kinds)
+            let count = faults.int(
+                1...[400, 200, 20, 100, 60, 60, 40][kinds.firstIndex(of: kind)!])
+            let crash = faults.element([Plan.CrashKind.process, .power, .both])
+            plan.items.append(
+                Plan.Item(
+                    when: .onEffect(kind, count),
+                    action: .crash(target, crash, tear: tear(), restartAfter: restart)))
+        }
+    }
+
+    private mutating func addClockFault(at time: Duration) {
+        let target = Plan.Target.server(0)
+        switch swarm.clockClass {
+        case .exact: return
+        case .bounded:
+            // Stays within the bound: small steps around the truth.
+            let fault: Plan.ClockFault =
+                faults.chance(1, 2)
+                ? .right : .strobe(by: .milliseconds(Int64(faults.int(-500...500))), for: length())
+            add(time, .clock(target, fault))
+        case .wild:
+            var by = Self.short(faults.logScale(.milliseconds(1), .hours(24 * 400)))
+            if faults.chance(1, 2) { by = .zero - by }
+            let fault: Plan.ClockFault =
+                switch faults.weighted([5, 2, 2, 1, 2]) {
+                case 0: .step(by)
+                case 1: .slew(ppm: faults.int(-50_000...50_000), for: length())
+                case 2: .strobe(by: by, for: length())
+                case 3: .coarse(.milliseconds(Int64(faults.int(1...2_000))))
+                default: .right
+                }
+            add(time, .clock(target, fault))
+        }
+    }
+
+    private mutating func length() -> Duration {
+        Self.short(faults.logScale(.milliseconds(100), .minutes(5)))
+    }
+
+    /// Whole seconds, or milliseconds below one.
+    private static func short(_ duration: Duration) -> Duration {
+        duration > .seconds(1)
+            ? .seconds(duration.wholeSeconds) : .milliseconds(duration.wholeMilliseconds)
+    }
+
+    private mutating func add(_ time: Duration, _ action: Plan.Action) {
+        plan.items.append(Plan.Item(when: .at(time), action: action))
+    }
+}

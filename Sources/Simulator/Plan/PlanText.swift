@@ -1,0 +1,332 @@
+// Plans as text: one line per item, so that differences read well. The format is its own
+// documentation; see SimTests/Regressions for examples.
+//
+//     plan v1 seed=42 servers=1 horizon=5m
+//     set clock.class=bounded
+//     at 1.2s client 1 POST /v1/jobs {"name":"a","schedule":"@every 10s"}
+//     at 30s crash s1 power tear=subset restart=4s
+//     on append#17 crash s1 process restart=0s
+
+import Core
+
+struct PlanError: Error, CustomStringConvertible {
+    var line: Int
+    var message: String
+    var description: String { "line \(line): \(message)" }
+}
+
+extension Plan {
+    init(parsing text: String, name: String) throws(PlanError) {
+        self.name = name
+        var sawHeader = false
+        for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false)
+            .enumerated()
+        {
+            var line = raw
+            while line.first == " " { line = line.dropFirst() }
+            if line.isEmpty || line.first == "#" { continue }
+            do throws(PlanMistake) {
+                if line.hasPrefix("plan ") {
+                    try parseHeader(line)
+                    sawHeader = true
+                } else if line.hasPrefix("set ") {
+                    for word in line.dropFirst(4).split(separator: " ") {
+                        let pair = try Self.pair(word)
+                        set(String(pair.name), String(pair.value))
+                    }
+                } else {
+                    items.append(try Item(parsing: line))
+                }
+            } catch {
+                throw PlanError(line: index + 1, message: error.message)
+            }
+        }
+        guard sawHeader else { throw PlanError(line: 1, message: "no line begins with 'plan v1'") }
+    }
+
+    private mutating func parseHeader(_ line: Substring) throws(PlanMistake) {
+        for word in line.split(separator: " ").dropFirst(2) {
+            let (key, value) = try Self.pair(word)
+            switch key {
+            case "seed":
+                guard let seed = UInt64(value) else { throw PlanMistake("seed \(value)") }
+                self.seed = seed
+            case "servers":
+                guard let servers = Int(value) else { throw PlanMistake("servers \(value)") }
+                self.servers = servers
+            case "horizon":
+                guard let horizon = parseDuration(value) else {
+                    throw PlanMistake("horizon \(value)")
+                }
+                self.horizon = horizon
+            default: throw PlanMistake("unknown header field \(key)")
+            }
+        }
+    }
+
+    static func pair(
+        _ word: Substring
+    ) throws(PlanMistake) -> (name: Substring, value: Substring) {
+        guard let mark = word.firstIndex(of: "=") else {
+            throw PlanMistake("'\(word)' is not name=value")
+        }
+        return (word[..<mark], word[word.index(after: mark)...])
+    }
+
+    var text: String {
+        var lines = ["plan v1 seed=\(seed) servers=\(servers) horizon=\(durationText(horizon))"]
+        for setting in settings { lines.append("set \(setting.name)=\(setting.value)") }
+        for item in items { lines.append(item.text) }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
+
+struct PlanMistake: Error {
+    var message: String
+    init(_ message: String) { self.message = message }
+}
+
+extension Plan.Item {
+    init(parsing line: Substring) throws(PlanMistake) {
+        var words = Words(line)
+        switch try words.next() {
+        case "at":
+            let text = try words.next()
+            guard let time = parseDuration(text) else { throw PlanMistake("time \(text)") }
+            when = .at(time)
+        case "on":
+            let parts = try words.next().split(separator: "#")
+            guard parts.count == 2, let kind = EffectKind(rawValue: String(parts[0])),
+                let count = Int(parts[1])
+            else { throw PlanMistake("'on' wants KIND#NUMBER") }
+            when = .onEffect(kind, count)
+        case let other: throw PlanMistake("a line begins with 'at' or 'on', not '\(other)'")
+        }
+        action = try Plan.Action(parsing: &words)
+    }
+
+    var text: String {
+        let begin =
+            switch when {
+            case .at(let time): "at \(durationText(time))"
+            case .onEffect(let kind, let count): "on \(kind.rawValue)#\(count)"
+            }
+        return begin + " " + action.text
+    }
+}
+
+/// Takes a line apart word by word.
+struct Words {
+    var rest: Substring
+
+    init(_ line: Substring) { rest = line }
+
+    mutating func next() throws(PlanMistake) -> Substring {
+        while rest.first == " " { rest = rest.dropFirst() }
+        let word = rest.prefix { $0 != " " }
+        guard !word.isEmpty else { throw PlanMistake("the line ends too early") }
+        rest = rest.dropFirst(word.count)
+        return word
+    }
+
+    /// The remaining `name=value` words.
+    mutating func options() throws(PlanMistake) -> [Substring: Substring] {
+        var found: [Substring: Substring] = [:]
+        for word in rest.split(separator: " ") {
+            let (name, value) = try Plan.pair(word)
+            found[name] = value
+        }
+        rest = ""
+        return found
+    }
+
+    mutating func duration() throws(PlanMistake) -> Duration {
+        let word = try next()
+        guard let duration = parseDuration(word) else { throw PlanMistake("duration \(word)") }
+        return duration
+    }
+
+    mutating func target() throws(PlanMistake) -> Plan.Target {
+        let word = try next()
+        if word == "leader" { return .leader }
+        guard word.first == "s", let number = Int(word.dropFirst()), number > 0 else {
+            throw PlanMistake("target \(word)")
+        }
+        return .server(number - 1)
+    }
+
+    mutating func directory() throws(PlanMistake) -> StorageDirectory {
+        let word = try next()
+        guard let found = StorageDirectory.allCases.first(where: { $0.name == word }) else {
+            throw PlanMistake("directory \(word)")
+        }
+        return found
+    }
+}
+
+extension Plan.Action {
+    init(parsing words: inout Words) throws(PlanMistake) {
+        let verb = try words.next()
+        switch verb {
+        case "client": self = try Self.request(&words)
+        case "crash":
+            let target = try words.target()
+            let kindWord = try words.next()
+            guard let kind = Plan.CrashKind(rawValue: String(kindWord)) else {
+                throw PlanMistake("crash of '\(kindWord)'")
+            }
+            let options = try words.options()
+            self = .crash(
+                target, kind, tear: options["tear"].flatMap { TearMode(rawValue: String($0)) },
+                restartAfter: options["restart"].flatMap { parseDuration($0) } ?? .seconds(1))
+        case "stop", "detach":
+            let target = try words.target()
+            let options = try words.options()
+            let restart = options["restart"].flatMap { parseDuration($0) } ?? .seconds(1)
+            self =
+                verb == "stop"
+                ? .stop(target, restartAfter: restart) : .detach(target, restartAfter: restart)
+        case "pause": self = .pause(try words.target(), for: try words.duration())
+        case "reload": self = .reload(try words.target())
+        case "disk": self = .disk(try words.target(), try Self.diskFault(&words))
+        case "clock": self = .clock(try words.target(), try Self.clockFault(&words))
+        case "zone":
+            let name = String(try words.next())
+            self = .zone(name, isPresent: try words.next() == "present")
+        case "note": self = .note(String(words.rest))
+        default: throw PlanMistake("unknown action '\(verb)'")
+        }
+    }
+
+    private static func request(_ words: inout Words) throws(PlanMistake) -> Plan.Action {
+        guard let client = Int(try words.next()) else { throw PlanMistake("client number") }
+        var draft = Plan.Draft(method: String(try words.next()), target: "")
+        if draft.method == "invalid" {
+            draft.isInvalid = true
+            draft.method = String(try words.next())
+        }
+        draft.target = String(try words.next())
+        while true {
+            while words.rest.first == " " { words.rest = words.rest.dropFirst() }
+            guard words.rest.first == "[", let close = words.rest.firstIndex(of: "]"),
+                let colon = words.rest[..<close].firstIndex(of: ":")
+            else { break }
+            let name = words.rest[words.rest.index(after: words.rest.startIndex)..<colon]
+            var value = words.rest[words.rest.index(after: colon)..<close]
+            while value.first == " " { value = value.dropFirst() }
+            draft.headers.append(Plan.Setting(name: String(name), value: String(value)))
+            words.rest = words.rest[words.rest.index(after: close)...]
+        }
+        draft.body = unescaped(words.rest)
+        return .request(client: client, draft)
+    }
+
+    private static func diskFault(_ words: inout Words) throws(PlanMistake) -> Plan.DiskFault {
+        let verb = try words.next()
+        switch verb {
+        case "full": return .full(for: try words.duration())
+        case "readonly": return .readOnly(for: try words.duration())
+        case "unreadable": return .unreadable(for: try words.duration())
+        case "slow":
+            guard let times = Int(try words.next()) else { throw PlanMistake("slow by what") }
+            return .slow(times: times, for: try words.duration())
+        case "failsync":
+            let directory = try words.directory()
+            guard let count = Int(try words.next()) else { throw PlanMistake("failsync count") }
+            return .failSync(directory, count: count)
+        case "damage": return .damage(try words.directory())
+        default: throw PlanMistake("unknown fault of a disk '\(verb)'")
+        }
+    }
+
+    private static func clockFault(_ words: inout Words) throws(PlanMistake) -> Plan.ClockFault {
+        let verb = try words.next()
+        switch verb {
+        case "step": return .step(try words.duration())
+        case "strobe": return .strobe(by: try words.duration(), for: try words.duration())
+        case "coarse": return .coarse(try words.duration())
+        case "right": return .right
+        case "slew":
+            guard let ppm = Int(try words.next()) else { throw PlanMistake("slew by what") }
+            return .slew(ppm: ppm, for: try words.duration())
+        default: throw PlanMistake("unknown fault of a clock '\(verb)'")
+        }
+    }
+
+    var text: String {
+        switch self {
+        case .request(let client, let draft): return "client \(client) \(draft.text)"
+        case .crash(let target, let kind, let tear, let restart):
+            let tearing = tear.map { " tear=\($0.rawValue)" } ?? ""
+            return
+                "crash \(target.text) \(kind.rawValue)\(tearing) restart=\(durationText(restart))"
+        case .stop(let target, let restart):
+            return "stop \(target.text) restart=\(durationText(restart))"
+        case .detach(let target, let restart):
+            return "detach \(target.text) restart=\(durationText(restart))"
+        case .pause(let target, let length): return "pause \(target.text) \(durationText(length))"
+        case .reload(let target): return "reload \(target.text)"
+        case .disk(let target, let fault): return "disk \(target.text) \(fault.text)"
+        case .clock(let target, let fault): return "clock \(target.text) \(fault.text)"
+        case .zone(let name, let isPresent):
+            return "zone \(name) \(isPresent ? "present" : "absent")"
+        case .note(let text): return "note\(text)"
+        }
+    }
+}
+
+extension Plan.Target {
+    var text: String {
+        switch self {
+        case .server(let index): "s\(index + 1)"
+        case .leader: "leader"
+        }
+    }
+}
+
+extension Plan.Draft {
+    var text: String {
+        var parts = [isInvalid ? "invalid \(method)" : method, target]
+        for header in headers { parts.append("[\(header.name): \(header.value)]") }
+        if !body.isEmpty { parts.append(escaped(body)) }
+        return parts.joined(separator: " ")
+    }
+}
+
+extension Plan.DiskFault {
+    var text: String {
+        switch self {
+        case .full(let length): "full \(durationText(length))"
+        case .readOnly(let length): "readonly \(durationText(length))"
+        case .unreadable(let length): "unreadable \(durationText(length))"
+        case .slow(let times, let length): "slow \(times) \(durationText(length))"
+        case .failSync(let directory, let count): "failsync \(directory.name) \(count)"
+        case .damage(let directory): "damage \(directory.name)"
+        }
+    }
+}
+
+extension Plan.ClockFault {
+    var text: String {
+        switch self {
+        case .step(let by): "step \(durationText(by))"
+        case .slew(let ppm, let length): "slew \(ppm) \(durationText(length))"
+        case .strobe(let by, let length): "strobe \(durationText(by)) \(durationText(length))"
+        case .coarse(let step): "coarse \(durationText(step))"
+        case .right: "right"
+        }
+    }
+}
+
+/// Bodies stand at the end of a line, so only line ends need another face.
+private func escaped(_ text: String) -> String {
+    String(
+        String.UnicodeScalarView(
+            text.unicodeScalars.map { $0 == "\n" ? "\u{240A}" : $0 == "\r" ? "\u{240D}" : $0 }))
+}
+
+private func unescaped(_ text: Substring) -> String {
+    String(
+        String.UnicodeScalarView(
+            text.unicodeScalars.map { $0 == "\u{240A}" ? "\n" : $0 == "\u{240D}" ? "\r" : $0 }))
+}

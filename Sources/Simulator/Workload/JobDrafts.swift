@@ -1,0 +1,198 @@
+// Documents of jobs: every field that a user can set, schedules that are due within the run, and
+// commands whose behaviour is written in their text.
+
+import Core
+
+struct JobDrafts {
+    private let swarm: Swarm
+    private var draws: DrawStream
+
+    init(swarm: Swarm, draws: DrawStream) {
+        self.swarm = swarm
+        self.draws = draws
+    }
+
+    mutating func body(_ name: String, at time: Duration, mayBeChild: Bool = true) -> String {
+        var members = [("name", NaiveJSON.string(name))]
+        members += self.members(at: time, name: name, mayBeChild: mayBeChild)
+        return NaiveJSON.object(members.map { NaiveJSON.Member(name: $0.0, value: $0.1) }).json
+    }
+
+    /// Everything but the name.
+    mutating func members(
+        at time: Duration, name: String, mayBeChild: Bool = true
+    ) -> [(String, NaiveJSON)] {
+        var members: [(String, NaiveJSON)] = []
+        let period = draws.logScale(swarm.shortestPeriod, max(.minutes(1), swarm.horizon))
+        if mayBeChild, draws.chance(1, 6) {
+            members.append(("parent_job", .string(draws.element(["a", "b", "c", "d"]))))
+        } else {
+            members.append(("schedule", .string(schedule(period, at: time))))
+        }
+        members.append(("executor", .string(draws.chance(1, 40) ? "no-such-executor" : "shell")))
+        members.append(("executor_config", .object(executorConfig(period))))
+        addPolicies(&members)
+        addWindow(&members, at: time)
+        if draws.chance(1, 6) { members.append(("tags", tags())) }
+        if draws.chance(1, 8) { members.append(("owner", .string(draws.element(["ops", "ü"])))) }
+        if draws.chance(1, 8) { members.append(("displayname", .string("Job \(name) \"x\""))) }
+        if draws.chance(1, 10) {
+            members.append(("metadata", .object([.init(name: "team", value: .string("ops"))])))
+        }
+        return members
+    }
+
+    private mutating func addPolicies(_ members: inout [(String, NaiveJSON)]) {
+        if draws.chance(3, 5) {
+            let policy = draws.element(["allow", "forbid", "forbid", "replace", "replace", ""])
+            members.append(("concurrency", .string(policy)))
+        }
+        if draws.chance(2, 5) {
+            members.append(("catch_up", .string(draws.element(["latest", "all", "none"]))))
+        }
+        if draws.chance(1, 5) {
+            let window = draws.element(["30s", "1m", "3m", "10m", "1h"])
+            members.append(("catch_up_window", .string(window)))
+        }
+        if draws.chance(2, 5) {
+            members.append(("retries", .number("\(draws.int(0...5))")))
+        }
+        if draws.chance(1, 12) { members.append(("ephemeral", .bool(true))) }
+        if draws.chance(1, 15) { members.append(("disabled", .bool(true))) }
+        if draws.chance(1, 12) { members.append(("fence", .bool(draws.chance(1, 2)))) }
+        if draws.chance(1, 8) {
+            members.append(("lost_after", .string(draws.element(["30s", "1m", "10m"]))))
+        }
+        if draws.chance(1, 4) {
+            members.append(("dst", .string(draws.element(["once", "literal"]))))
+        }
+        if draws.chance(1, 3) {
+            members.append(("timezone", .string(draws.element(ZoneFiles.zones).name)))
+        }
+    }
+
+    private mutating func addWindow(_ members: inout [(String, NaiveJSON)], at time: Duration) {
+        if draws.chance(1, 10) { members.append(("starts_at", .string(moment(after: time)))) }
+        if draws.chance(1, 10) { members.append(("expires_at", .string(moment(after: time)))) }
+    }
+
+    private mutating func tags() -> NaiveJSON {
+        let choices = [
+            ("dkron_server", "true:1"), ("server", "true"), ("role", "web"), ("role", "web:2"),
+            ("role", "db"), ("nowhere", "x"), ("region", "global"),
+        ]
+        let (name, value) = draws.element(choices)
+        return .object([.init(name: name, value: .string(value))])
+    }
+
+    /// A moment of the run after `time`.
+    private mutating func moment(after time: Duration) -> String {
+        let rest = max(.seconds(2), swarm.horizon - time)
+        let at = time + draws.duration(.seconds(1), rest)
+        var nanoseconds = swarm.epoch * 1_000_000_000 + at.nanoseconds
+        if draws.chance(2, 3) { nanoseconds -= nanoseconds % 1_000_000_000 }
+        return oracleTimeText(nanoseconds)
+    }
+
+    // MARK: Schedules
+
+    private mutating func schedule(_ period: Duration, at time: Duration) -> String {
+        switch draws.weighted([30, 25, 20, 5, 8, 5, 7]) {
+        case 0: return "@every \(every(period))"
+        case 1: return repeating(period)
+        case 2: return zonePrefix() + pinned(after: time)
+        case 3: return "@at \(moment(after: time))"
+        case 4: return zonePrefix() + hashed()
+        case 5: return draws.element(["@hourly", "@daily", "@minutely", "@manually", "@weekly"])
+        default:
+            return draws.element(
+                ["0 0 29 2 *", "*/5 * * * *", "0 0 * * *", "30 2 * * *", "0 0 1 * *"])
+        }
+    }
+
+    private mutating func every(_ period: Duration) -> String {
+        let seconds = max(1, period.wholeSeconds)
+        switch draws.int(0...3) {
+        case 0 where seconds > 120: return "\(seconds / 60)m\(seconds % 60)s"
+        case 1: return "\(seconds).5s"
+        default: return "\(seconds)s"
+        }
+    }
+
+    /// A pattern that comes again about every `period`.
+    private mutating func repeating(_ period: Duration) -> String {
+        let seconds = Int(period.wholeSeconds)
+        let zone = zonePrefix()
+        if seconds < 60 {
+            let step = max(1, seconds)
+            return zone + draws.element(["*/\(step) * * * * *", "0-59/\(step) * * * * ?"])
+        }
+        let minutes = min(59, seconds / 60)
+        if seconds < 3_600 {
+            return zone + "\(draws.int(0...59)) */\(minutes) * * * *"
+        }
+        let hours = min(23, seconds / 3_600)
+        let hour = draws.element(["*/\(hours)", "0-23/\(hours)", "*"])
+        return zone + "0 \(draws.int(0...59)) \(hour) * * \(draws.element(["*", "?", "0-7"]))"
+    }
+
+    /// Fields that match one moment of the run, in the zone that the job will be read in.
+    private mutating func pinned(after time: Duration) -> String {
+        let rest = max(.seconds(2), swarm.horizon - time)
+        let at = swarm.epoch + (time + draws.duration(.seconds(1), rest)).wholeSeconds
+        let offset = ZoneFiles.oracles[swarm.zone]!.offset(at: at)
+        let civil = OracleCivil(seconds: at + offset)
+        let day = draws.element(["*", "*", "\(civil.day)"])
+        let month = draws.element(["*", "\(civil.month)"])
+        let weekday = draws.element(["*", "?", "\(civil.weekday)"])
+        let hours = draws.element(["\(civil.hour)", "\(civil.hour),\((civil.hour + 1) % 24)"])
+        let minute = draws.element(["\(civil.minute)", "\(civil.minute),30", "0,30"])
+        return "\(civil.second) \(minute) \(hours) \(day) \(month) \(weekday)"
+    }
+
+    private mutating func hashed() -> String {
+        draws.element([
+            "~ * * * * *", "0 ~ * * * *", "~ ~/10 * * * *", "~/20 * * * * *", "0 0~30 * * * *",
+            "0 0 ~ * * *", "~ ~ ~ ~ ~ *", "0 0 0 * * ~",
+        ])
+    }
+
+    private mutating func zonePrefix() -> String {
+        draws.chance(1, 6) ? "CRON_TZ=\(draws.element(ZoneFiles.zones).name) " : ""
+    }
+
+    // MARK: Commands
+
+    private mutating func executorConfig(_ period: Duration) -> [NaiveJSON.Member] {
+        var words = ["sim"]
+        let mean = draws.logScale(.milliseconds(10), period * 2)
+        var isEndless = false
+        switch draws.weighted([60, 20, 15, 5]) {
+        case 0: words.append("run=exp:\(PlanGenerator.rounded(mean))")
+        case 1: words.append("run=\(PlanGenerator.rounded(mean))")
+        case 2: words.append("run=0s")
+        default:
+            words.append("run=forever")
+            isEndless = true
+        }
+        if draws.chance(1, 2) {
+            words.append("out=\(draws.element([1, 10, 300, 3_000, 70_000, 300_000]))")
+            if draws.chance(1, 4) { words.append("bin=1") }
+        }
+        if draws.chance(1, 3) { words.append("fail=\(draws.element(["1/5", "1/2", "1"]))") }
+        if draws.chance(1, 10) { words.append("signal=1/5") }
+        if draws.chance(1, 15) { words.append("refuse=1/4") }
+        if draws.chance(1, 10) { words.append("hold=\(draws.element(["1s", "20s"]))") }
+        if draws.chance(1, 10) { words.append("ignoreterm=1/2") }
+        var members = [
+            NaiveJSON.Member(
+                name: "command", value: .string(words.joined(separator: " ")))
+        ]
+        if isEndless || draws.chance(1, 4) {
+            let timeout = draws.logScale(.seconds(1), max(.seconds(2), period * 2))
+            members.append(
+                .init(name: "timeout", value: .string("\(max(1, timeout.wholeSeconds))s")))
+        }
+        return members
+    }
+}

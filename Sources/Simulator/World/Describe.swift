@@ -1,0 +1,192 @@
+// Inputs and effects as numbers for the trace's hash, and as words for its text.
+
+import Core
+
+extension Trace {
+    mutating func absorb(_ effect: Effect) {
+        switch effect {
+        case .respond(let id, let response):
+            absorb(1 &+ id.number << 8)
+            absorb(UInt64(response.status))
+            for field in response.headers.fields {
+                absorb(field.name)
+                absorb(field.value)
+            }
+            if case .bytes(let bytes) = response.body { absorb(bytes) }
+        case .respondChunk(let id, let bytes, let last):
+            absorb(2 &+ id.number << 8 &+ (last ? 1 << 7 : 0))
+            absorb(bytes)
+        case .store(let ticket, let operation):
+            absorb(3 &+ UInt64(ticket.owner.rawValue) << 8 &+ ticket.number << 16)
+            absorb(operation)
+        case .start(let spec):
+            absorb(4)
+            absorb(spec.execution.text)
+            for argument in spec.command.arguments { absorb(argument) }
+            for entry in spec.command.environment {
+                absorb(entry.name)
+                absorb(entry.value)
+            }
+            absorb(UInt64(bitPattern: spec.timeout?.nanoseconds ?? -1))
+            absorb(UInt64(bitPattern: spec.fence?.nanoseconds ?? -1))
+        case .adopt(let id, _):
+            absorb(5)
+            absorb(id.text)
+        case .stop(let id):
+            absorb(6)
+            absorb(id.text)
+        case .release(let id):
+            absorb(7)
+            absorb(id.text)
+        case .renewFences(let ago): absorb(8 &+ UInt64(bitPattern: ago.nanoseconds) << 4)
+        case .loadZone(let name):
+            absorb(9)
+            absorb(name)
+        case .log(let record):
+            absorb(10)
+            absorb(record.message)
+            for field in record.fields { absorb(field.value) }
+        case .exit: absorb(11)
+        case .halt(let reason):
+            absorb(12)
+            absorb(reason)
+        }
+    }
+
+    private mutating func absorb(_ operation: StorageOperation) {
+        absorb(UInt64(operation.directory.rawValue))
+        switch operation {
+        case .create(let file):
+            absorb(1)
+            absorb(file.name)
+        case .append(let file, let offset, let bytes):
+            absorb(2 &+ offset << 4)
+            absorb(file.name)
+            absorb(bytes)
+        case .truncate(let file, let length):
+            absorb(3 &+ length << 4)
+            absorb(file.name)
+        case .sync(let file):
+            absorb(4)
+            absorb(file.name)
+        case .rename(let file, let to):
+            absorb(5)
+            absorb(file.name)
+            absorb(to.name)
+        case .remove(let file):
+            absorb(6)
+            absorb(file.name)
+        case .syncDirectory: absorb(7)
+        case .list: absorb(8)
+        case .read(let file, let offset, let length):
+            absorb(9 &+ offset << 4)
+            absorb(file.name)
+            absorb(UInt64(length))
+        }
+    }
+}
+
+extension World {
+    /// Inputs follow from effects and draws; their kind is enough for the hash.
+    mutating func absorb(_ input: Input) {
+        switch input {
+        case .deadline: trace.absorb(21)
+        case .request(let id, _): trace.absorb(22 &+ id.number << 8)
+        case .requestAbandoned(let id): trace.absorb(23 &+ id.number << 8)
+        case .drained(let id): trace.absorb(24 &+ id.number << 8)
+        case .storage(let ticket, _): trace.absorb(25 &+ ticket.number << 8)
+        case .run(let id, _):
+            trace.absorb(26)
+            trace.absorb(id.text)
+        case .zone(let name, _): trace.absorb(name)
+        case .control: trace.absorb(28)
+        }
+    }
+
+    mutating func absorb(_ effect: Effect) { trace.absorb(effect) }
+}
+
+func describe(_ input: Input) -> String {
+    switch input {
+    case .deadline: "deadline"
+    case .request(let id, let request):
+        "request \(id.number) \(request.method) \(request.target) \(clipped(request.body))"
+    case .requestAbandoned(let id): "abandoned \(id.number)"
+    case .drained(let id): "drained \(id.number)"
+    case .storage(let ticket, let result):
+        "storage \(ticket.owner)#\(ticket.number) \(describe(result))"
+    case .run(let id, let event): "run \(id) \(describe(event))"
+    case .zone(let name, let bytes): "zone \(name) \(bytes.map { "\($0.count) bytes" } ?? "none")"
+    case .control(let control): "control \(control)"
+    }
+}
+
+func describe(_ effect: Effect) -> String {
+    switch effect {
+    case .respond(let id, let response):
+        switch response.body {
+        case .bytes(let bytes): "respond \(id.number) \(response.status) \(clipped(bytes))"
+        case .stream: "respond \(id.number) \(response.status) (stream)"
+        }
+    case .respondChunk(let id, let bytes, let last):
+        "chunk \(id.number) \(bytes.count) bytes\(last ? ", the last" : "")"
+    case .store(let ticket, let operation):
+        "store \(ticket.owner)#\(ticket.number) \(describe(operation))"
+    case .start(let spec):
+        "start \(spec.execution) \(spec.command.arguments.joined(separator: " "))"
+    case .adopt(let id, _): "adopt \(id)"
+    case .stop(let id): "stop \(id)"
+    case .release(let id): "release \(id)"
+    case .renewFences(let ago): "renew fences \(durationText(ago)) ago"
+    case .loadZone(let name): "load zone \(name)"
+    case .log(let record):
+        "log \(record.level): \(record.message)"
+            + record.fields.map { " \($0.name)=\($0.value)" }.joined()
+    case .exit: "exit"
+    case .halt(let reason): "HALT \(reason)"
+    }
+}
+
+private func describe(_ operation: StorageOperation) -> String {
+    switch operation {
+    case .create(let file): "create \(describe(file))"
+    case .append(let file, let offset, let bytes):
+        "append \(describe(file)) @\(offset) \(bytes.count) bytes"
+    case .truncate(let file, let length): "truncate \(describe(file)) to \(length)"
+    case .sync(let file): "sync \(describe(file))"
+    case .rename(let file, let to): "rename \(describe(file)) to \(to.name)"
+    case .remove(let file): "remove \(describe(file))"
+    case .syncDirectory(let directory): "sync directory \(directory.name)"
+    case .list(let directory): "list \(directory.name)"
+    case .read(let file, let offset, let length):
+        "read \(describe(file)) @\(offset) up to \(length)"
+    }
+}
+
+private func describe(_ file: FileName) -> String { "\(file.directory.name)/\(file.name)" }
+
+private func describe(_ result: StorageResult) -> String {
+    switch result {
+    case .done: "done"
+    case .bytes(let bytes): "\(bytes.count) bytes"
+    case .listing(let entries): "listing of \(entries.count)"
+    case .failed(let failure): "FAILED \(failure.reason): \(failure.message)"
+    }
+}
+
+private func describe(_ event: RunEvent) -> String {
+    switch event {
+    case .started(let identity, _): "started as \(identity.processID)"
+    case .output(let bytes, let skipped): "output \(bytes.count) bytes, \(skipped) skipped"
+    case .ended(let end):
+        "ended \(end.cause) exit=\(end.exitCode.map { "\($0)" } ?? "-") "
+            + "signal=\(end.signal.map { "\($0)" } ?? "-")"
+    case .refused(let why): "refused: \(why)"
+    case .vanished(let why): "vanished: \(why)"
+    }
+}
+
+private func clipped(_ bytes: [UInt8]) -> String {
+    let text = String(decoding: bytes.prefix(300), as: UTF8.self)
+    return bytes.count > 300 ? text + "… (\(bytes.count) bytes)" : text
+}

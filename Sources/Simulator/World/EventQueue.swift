@@ -1,0 +1,59 @@
+// What happens next. The heap holds small keys only; what is to happen waits in a slot table, so
+// that sifting moves 24 bytes and never an enum with arrays inside.
+
+import Core
+
+/// Virtual time since the run began.
+typealias TrueTime = Duration
+
+struct EventQueue<Event> {
+    private struct Key: Comparable {
+        var time: Int64
+        /// A drawn tie-break above a sequence number. First come, first served would hide every
+        /// other order of things that happen at one instant; within a lane (one link, one
+        /// directory, one run) it is the contract and stays.
+        var order: UInt64
+        var slot: UInt32
+
+        static func < (a: Key, b: Key) -> Bool {
+            a.time != b.time ? a.time < b.time : a.order < b.order
+        }
+    }
+
+    private var heap = MinHeap<Key>()
+    private var slots: [Event?] = []
+    private var free: [UInt32] = []
+    private var sequence: UInt32 = 0
+    private let tieKey: UInt64
+
+    init(ties: DrawStream) {
+        var ties = ties
+        tieKey = ties.next()
+    }
+
+    var count: Int { heap.count }
+    var nextTime: TrueTime? { heap.first.map { .nanoseconds($0.time) } }
+
+    mutating func push(_ event: Event, at time: TrueTime, lane: UInt64) {
+        sequence &+= 1
+        let slot: UInt32
+        if let reused = free.popLast() {
+            slot = reused
+            slots[Int(slot)] = event
+        } else {
+            slot = UInt32(slots.count)
+            slots.append(event)
+        }
+        let tie = PRNG.mix(tieKey ^ PRNG.mix(lane) ^ UInt64(bitPattern: time.nanoseconds))
+        let order = (tie >> 32) << 32 | UInt64(sequence)
+        heap.insert(Key(time: time.nanoseconds, order: order, slot: slot))
+    }
+
+    mutating func pop() -> (time: TrueTime, event: Event)? {
+        guard let key = heap.popFirst() else { return nil }
+        let index = Int(key.slot)
+        guard let event = slots[index].take() else { preconditionFailure("an empty slot") }
+        free.append(key.slot)
+        return (.nanoseconds(key.time), event)
+    }
+}

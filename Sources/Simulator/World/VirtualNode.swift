@@ -1,0 +1,75 @@
+// One machine of the simulated cluster: the core under test and everything around it.
+
+import Core
+
+struct VirtualNode {
+    enum Life: Hashable {
+        case down
+        case running
+        /// Stopped by itself because it can't be trusted any more.
+        case halted(reason: String)
+        /// Ended after a request to stop.
+        case stopped
+    }
+
+    let index: Int
+    let name: String
+    var life = Life.down
+    var core: Node?
+    /// Counts starts; everything on its way to an earlier life is dropped.
+    var incarnation: UInt64 = 0
+    var startedAt = TrueTime.zero
+    /// The core computes until then; what arrives meanwhile waits in `inbox`.
+    var busyUntil = TrueTime.zero
+    var pausedUntil = TrueTime.zero
+    var inbox = RingBuffer<Input>()
+    var isWakeScheduled = false
+    /// Only the newest timer counts.
+    var timerGeneration: UInt64 = 0
+    var armedDeadline: Instant?
+    var clock: Clock
+    var disk: Disk
+    var supervisor: Supervisor
+    var cpu: DrawStream
+    var nextRequest: UInt64 = 1
+    /// Who waits for which answer.
+    var requests: [RequestID: OpenRequest] = [:]
+    /// Counts of effects by kind over the whole run, for triggers.
+    var effectCounts = [Int](repeating: 0, count: EffectKind.allCases.count)
+    /// Faults of the disk that entitle the node to halt.
+    var mayHalt: String?
+    var restartAfter: Duration = .seconds(1)
+
+    struct OpenRequest {
+        var client: Int
+        var operation: Int
+        var body: [UInt8] = []
+        var response: HTTPResponse?
+    }
+
+    var isRunning: Bool { life == .running }
+}
+
+/// Kinds of effects that a plan's triggers can name.
+enum EffectKind: String, CaseIterable {
+    case append, sync, name, read, respond, start, release, zone, log, halt, other
+
+    init(_ effect: Effect) {
+        switch effect {
+        case .respond, .respondChunk: self = .respond
+        case .store(_, let operation):
+            switch operation {
+            case .append: self = .append
+            case .sync, .syncDirectory: self = .sync
+            case .create, .rename, .remove, .truncate: self = .name
+            case .list, .read: self = .read
+            }
+        case .start: self = .start
+        case .release: self = .release
+        case .loadZone: self = .zone
+        case .log: self = .log
+        case .halt: self = .halt
+        case .adopt, .stop, .renewFences, .exit: self = .other
+        }
+    }
+}

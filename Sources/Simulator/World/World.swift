@@ -1,0 +1,245 @@
+// The world: machines, clients and true time. One queue of events, one step at a time, no threads.
+// It drives the very `Node` that production drives, and everything around it is a model.
+
+import Core
+
+/// What happens in the world.
+enum Event {
+    case item(Int)
+    case start(node: Int)
+    case input(node: Int, life: UInt64, Input)
+    /// The node has time again for what waits in its inbox.
+    case wake(node: Int, life: UInt64)
+    case timer(node: Int, life: UInt64, generation: UInt64)
+    case disk(node: Int, life: UInt64, StorageTicket, StorageOperation)
+    case supervisor(node: Int, life: UInt64, run: Int, SupervisorStep)
+    case clientTurn(Int)
+    case arrival(client: Int, operation: Int, attempt: Int)
+    case reply(client: Int, operation: Int, attempt: Int, Reply?)
+    case clientTimeout(client: Int, operation: Int, attempt: Int)
+    case endOfFault(node: Int, Plan.DiskFault)
+    case phase
+}
+
+struct World {
+    let plan: Plan
+    let parameters: Parameters
+    let draws: Draws
+    var queue: EventQueue<Event>
+    var trace: Trace
+    var time = TrueTime.zero
+    var nodes: [VirtualNode]
+    var clients: [Client]
+    var operations: [Operation] = []
+    var runLog = RunLog()
+    var checkers: Checkers
+    var phases: Phases
+    var out = Outbox()
+    var supervisorOut = Supervisor.Output()
+    /// Pending triggers by kind of effect, soonest first.
+    var triggers: [EffectKind: [(count: Int, item: Int)]] = [:]
+    var absentZones: Set<String> = []
+    var faultsAreOver = false
+    var statistics = Statistics()
+    var budget: Budget
+    private(set) var isOver = false
+
+    init(plan: Plan, options: RunOptions) {
+        self.plan = plan
+        let parameters = Parameters(plan)
+        self.parameters = parameters
+        let draws = Draws(seed: plan.seed)
+        self.draws = draws
+        queue = EventQueue(ties: draws.stream("order"))
+        trace = Trace(text: options.keepsText, checkpoints: options.keepsCheckpoints)
+        checkers = Checkers(parameters: parameters, samplesReplay: options.samplesReplay)
+        phases = Phases(horizon: plan.horizon)
+        budget = Budget(horizon: plan.horizon)
+        nodes = (0..<plan.servers).map { index in
+            var clock = Clock(epoch: parameters.epoch)
+            clock.offset = parameters.clockOffset
+            clock.ratePPM = parameters.clockRatePPM
+            return VirtualNode(
+                index: index, name: "s\(index + 1)", clock: clock,
+                disk: Disk(
+                    draws: draws, path: "disk/\(index + 1)", meanSync: parameters.meanSync,
+                    stallOneIn: parameters.stallOneIn),
+                supervisor: Supervisor(
+                    node: index, draws: draws, spawnMean: parameters.spawnMean),
+                cpu: draws.stream("cpu/\(index + 1)"))
+        }
+        var clientCount = 1
+        for case .request(let client, _) in plan.items.map(\.action) {
+            clientCount = max(clientCount, client + 1)
+        }
+        clients = (0..<clientCount).map { Client(index: $0, draws: draws) }
+        schedulePlan()
+    }
+
+    private mutating func schedulePlan() {
+        var boot = draws.stream("boot")
+        for node in nodes.indices {
+            queue.push(
+                .start(node: node), at: boot.duration(.zero, .milliseconds(50)),
+                lane: Lane.node(node))
+        }
+        for (index, item) in plan.items.enumerated() {
+            switch item.when {
+            case .at(let time):
+                queue.push(.item(index), at: min(time, plan.horizon), lane: Lane.plan)
+            case .onEffect(let kind, let count):
+                triggers[kind, default: []].append((count, index))
+            }
+        }
+        for kind in EffectKind.allCases { triggers[kind]?.sort { $0.count < $1.count } }
+        queue.push(.phase, at: plan.horizon, lane: Lane.plan)
+    }
+
+    // MARK: The loop
+
+    mutating func run() -> RunResult {
+        while !isOver, checkers.violation == nil {
+            guard let (at, event) = queue.pop() else {
+                fail(.B4, "nothing is left to happen before the run's end")
+                break
+            }
+            if let problem = budget.problem(advancing: time, to: at, events: trace.events) {
+                fail(.B4, problem)
+                break
+            }
+            time = at
+            trace.beginEvent(at: at)
+            handle(event)
+        }
+        return result()
+    }
+
+    private mutating func handle(_ event: Event) {
+        switch event {
+        case .item(let index): act(plan.items[index].action)
+        case .start(let node): start(node)
+        case .input(let node, let life, let input): offer(input, to: node, life: life)
+        case .wake(let node, let life): wake(node, life: life)
+        case .timer(let node, let life, let generation):
+            guard nodes[node].isRunning, nodes[node].incarnation == life,
+                nodes[node].timerGeneration == generation
+            else { return }
+            nodes[node].armedDeadline = nil
+            offer(.deadline, to: node, life: life)
+        case .disk(let node, let life, let ticket, let operation):
+            performStorage(node, life, ticket, operation)
+        case .supervisor(let node, let life, let run, let step):
+            stepSupervisor(node, life, run, step)
+        case .clientTurn(let client): beginNextOperation(client)
+        case .arrival(let client, let operation, let attempt):
+            arrive(client, operation, attempt)
+        case .reply(let client, let operation, let attempt, let reply):
+            receive(client, operation, attempt, reply)
+        case .clientTimeout(let client, let operation, let attempt):
+            loseClientPatience(client, operation, attempt)
+        case .endOfFault(let node, let fault): endFault(node, fault)
+        case .phase: advancePhase()
+        }
+    }
+
+    mutating func finish() { isOver = true }
+
+    mutating func fail(_ id: InvariantID, _ message: String) {
+        checkers.fail(id, message, at: time)
+    }
+
+    private mutating func result() -> RunResult {
+        for node in nodes.indices where nodes[node].isRunning {
+            checkers.endLife(of: nodes[node], at: time)
+        }
+        statistics.ticksJudged = checkers.ticksJudged
+        return RunResult(
+            planName: plan.name, seed: plan.seed, violation: checkers.violation,
+            excuse: phases.excuse, hash: trace.hash, events: trace.events,
+            statistics: statistics, virtualTime: time, checkpoints: trace.checkpoints,
+            lines: trace.lines)
+    }
+}
+
+/// Lanes of the event queue: what shares one keeps its order at equal times.
+enum Lane {
+    static let plan: UInt64 = 1
+    static func node(_ index: Int) -> UInt64 { 0x1_0000 + UInt64(index) }
+    static func disk(_ index: Int, _ directory: StorageDirectory) -> UInt64 {
+        0x2_0000 + UInt64(index) * 8 + UInt64(directory.rawValue)
+    }
+    static func supervisor(_ index: Int) -> UInt64 { 0x3_0000 + UInt64(index) }
+    static func client(_ index: Int) -> UInt64 { 0x4_0000 + UInt64(index) }
+}
+
+/// How one run is to be watched.
+struct RunOptions: Sendable {
+    var keepsText = false
+    var keepsCheckpoints = false
+    var samplesReplay = false
+}
+
+struct Statistics: Sendable {
+    var steps: UInt64 = 0
+    var requests = 0
+    var runs = 0
+    var crashes = 0
+    var syncs = 0
+    /// Union of the core's marks and of the simulator's own.
+    var marks: UInt64 = 0
+    var simulatorMarks: UInt64 = 0
+    var acknowledged = 0
+    var ticksJudged = 0
+
+    mutating func add(_ other: Statistics) {
+        steps += other.steps
+        requests += other.requests
+        runs += other.runs
+        crashes += other.crashes
+        syncs += other.syncs
+        marks |= other.marks
+        simulatorMarks |= other.simulatorMarks
+        acknowledged += other.acknowledged
+        ticksJudged += other.ticksJudged
+    }
+}
+
+struct RunResult: Sendable {
+    var planName: String
+    var seed: UInt64
+    var violation: Violation?
+    /// Why the end was not judged, if it was not.
+    var excuse: String?
+    var hash: UInt64
+    var events: UInt64
+    var statistics: Statistics
+    var virtualTime: TrueTime
+    var checkpoints: [UInt64]
+    var lines: [String]
+}
+
+/// A run that can't end is a failure.
+struct Budget {
+    let maximumTime: TrueTime
+    let maximumEvents: UInt64
+    let maximumPerSecond: UInt64 = 50_000
+    private var second: Int64 = -1
+    private var eventsAtSecond: UInt64 = 0
+
+    init(horizon: Duration) {
+        maximumTime = horizon + .hours(12)
+        maximumEvents = 20_000_000
+    }
+
+    mutating func problem(advancing from: TrueTime, to time: TrueTime, events: UInt64) -> String? {
+        if time > maximumTime { return "the run does not come to an end" }
+        if events > maximumEvents { return "more than \(maximumEvents) events" }
+        if time.wholeSeconds != second {
+            second = time.wholeSeconds
+            eventsAtSecond = events
+        } else if events - eventsAtSecond > maximumPerSecond {
+            return "more than \(maximumPerSecond) events in one virtual second"
+        }
+        return nil
+    }
+}
