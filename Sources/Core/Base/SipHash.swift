@@ -59,9 +59,8 @@ package struct SipHash: Sendable {
 
     package mutating func absorb(_ bytes: [UInt8]) { absorb(bytes.span) }
 
-    package mutating func absorb(_ text: String) {
-        for byte in text.utf8 { absorb(byte) }
-    }
+    /// The text's UTF-8.
+    package mutating func absorb(_ text: String) { absorb(text.utf8.span) }
 
     /// Eight bytes, lowest first.
     package mutating func absorb(_ word: UInt64) {
