@@ -13,6 +13,8 @@ package final class Driver {
     private let supervisor: SupervisorClient
     private let signals: Signals
     private let log: LogWriter
+    /// Held for its lock.
+    private let directory: DataDirectory
 
     private var inbox: [Input] = []
     private var events: [EventLoop.Event] = []
@@ -25,11 +27,12 @@ package final class Driver {
     }
 
     package init(
-        config: Config, loop: EventLoop, listener: HTTPListener, storage: FileStorage,
-        supervisor: SupervisorClient, signals: Signals, log: LogWriter
+        config: Config, directory: DataDirectory, loop: EventLoop, listener: HTTPListener,
+        storage: FileStorage, supervisor: SupervisorClient, signals: Signals, log: LogWriter
     ) {
         out = Outbox()
         node = Node(config, seed: Entropy.number(), at: Clocks.now(), into: &out)
+        self.directory = directory
         self.loop = loop
         self.listener = listener
         self.storage = storage

@@ -88,7 +88,7 @@ package struct AgentOptions: Sendable {
         for entry in environment {
             guard entry.hasPrefix("DKRON_"), let end = entry.firstIndex(of: "=") else { continue }
             let variable = entry[..<end]
-            let name = variable.dropFirst(6).lowercased().replacing("_", with: "-")
+            let name = String(variable.dropFirst(6).lowercased().map { $0 == "_" ? "-" : $0 })
             guard let option = Self.table.first(where: { $0.name == name }) else { continue }
             if case .refused(let why) = option.standing {
                 throw UsageError("environment variable \(variable): \(why)")

@@ -11,7 +11,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
 
     /// Reads `host:port`, `:port`, `host`, `[v6]:port`, `[v6]` or a bare IPv6 address.
     package init(_ text: String, defaultPort: UInt16) throws(UsageError) {
-        guard !text.contains("{{") else {
+        guard !text.contains("{") else {
             throw UsageError(
                 "address templates are not available in this version; write the address itself "
                     + "instead of \(text)")

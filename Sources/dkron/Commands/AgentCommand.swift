@@ -40,13 +40,10 @@ private func startAgent(_ options: AgentOptions) throws -> Driver {
     let supervisor = try SupervisorClient(
         dataDirectory: directory.path, executable: "/proc/self/exe",
         hideEnvironment: options.hideEnvironment)
-    let driver = Driver(
-        config: config, loop: loop, listener: listener,
+    return Driver(
+        config: config, directory: directory, loop: loop, listener: listener,
         storage: try FileStorage(dataDirectory: directory.path), supervisor: supervisor,
         signals: signals, log: log)
-    // The lock must live as long as the process: nobody lets go of it before the end.
-    _ = Unmanaged.passRetained(directory)
-    return driver
 }
 
 private func configuration(
@@ -74,6 +71,7 @@ private func configuration(
     config.startPaused = options.startPaused
     config.shutdownTimeout = options.shutdownTimeout
     config.logLevel = options.logLevel
+    if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
     return config
 }
 

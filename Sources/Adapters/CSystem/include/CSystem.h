@@ -14,24 +14,12 @@
 
 /// Accepts a connection as non-blocking and close-on-exec, and stores the client's address.
 /// Returns -1 with `errno` on failure.
-int csystem_accept(int listener, struct sockaddr_storage *client);
-
-/// Makes a pipe whose ends are close-on-exec, and non-blocking if `nonblocking` is not 0.
-int csystem_pipe(int ends[2], int nonblocking);
-
-/// Closes every descriptor from `first` on.
-int csystem_close_from(unsigned int first);
-
-/// Sends `signal` to this process when the thread that started it ends.
-int csystem_die_with_parent(int signal);
-
-/// Makes this process the one to which orphaned descendants fall.
-int csystem_become_subreaper(void);
+int dkron_accept(int listener, struct sockaddr_storage *client);
 
 /// Shows `name` (at most 15 bytes) in process lists.
-int csystem_set_process_name(const char *name);
+int dkron_set_process_name(const char *name);
 
 /// Keeps the allocator from reserving an arena per thread. Call before the first thread is made.
-void csystem_limit_allocator_arenas(int count);
+void dkron_limit_allocator_arenas(int count);
 
 #endif
