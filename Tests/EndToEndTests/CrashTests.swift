@@ -35,8 +35,8 @@ extension EndToEnd {
 /// Clients of one server that keep notes of everything it acknowledged.
 private struct CrashLoad {
     static let tickers = ["tick-a", "tick-b", "tick-forbid"]
-    /// Runs on request stay within the hundred groups that are kept of a job.
-    static let requestLimit = 90
+    /// Runs on request stay well within the groups that are kept of a job.
+    static let requestLimit = 1_000
 
     let server: Server
     /// What each acknowledged job must say in `owner`; two texts where the last save got no answer.
@@ -52,6 +52,8 @@ private struct CrashLoad {
     init(_ server: Server) throws {
         self.server = server
         try server.start()
+        let settings = #"{"group_retention": 5000, "ledger_retention": 50000}"#
+        try #require(server.send("PUT", "/v1/settings", settings)?.status == 200)
         for name in Self.tickers {
             let isForbid = name == "tick-forbid"
             try server.save(
