@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -189,6 +191,23 @@ uint64_t dkron_raise_open_files(void) {
     uint64_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max;
     return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? before : 0;
+}
+
+void dkron_trim_memory(void) {
+    malloc_trim(0);
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (maps == NULL) return;
+    char line[512];
+    while (fgets(line, sizeof line, maps) != NULL) {
+        unsigned long start, end, inode;
+        char rights[5];
+        // Code only: it was never written to, so dropping it loses nothing. Read-only data may be
+        // relocated, which is lost when dropped.
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, rights, &inode) == 4 &&
+            inode != 0 && strcmp(rights, "r-xp") == 0)
+            madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    fclose(maps);
 }
 
 int dkron_boot_timer(void) {

@@ -31,6 +31,18 @@ struct RunMark {
     var startTicks: UInt64?
 }
 
+/// Who may be a process that left its run's session and lost its parent.
+struct OrphanSearch {
+    /// Where orphans fall to.
+    var reaper: Int32
+    /// Its children that are none: the first processes of runs.
+    var leaders: Set<Int32>
+
+    func includes(_ entry: ProcessEntry) -> Bool {
+        entry.parent == reaper && !leaders.contains(entry.processID)
+    }
+}
+
 /// One reading of `/proc`. It is old the moment it is made: whoever kills by it must look again.
 struct ProcessTable {
     private(set) var entries: [ProcessEntry] = []
@@ -53,9 +65,10 @@ struct ProcessTable {
 
     /// The entries that belong to a run, each with the index of its run in `marks`.
     ///
-    /// `reaper` is the process to which orphans fall; only they are asked for the id in their
-    /// environment. With nil every process is asked.
-    func members(of marks: [RunMark], reaper: Int32?) -> [(entry: ProcessEntry, run: Int)] {
+    /// Only `orphans` are asked for the id in their environment; with nil every process is.
+    func members(
+        of marks: [RunMark], orphans: OrphanSearch?
+    ) -> [(entry: ProcessEntry, run: Int)] {
         var runs: [Int32: Int] = [:]
         for (index, mark) in marks.enumerated() where mark.leader > 1 && isLeaderOrGone(mark) {
             runs[mark.leader] = index
@@ -64,7 +77,7 @@ struct ProcessTable {
         for (place, entry) in entries.enumerated() {
             owners[place] = runs[entry.session] ?? runs[entry.group]
             guard owners[place] == nil, runs[entry.processID] == nil else { continue }
-            if let reaper, entry.parent != reaper { continue }
+            if let orphans, !orphans.includes(entry) { continue }
             guard let id = entry.markedExecution() else { continue }
             owners[place] = marks.firstIndex { $0.execution.text.utf8.elementsEqual(id) }
         }

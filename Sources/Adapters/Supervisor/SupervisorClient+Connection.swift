@@ -21,7 +21,7 @@ extension SupervisorClient {
             take(living, processID: process, now: now)
         } else {
             let (descriptor, process) = try spawn()
-            child = process
+            children.append(process)
             take(descriptor, processID: process, now: now)
         }
     }
@@ -112,10 +112,9 @@ extension SupervisorClient {
         SupervisorError(description: "the supervisor: \(action): \(loweredErrorText(code))")
     }
 
-    func collectChild() {
-        guard let process = child else { return }
+    func collectChildren() {
         var ended = dkron_exit()
-        if dkron_reap_one(process, &ended) != 0 { child = nil }
+        children.removeAll { dkron_reap_one($0, &ended) != 0 }
     }
 
     private static let patience = Duration.seconds(10)

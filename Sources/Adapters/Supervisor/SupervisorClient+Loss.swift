@@ -11,10 +11,10 @@ extension SupervisorClient {
     func lose(_ reason: String, now: Instant) {
         guard let lost = connection else { return }
         disconnect()
-        guard !isLeaving else { return collectChild() }
+        guard !isLeaving else { return collectChildren() }
         // It may only hang. Two owners of the same runs must not be.
         if let process = lost.processID, isStillSupervisor(process) { kill(process, SIGKILL) }
-        collectChild()
+        collectChildren()
         var words = "supervisor: \(reason)"
         if lost.isWelcome {
             words += vanishRuns(reason)
@@ -31,7 +31,7 @@ extension SupervisorClient {
 
     /// A number may have been given to a stranger since the supervisor told us.
     private func isStillSupervisor(_ process: pid_t) -> Bool {
-        if process == child { return true }
+        if children.contains(process) { return true }
         guard let line = ProcFile.read("/proc/\(process)/cmdline", atMost: 65_536) else {
             return false
         }

@@ -3,8 +3,8 @@
 // The supervisor is another process and may die, hang, or be left over from an earlier release; the
 // client hides all of that behind the contract of `RunSpec`: whatever was handed over gets its
 // answer. Requests wait here until a supervisor has said `welcome`, so that one which leaves at the
-// very moment at which we connect loses nothing. Files by aspect: `+Connection` (finding a supervisor
-// or starting one), `+Loss` (what happens when it is gone).
+// very moment at which we connect loses nothing. Files by aspect: `+Connection` (finding or
+// starting a supervisor), `+Loss` (what happens when it is gone).
 
 internal import CSystem
 package import Core
@@ -35,8 +35,8 @@ package final class SupervisorClient {
     var waiting: [Waiting] = []
     /// Runs that were handed over and are not yet released.
     var known: [ExecutionID: Known] = [:]
-    /// The supervisor that this client started, until it is collected.
-    var child: pid_t?
+    /// The supervisors that this client started, until they are collected.
+    var children: [pid_t] = []
     var retry = Retry()
     /// Events that came up outside `receive`.
     var pending: [(ExecutionID, RunEvent)] = []
@@ -255,7 +255,7 @@ package final class SupervisorClient {
 
     /// Does what is due. Early and repeated calls are harmless.
     package func tick(now: Instant) -> [(ExecutionID, RunEvent)] {
-        collectChild()
+        collectChildren()
         if let connection, !connection.isWelcome, now >= connection.patienceEnds {
             lose("the supervisor does not answer", now: now)
         }

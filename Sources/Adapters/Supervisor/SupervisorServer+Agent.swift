@@ -111,6 +111,8 @@ extension SupervisorServer {
             send(.welcome(version: SupervisorWire.version, processID: processID))
             guard version == SupervisorWire.version else { return }
             agent?.isGreeted = true
+            // Its predecessor asked for the end; this one has need of us.
+            isEnding = false
             launcher.environment = environment
         case .start(let spec): start(spec)
         case .adopt(let id, let identity): adopt(id, identity)

@@ -43,7 +43,7 @@ extension SupervisorServer {
         let pageSize = UInt64(sysconf(Int32(_SC_PAGESIZE)))
         var members = [[ProcessEntry]](repeating: [], count: watched.count)
         let table = ProcessTable.read()
-        for (entry, index) in table.members(of: watched.map(\.mark), reaper: processID) {
+        for (entry, index) in table.members(of: watched.map(\.mark), orphans: orphans) {
             members[index].append(entry)
         }
         for (run, entries) in zip(watched, members) {

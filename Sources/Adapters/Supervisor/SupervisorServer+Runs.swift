@@ -24,6 +24,7 @@ extension SupervisorServer {
             run.result = .refused(error.reason)
         }
         run.told = SupervisedRun.Told()
+        trimAt = saturatingSum(now, Self.trimDelay)
         runs.append(run)
         runsByID[run.id] = run
         runsByNumber[number] = run
@@ -74,7 +75,7 @@ extension SupervisorServer {
             kill(-leader, SIGTERM)
             kill(leader, SIGTERM)
         }
-        for (entry, index) in ProcessTable.read().members(of: due.map(\.mark), reaper: processID)
+        for (entry, index) in ProcessTable.read().members(of: due.map(\.mark), orphans: orphans)
         where !entry.isGone {
             let run = due[index]
             if run.exit != nil || entry.group != run.identity?.processID {
@@ -97,7 +98,7 @@ extension SupervisorServer {
             run.ending?.isKilled = true
             if run.exit == nil, let leader = run.identity?.processID { kill(-leader, SIGKILL) }
         }
-        TreeKiller.kill(due.map(\.mark), reaper: processID)
+        TreeKiller.kill(due.map(\.mark), orphans: orphans)
     }
 
     // MARK: The end of a run
@@ -134,7 +135,7 @@ extension SupervisorServer {
         guard !waiting.isEmpty else { return }
         var alive = Set<Int>()
         let table = ProcessTable.read()
-        for (entry, index) in table.members(of: waiting.map(\.mark), reaper: processID)
+        for (entry, index) in table.members(of: waiting.map(\.mark), orphans: orphans)
         where !entry.isGone {
             alive.insert(index)
         }

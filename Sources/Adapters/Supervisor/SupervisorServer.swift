@@ -37,6 +37,8 @@ final class SupervisorServer {
     var isEnding = false
     /// Since when nobody has needed this process.
     var idleSince: Int64?
+    /// When to give back memory that only work needed; nil when that was done.
+    var trimAt: Int64?
     var nextMemorySample: Int64 = 0
     /// Where the last round of news stopped, so that each run gets its share.
     var newsStart = 0
@@ -61,6 +63,7 @@ final class SupervisorServer {
         watch(timer, .timer)
         try listen()
         accept(connection)
+        trimAt = saturatingSum(BootClock.now(), Self.trimDelay)
     }
 
     /// Serves until nobody needs it any more.
@@ -81,7 +84,20 @@ final class SupervisorServer {
         settleRuns(now: now)
         if isKnocked { answerKnocks() }
         sendNews(now: now)
+        trimMemory(now: now)
         return mayLeave(now: now)
+    }
+
+    /// When nothing was started for a while: an idle supervisor must weigh next to nothing.
+    private func trimMemory(now: Int64) {
+        guard let at = trimAt, now >= at else { return }
+        trimAt = nil
+        dkron_trim_memory()
+    }
+
+    /// How to tell the orphans of runs from this process's other children.
+    var orphans: OrphanSearch {
+        OrphanSearch(reaper: processID, leaders: Set(runsByProcess.keys))
     }
 
     // MARK: Time
@@ -95,6 +111,7 @@ final class SupervisorServer {
         for run in runs { consider(run.nextDeadline) }
         if runs.contains(where: { $0.isMemoryWatched }) { consider(nextMemorySample) }
         consider(nextNewsTime(now: now))
+        consider(trimAt)
         consider(idleSince.map { saturatingSum($0, Self.idleDelay) })
         return earliest
     }
@@ -140,6 +157,7 @@ final class SupervisorServer {
     }
 
     private static let idleDelay: Int64 = 2_000_000_000
+    static let trimDelay: Int64 = 3_000_000_000
 }
 
 /// The clock that deadlines of runs use: it goes on while the machine sleeps.

@@ -7,14 +7,14 @@ enum TreeKiller {
     /// process is left that has not got it: a process may fork between being seen and being hit,
     /// but its child is found in the next round.
     ///
-    /// `reaper`: see `ProcessTable.members`. Returns how many processes were hit.
+    /// `orphans`: see `ProcessTable.members`. Returns how many processes were hit.
     @discardableResult
-    static func kill(_ marks: [RunMark], reaper: Int32?) -> Int {
+    static func kill(_ marks: [RunMark], orphans: OrphanSearch?) -> Int {
         var hit: Set<Victim> = []
         for _ in 0..<mostRounds {
             let table = ProcessTable.read()
             var isNew = false
-            for (entry, _) in table.members(of: marks, reaper: reaper) where !entry.isGone {
+            for (entry, _) in table.members(of: marks, orphans: orphans) where !entry.isGone {
                 // Never itself, whatever a table read during a change may suggest.
                 guard entry.processID != getpid(), entry.processID > 1 else { continue }
                 guard hit.insert(Victim(entry)).inserted else { continue }
@@ -51,7 +51,7 @@ enum TreeKiller {
                     startTicks: identity.startTicks))
         }
         guard !marks.isEmpty else { return 0 }
-        return kill(marks, reaper: nil)
+        return kill(marks, orphans: nil)
     }
 
     private struct Victim: Hashable {

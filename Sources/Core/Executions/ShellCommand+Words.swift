@@ -116,8 +116,8 @@ enum ShellEnvironment {
             guard peek == equals, position > start else {
                 throw error(
                     at: start,
-                    "an entry has the form NAME=value; a comma within a value is written as \"\\,\", "
-                        + "or the value in quotes")
+                    "an entry has the form NAME=value; a comma within a value is written as "
+                        + "\"\\,\", or the value in quotes")
             }
             defer { position += 1 }
             return String(decoding: bytes[start..<position], as: UTF8.self)

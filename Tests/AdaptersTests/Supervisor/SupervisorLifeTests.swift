@@ -178,6 +178,39 @@ import Testing
         }
     }
 
+    /// An agent that is restarted while its predecessor's runs are still being ended.
+    @Test func agentComesWhileTheLastOneEnds() throws {
+        let bench = try SupervisorBench()
+        defer { bench.finish() }
+        let deaf = bench.shell(
+            "trap '' TERM; while :; do sleep 0.1; done", grace: .milliseconds(1_500))
+        bench.client.start(deaf)
+        #expect(bench.waitUntil(seconds: 10) { bench.outcome(of: deaf.execution).identity != nil })
+        usleep(100_000)
+        bench.client.endAll()
+        bench.crashAgent()
+        try bench.connect()
+        #expect(bench.run(bench.shell("echo next")).text == "next\n")
+        bench.client.adopt(deaf.execution, nil)
+        #expect(bench.wait(for: deaf.execution).end?.cause == .stopped)
+    }
+
+    @Test func supervisorDiesAgainAndAgain() throws {
+        let bench = try SupervisorBench()
+        defer { bench.finish() }
+        for round in 0..<6 {
+            // Handed over before anybody noticed the death: lost, but never without an answer.
+            let outcome = bench.run(bench.shell("echo \(round)"))
+            #expect(outcome.vanished != nil || outcome.text == "\(round)\n")
+            _ = bench.run(bench.shell("true"))
+            kill(try #require(bench.supervisorID), SIGKILL)
+        }
+        let zombies = ProcessTable.read().entries.filter {
+            $0.parent == getpid() && $0.isGone && $0.startTicks > 0
+        }
+        #expect(zombies.count <= 8, "supervisors are collected")
+    }
+
     @Test func manyAtOnce() throws {
         let bench = try SupervisorBench()
         defer { bench.finish() }

@@ -90,6 +90,10 @@ void dkron_drain_descriptor(int descriptor);
 /// Raises the soft limit of open files to the hard one and returns what it was (0: unknown).
 uint64_t dkron_raise_open_files(void);
 
+/// Gives back free heap memory and unmaps the pages of program code that were touched so far, start
+/// included; what is needed again comes from the page cache.
+void dkron_trim_memory(void);
+
 /// A timer on the boot-time clock, which goes on while the machine sleeps.
 int dkron_boot_timer(void);
 /// Fires at `nanoseconds` of that clock; negative disarms.
