@@ -116,10 +116,12 @@ struct RecordScanner: Sendable {
         guard buffer.count - start >= SegmentRecord.headerSize else { return .incomplete }
         return buffer.withUnsafeBytes { bytes in
             func u32(_ at: Int) -> UInt32 {
-                UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: start + at, as: UInt32.self))
+                UInt32(
+                    littleEndian: bytes.loadUnaligned(fromByteOffset: start + at, as: UInt32.self))
             }
             func u64(_ at: Int) -> UInt64 {
-                UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: start + at, as: UInt64.self))
+                UInt64(
+                    littleEndian: bytes.loadUnaligned(fromByteOffset: start + at, as: UInt64.self))
             }
             // The offset is the cheapest thing to rule out almost every position.
             let offset = logicalOffset(of: position)

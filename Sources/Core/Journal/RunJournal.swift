@@ -29,44 +29,116 @@ package enum RunJournalAction: Hashable, Sendable {
 
 /// A small log of records for the agent, written like `LogJournal`.
 package struct RunJournal: Sendable {
+    private static let recordType: UInt8 = 1
+
+    private var log: SegmentedLog
+    private var isRewriting = false
+
     package init(dataID: DataID, tunables: JournalTunables = JournalTunables()) {
+        log = SegmentedLog(
+            SegmentedLog.Configuration(
+                directory: .runs, owner: .runs, prefix: "runs-", dataID: dataID,
+                tunables: tunables))
     }
 
     package mutating func recover(into requests: inout [StorageRequest]) {
+        log.recover(into: &requests)
     }
 
-    /// Queues a record and returns its sequence number, counted from 1 in each incarnation.
+    /// Queues a record and returns its sequence number, counted from 1 in each incarnation. Key and
+    /// payload together stay 32 bytes below the record limit.
     @discardableResult
-    package mutating func append(_ record: RunRecord) -> UInt64 { 0 }
+    package mutating func append(_ record: RunRecord) -> UInt64 {
+        invariant(log.isReady || log.isHalted, "a journal is recovered before it is written")
+        return log.append(type: Self.recordType, payload: Self.encode(record))
+    }
 
     /// Asks the disk to write what is queued, unless a write is in flight.
     package mutating func flush(into requests: inout [StorageRequest]) {
+        log.flush(into: &requests)
     }
 
     /// Most of a large journal is dead, given the bytes of records that still matter.
-    package func wantsRewrite(liveBytes: UInt64) -> Bool { false }
+    package func wantsRewrite(liveBytes: UInt64) -> Bool {
+        log.isReady && !isRewriting && byteCount >= UInt64(log.tunables.rewriteSize)
+            && byteCount / 2 >= liveBytes
+    }
 
-    /// Replaces everything appended so far by `records`. What is appended afterwards follows them.
+    /// Replaces everything appended so far by `records`, which become durable in one piece: after a
+    /// crash there are either the old records or these. What is appended afterwards follows them.
+    /// Only one rewrite at a time.
     package mutating func rewrite(
         _ records: [RunRecord], into requests: inout [StorageRequest]
     ) {
+        guard !log.isHalted else { return }
+        isRewriting = true
+        log.replace(
+            with: records.map {
+                SegmentedLog.Record(type: Self.recordType, payload: Self.encode($0))
+            })
+        log.flush(into: &requests)
     }
 
     package mutating func handle(
         _ result: StorageResult, for ticket: StorageTicket, at now: Instant,
         into requests: inout [StorageRequest], actions: inout [RunJournalAction]
     ) {
+        var events: [SegmentedLog.Event] = []
+        log.handle(result, for: ticket, at: now, into: &requests, events: &events)
+        for event in events where !log.isHalted || event.isHalt {
+            switch event {
+            case .record(let type, let payload):
+                if type == Self.recordType, let record = Self.decode(payload) {
+                    actions.append(.record(record))
+                } else {
+                    distrust(type, actions: &actions)
+                }
+            case .recovered(let tornBytes): actions.append(.recovered(tornBytes: tornBytes))
+            case .durable(let sequence): actions.append(.durable(through: sequence))
+            case .replaced:
+                isRewriting = false
+                actions.append(.rewritten)
+            case .halt(let reason): actions.append(.halt(reason: reason))
+            }
+        }
     }
 
     /// When `deadline` wants to be called.
-    package var nextDeadline: Instant? { nil }
+    package var nextDeadline: Instant? { log.nextDeadline }
 
     /// Marks an idle journal. Harmless when early, late or repeated.
     package mutating func deadline(at now: Instant, into requests: inout [StorageRequest]) {
+        log.deadline(at: now, into: &requests)
     }
 
     /// Bytes in all segments.
-    package var byteCount: UInt64 { 0 }
+    package var byteCount: UInt64 { log.byteCount }
     /// No write is queued or in flight.
-    package var isIdle: Bool { true }
+    package var isIdle: Bool { log.isIdle }
+
+    private mutating func distrust(_ type: UInt8, actions: inout [RunJournalAction]) {
+        var events: [SegmentedLog.Event] = []
+        log.halt(
+            "The run journal can't be trusted: a record of type \(type) can't be understood."
+                + " \(SegmentFault.remedy)", events: &events)
+        for case .halt(let reason) in events { actions.append(.halt(reason: reason)) }
+    }
+
+    private static func encode(_ record: RunRecord) -> [UInt8] {
+        var writer = ByteWriter(capacity: 16 + record.key.count + record.payload.count)
+        writer.u8(record.kind)
+        writer.bytes(record.key)
+        writer.raw(record.payload)
+        return writer.output
+    }
+
+    private static func decode(_ payload: [UInt8]) -> RunRecord? {
+        var reader = ByteReader(payload)
+        do throws(ByteError) {
+            return RunRecord(
+                kind: try reader.u8(), key: try reader.bytes(), payload: Array(reader.rest()))
+        } catch {
+            return nil
+        }
+    }
 }

@@ -35,6 +35,8 @@ struct SegmentedLog: Sendable {
         /// A replacement asked for by `replace` is in force.
         case replaced
         case halt(String)
+
+        var isHalt: Bool { if case .halt = self { true } else { false } }
     }
 
     struct Segment: Sendable {
@@ -43,6 +45,9 @@ struct SegmentedLog: Sendable {
         var length: UInt64
         /// The highest index of its records of the indexed type.
         var highestIndex: UInt64 = 0
+        /// Something was written to it after it was made. An unused segment is never followed by
+        /// another one, however large its preface.
+        var isUsed = false
     }
 
     struct Record: Sendable {
@@ -67,6 +72,8 @@ struct SegmentedLog: Sendable {
         /// Part of making a segment.
         case creation
         case removal
+        /// Makes a removal durable.
+        case removed
         /// Temporary files of an earlier incarnation.
         case cleaning
     }
@@ -102,7 +109,10 @@ struct SegmentedLog: Sendable {
     init(_ configuration: Configuration) {
         self.configuration = configuration
         tickets = Tickets(owner: configuration.owner)
-        encoder = RecordEncoder(seed: 0, chain: 0, offset: 0)
+        let header = SegmentHeader(
+            kind: configuration.directory, number: 0, base: 0, synced: 0,
+            dataID: configuration.dataID)
+        encoder = RecordEncoder(seed: header.seed, chain: 0, offset: 0)
     }
 
     var tunables: JournalTunables { configuration.tunables }
@@ -144,9 +154,7 @@ struct SegmentedLog: Sendable {
             beginReplacement(records, into: &requests)
         } else if queue.isEmpty {
             return
-        } else if active.length >= UInt64(tunables.segmentSize),
-            active.length > UInt64(SegmentHeader.size)
-        {
+        } else if active.isUsed, active.length >= UInt64(tunables.segmentSize) {
             beginRotation(into: &requests)
         } else {
             writeBatch(into: &requests)
@@ -179,9 +187,9 @@ struct SegmentedLog: Sendable {
             if batchAnswers == 0 { batchIsDurable(at: now, into: &requests, events: &events) }
         case .creation:
             advanceCreation(result, into: &requests, events: &events)
-        case .removal:
+        case .removed:
             advanceRemoval(into: &requests)
-        case .cleaning:
+        case .removal, .cleaning:
             break
         }
     }
@@ -210,6 +218,7 @@ struct SegmentedLog: Sendable {
         let file = file(segments[last].number)
         let offset = segments[last].length
         segments[last].length += UInt64(bytes.count)
+        segments[last].isUsed = true
         batchAnswers = 2
         // A mark needs no mark.
         if !isMark { markDue = .distantFuture }

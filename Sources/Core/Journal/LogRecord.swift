@@ -1,0 +1,67 @@
+/// What a log journal writes, and its bytes.
+enum LogRecord: Hashable {
+    case hardState(HardState)
+    case entry(LogEntry)
+    /// The entries from this index on are void.
+    case truncate(from: LogIndex)
+    /// The next entry follows this index, whatever came before.
+    case restart(after: LogIndex)
+
+    static let hardStateType: UInt8 = 1
+    static let entryType: UInt8 = 2
+    private static let truncateType: UInt8 = 3
+    private static let restartType: UInt8 = 4
+
+    var type: UInt8 {
+        switch self {
+        case .hardState: Self.hardStateType
+        case .entry: Self.entryType
+        case .truncate: Self.truncateType
+        case .restart: Self.restartType
+        }
+    }
+
+    var payload: [UInt8] {
+        var writer: ByteWriter
+        switch self {
+        case .hardState(let hardState):
+            writer = ByteWriter()
+            writer.u64(hardState.term)
+            writer.optional(hardState.votedFor) { $0.bytes($1) }
+        case .entry(let entry):
+            writer = ByteWriter(capacity: 17 + entry.payload.count)
+            writer.u64(entry.index)
+            writer.u64(entry.term)
+            writer.u8(entry.kind)
+            writer.raw(entry.payload)
+        case .truncate(let index), .restart(let index):
+            writer = ByteWriter()
+            writer.u64(index)
+        }
+        return writer.output
+    }
+
+    /// nil for bytes that no `LogRecord` writes.
+    init?(type: UInt8, payload: [UInt8]) {
+        var reader = ByteReader(payload)
+        do throws(ByteError) {
+            switch type {
+            case Self.hardStateType:
+                let term = try reader.u64()
+                let vote = try reader.optional { r throws(ByteError) in try r.bytes() }
+                self = .hardState(HardState(term: term, votedFor: vote))
+            case Self.entryType:
+                self = .entry(
+                    LogEntry(
+                        index: try reader.u64(), term: try reader.u64(), kind: try reader.u8(),
+                        payload: Array(reader.rest())))
+            case Self.truncateType: self = .truncate(from: try reader.u64())
+            case Self.restartType: self = .restart(after: try reader.u64())
+            default: return nil
+            }
+            try reader.expectEnd()
+        } catch {
+            return nil
+        }
+    }
+}
