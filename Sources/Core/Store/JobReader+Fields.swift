@@ -138,19 +138,47 @@ extension JobReader {
         input.document.executorConfig.append(Setting(name: key, value: value))
     }
 
-    /// `K=V` pairs as the setting `env` has them: joined by commas, quoted where a value has one.
-    private func joined(_ pairs: [String]) -> String {
+    /// `K=V` pairs as the setting `env` has them: joined by commas, values quoted that need it.
+    func joined(_ pairs: [String]) -> String {
         pairs.map { pair in
-            let isPlain = pair.utf8.allSatisfy { !Self.quotedInEnv.contains($0) }
-            if isPlain { return pair }
-            var quoted = "\""
-            for scalar in pair.unicodeScalars {
-                if scalar == "\"" || scalar == "\\" { quoted.unicodeScalars.append("\\") }
-                quoted.unicodeScalars.append(scalar)
-            }
-            return quoted + "\""
+            guard let equals = pair.utf8.firstIndex(of: UInt8(ascii: "=")) else { return pair }
+            let name = pair[..<equals]
+            return "\(name)=\(quoted(pair[pair.utf8.index(after: equals)...]))"
         }.joined(separator: ",")
     }
 
+    private func quoted(_ value: Substring) -> String {
+        guard value.utf8.contains(where: { Self.quotedInEnv.contains($0) }) else {
+            return String(value)
+        }
+        var quoted = "\""
+        for scalar in value.unicodeScalars {
+            if scalar == "\"" || scalar == "\\" { quoted.unicodeScalars.append("\\") }
+            quoted.unicodeScalars.append(scalar)
+        }
+        return quoted + "\""
+    }
+
     private static let quotedInEnv = Array(",\"'\\".utf8)
+
+    /// The setting `env` written as a list of `K=V` or as an object; nil in any other form.
+    func environmentText(_ value: JSONValue) -> String? {
+        switch json.kind(of: value) {
+        case .array:
+            var pairs: [String] = []
+            for element in json.elements(of: value) {
+                guard let pair = json.string(element) else { return nil }
+                pairs.append(pair)
+            }
+            return joined(pairs)
+        case .object:
+            var pairs: [String] = []
+            for member in json.members(of: value) {
+                guard let name = json.string(member.name) else { return nil }
+                pairs.append("\(name)=\(settingText(member.value))")
+            }
+            return joined(pairs)
+        case .null, .bool, .number, .string: return nil
+        }
+    }
 }

@@ -129,7 +129,9 @@ package struct JobReader {
         case .processors: try takeProcessors(value)
         case .concurrency: concurrencyText = try text(value, field)
         case .executor: input.document.executor = try text(value, field)
-        case .executorConfig: try merge(value, field, into: &input.document.executorConfig)
+        case .executorConfig:
+            try merge(value, field, into: &input.document.executorConfig)
+            takeEnvironment(value)
         case .ephemeral: input.document.isEphemeral = try bool(value, field)
         case .startsAt: input.document.startsAt = try time(value, field)
         case .expiresAt: input.document.expiresAt = try time(value, field)
@@ -183,6 +185,15 @@ package struct JobReader {
                 "The field retries must be a whole number from 0, found \(described(value)).")
         }
         input.document.retries = UInt32(number)
+    }
+
+    /// The setting `env` may be a list or an object; it is kept as the text that means the same.
+    private mutating func takeEnvironment(_ config: JSONValue) {
+        guard let value = json.member(named: "env", of: config),
+            let text = environmentText(value),
+            let index = input.document.executorConfig.firstIndex(where: { $0.name == "env" })
+        else { return }
+        input.document.executorConfig[index].value = text
     }
 
     /// The order is that of the text; the key `order` of a processor overrides its place.
@@ -278,7 +289,7 @@ package struct JobReader {
     }
 
     /// Settings are texts: booleans and numbers as written, lists and objects as compact JSON.
-    private func settingText(_ value: JSONValue) -> String {
+    func settingText(_ value: JSONValue) -> String {
         if json.isNull(value) { return "" }
         return json.string(value) ?? String(decoding: json.compact(value), as: UTF8.self)
     }

@@ -1,0 +1,124 @@
+// Every path that the API answers, in one table; the project's documentation lists the same.
+
+/// One method on one path.
+package struct Route: Sendable {
+    package var method: HTTPMethod
+    /// Segments that begin with a colon stand for anything.
+    package var pattern: String
+    package var summary: String
+    var handler: Handler
+    var access: Access
+    fileprivate var segments: [String]
+
+    /// What a route needs of the node.
+    enum Access: Sendable {
+        /// Answered in every state of the node.
+        case local
+        /// Looks at the replicated state.
+        case read
+        /// Changes the replicated state.
+        case write
+    }
+
+    enum Handler: Sendable {
+        case root, health, ready, status
+        case members, leader, isLeader, leave, busy
+        case showPause, pause, unpause
+        case showSettings, putSettings
+        case restore
+        case listJobs, createJob, showJob, putJob, patchJob, deleteJob
+        case run, toggle
+        case listExecutions, deleteExecutions, showExecution, kill, lost
+        case listTicks
+    }
+
+    private init(
+        _ method: HTTPMethod, _ pattern: String, _ handler: Handler, _ access: Access,
+        _ summary: String
+    ) {
+        self.method = method
+        self.pattern = pattern
+        self.handler = handler
+        self.access = access
+        self.summary = summary
+        segments = pattern.split(separator: "/").map(String.init)
+    }
+
+    /// The router's table.
+    package static let table: [Route] = [
+        Route(.get, "/", .root, .local, "what this is"),
+        Route(.get, "/health", .health, .local, "liveness"),
+        Route(.get, "/ready", .ready, .local, "readiness"),
+        Route(.get, "/v1", .status, .local, "this node and its cluster"),
+        Route(.get, "/v1/members", .members, .local, "nodes of the cluster"),
+        Route(.get, "/v1/leader", .leader, .local, "the leader's node"),
+        Route(.get, "/v1/isleader", .isLeader, .local, "whether this node leads"),
+        Route(.post, "/v1/leave", .leave, .local, "leave the cluster"),
+        Route(.get, "/v1/busy", .busy, .read, "executions that have not ended"),
+        Route(.get, "/v1/pause", .showPause, .read, "whether the cluster is paused"),
+        Route(.post, "/v1/pause", .pause, .write, "stop ticks, submissions and runs by hand"),
+        Route(.post, "/v1/unpause", .unpause, .write, "end a pause"),
+        Route(.get, "/v1/settings", .showSettings, .read, "settings of the cluster"),
+        Route(.put, "/v1/settings", .putSettings, .write, "change settings of the cluster"),
+        Route(.post, "/v1/restore", .restore, .write, "import an export, all or nothing"),
+        Route(.get, "/v1/jobs", .listJobs, .read, "list jobs; a complete export"),
+        Route(.post, "/v1/jobs", .createJob, .write, "create or replace a job"),
+        Route(.patch, "/v1/jobs", .createJob, .write, "create or replace a job"),
+        Route(.get, "/v1/jobs/:job", .showJob, .read, "show a job"),
+        Route(.put, "/v1/jobs/:job", .putJob, .write, "create or replace the named job"),
+        Route(.patch, "/v1/jobs/:job", .patchJob, .write, "change fields of a job"),
+        Route(.delete, "/v1/jobs/:job", .deleteJob, .write, "delete a job"),
+        Route(.post, "/v1/jobs/:job", .run, .write, "run a job now"),
+        Route(.post, "/v1/jobs/:job/run", .run, .write, "run a job now"),
+        Route(.post, "/v1/jobs/:job/toggle", .toggle, .write, "disable or enable a job"),
+        Route(.get, "/v1/jobs/:job/ticks", .listTicks, .read, "what became of each due instant"),
+        Route(.get, "/v1/jobs/:job/executions", .listExecutions, .read, "list executions"),
+        Route(
+            .delete, "/v1/jobs/:job/executions", .deleteExecutions, .write,
+            "delete ended executions and reset counters"),
+        Route(
+            .get, "/v1/jobs/:job/executions/:execution", .showExecution, .read,
+            "show an execution with its output"),
+        Route(
+            .post, "/v1/jobs/:job/executions/:execution/kill", .kill, .write, "end an execution"),
+        Route(
+            .post, "/v1/jobs/:job/executions/:execution/lost", .lost, .write,
+            "give up an execution whose machine is dead"),
+    ]
+
+    enum Match {
+        case found(Route, parameters: [String])
+        /// The path exists with other methods.
+        case otherMethods(allow: String)
+        case none
+    }
+
+    /// The route of a method and a decoded path. `HEAD` works where `GET` does. O(routes).
+    static func match(_ method: HTTPMethod, _ path: HTTPPath) -> Match {
+        let wanted = method == .head ? .get : method
+        var others: [String] = []
+        for route in table {
+            guard let parameters = route.parameters(in: path) else { continue }
+            if route.method == wanted { return .found(route, parameters: parameters) }
+            others.append(route.method.description)
+            if route.method == .get { others.append("HEAD") }
+        }
+        if others.isEmpty { return .none }
+        return .otherMethods(allow: (others + ["OPTIONS"]).joined(separator: ", "))
+    }
+
+    /// What stands for the pattern's variables; nil if the path is another one.
+    private func parameters(in path: HTTPPath) -> [String]? {
+        guard path.segments.count == segments.count else { return nil }
+        var parameters: [String] = []
+        for (segment, part) in zip(segments, path.segments) {
+            if segment.utf8.first == UInt8(ascii: ":") {
+                if part.isEmpty { return nil }
+                parameters.append(part)
+            } else if !segment.utf8.elementsEqual(part.utf8) {
+                return nil
+            }
+        }
+        return parameters
+    }
+}
