@@ -57,7 +57,7 @@ package struct AgentOptions: Sendable {
         case "tag": for item in try commaSeparated(value) { tags.append(try Self.tag(item)) }
         case "region": region = value
         case "datacenter": datacenter = value
-        case "log-level": takeLogLevel(value)
+        case "log-level": logLevel = try Self.level(value)
         case "shutdown-timeout": shutdownTimeout = try Self.duration(option, value)
         case "default-timezone":
             do { try ZoneName.check(value) } catch {
@@ -97,20 +97,18 @@ package struct AgentOptions: Sendable {
         }
     }
 
-    private mutating func takeLogLevel(_ value: String) {
+    // MARK: Values
+
+    private static func level(_ value: String) throws(UsageError) -> LogRecord.Level {
         switch value.lowercased() {
-        case "trace", "debug": logLevel = .debug
-        case "info": logLevel = .info
-        case "warn", "warning": logLevel = .warning
-        case "error", "fatal", "panic": logLevel = .error
+        case "trace", "debug": return .debug
+        case "info": return .info
+        case "warn", "warning": return .warning
+        case "error", "fatal", "panic": return .error
         default:
-            warnings.append(
-                "--log-level \(value) is unknown and means info; known are debug, info, warn, error"
-            )
+            throw UsageError("--log-level must be debug, info, warn or error, not \"\(value)\"")
         }
     }
-
-    // MARK: Values
 
     private static func endpoint(
         _ option: CommandLineOption, _ value: String, defaultPort: UInt16

@@ -29,14 +29,16 @@ private func startAgent(_ options: AgentOptions) throws -> Driver {
     for warning in options.warnings { log.write(.warning, "agent: \(warning)") }
     HostProcess.limitAllocatorArenas()
     let signals = try Signals()
-    let name = try nodeName(options)
+    // Nothing is made on the disk before the options are understood.
+    var config = try configuration(options)
     let directory = try DataDirectory(options.dataDirectory)
+    config.dataID = directory.id
     log.write(.info, "agent: data directory", [.init("path", directory.path)])
     let loop = try EventLoop()
     let listener = HTTPListener(loop: loop, log: log, mostConnections: connectionLimit())
     try listen(listener, options, log)
-    let config = try configuration(options, nodeName: name, directory)
-    log.write(.info, "agent: default time zone", [.init("zone", config.defaultZone)])
+    let zone = LogRecord.Field("zone", config.defaultZone)
+    log.write(.info, "agent: default time zone of a new cluster", [zone])
     let supervisor = try SupervisorClient(
         dataDirectory: directory.path, executable: "/proc/self/exe",
         hideEnvironment: options.hideEnvironment)
@@ -46,11 +48,10 @@ private func startAgent(_ options: AgentOptions) throws -> Driver {
         signals: signals, log: log)
 }
 
-private func configuration(
-    _ options: AgentOptions, nodeName: String, _ directory: DataDirectory
-) throws -> Config {
+/// Everything but the id that is kept in the data directory.
+private func configuration(_ options: AgentOptions) throws -> Config {
     var config = Config(
-        nodeName: NodeName(nodeName), dataID: directory.id, incarnation: Entropy.number(),
+        nodeName: NodeName(try nodeName(options)), dataID: 0, incarnation: Entropy.number(),
         version: productVersion)
     config.isServer = options.isServer
     config.region = options.region
