@@ -26,6 +26,13 @@ package struct HTTPHeaders: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         return nil
     }
 
+    /// How many fields have this name.
+    package func count(of name: String) -> Int {
+        var count = 0
+        for field in fields where Self.equal(field.name, name) { count += 1 }
+        return count
+    }
+
     /// The values of all fields of this name, in order.
     package func values(of name: String) -> [String] {
         fields.filter { Self.equal($0.name, name) }.map(\.value)
@@ -74,7 +81,8 @@ package struct HTTPHeaders: Hashable, Sendable, ExpressibleByDictionaryLiteral {
 
     /// Equality without regard to ASCII case.
     package static func equal(_ a: String, _ b: String) -> Bool {
-        a.utf8.elementsEqual(b.utf8) { asciiLowercased($0) == asciiLowercased($1) }
+        guard a.utf8.count == b.utf8.count else { return false }
+        return a.utf8.elementsEqual(b.utf8) { asciiLowercased($0) == asciiLowercased($1) }
     }
 
     private static func asciiLowercased(_ byte: UInt8) -> UInt8 {

@@ -195,9 +195,10 @@ package struct HTTPRequestParser: Sendable {
     @discardableResult
     private func checkExpectation(awaitsBody: Bool) throws(HTTPFailure) -> Bool {
         guard request.minorVersion > 0 else { return false }
-        let expectations = request.headers.values(of: "Expect")
-        guard let first = expectations.first else { return false }
-        guard expectations.count == 1, HTTPHeaders.equal(first, "100-continue") else {
+        guard let expectation = request.headers["Expect"] else { return false }
+        guard request.headers.count(of: "Expect") == 1,
+            HTTPHeaders.equal(expectation, "100-continue")
+        else {
             throw .unknownExpectation
         }
         return awaitsBody

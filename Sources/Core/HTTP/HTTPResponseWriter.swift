@@ -22,7 +22,11 @@ package enum HTTPResponseWriter {
         date: WallTime?, to bytes: inout [UInt8]
     ) -> HTTPFraming {
         invariant(200...599 ~= response.status, "an answer's status is final")
-        append("HTTP/1.1 \(response.status) \(HTTPResponse.reason(response.status))\r\n", &bytes)
+        append("HTTP/1.1 ", &bytes)
+        append(response.status, &bytes)
+        append(" ", &bytes)
+        append(HTTPResponse.reason(response.status), &bytes)
+        append("\r\n", &bytes)
         if let date {
             append("Date: ", &bytes)
             HTTPDate.append(date, to: &bytes)
@@ -34,7 +38,11 @@ package enum HTTPResponseWriter {
         switch response.body {
         case .bytes(let body):
             // RFC 9110 section 8.6: not with 204; with 304 it would describe the 200.
-            if !hasNoBody { append("Content-Length: \(body.count)\r\n", &bytes) }
+            if !hasNoBody {
+                append("Content-Length: ", &bytes)
+                append(body.count, &bytes)
+                append("\r\n", &bytes)
+            }
             framing = .complete
         case .stream where hasNoBody: framing = .discarded
         case .stream where minorVersion == 0: framing = .untilClose
@@ -86,8 +94,10 @@ package enum HTTPResponseWriter {
         }
         append(field.name, &bytes)
         append(": ", &bytes)
-        for byte in field.value.utf8 {
-            bytes.append(HTTPSyntax.isControl(byte) ? 0x20 : byte)
+        let start = bytes.count
+        append(field.value, &bytes)
+        for index in start..<bytes.count where HTTPSyntax.isControl(bytes[index]) {
+            bytes[index] = 0x20
         }
         append("\r\n", &bytes)
     }
@@ -95,6 +105,11 @@ package enum HTTPResponseWriter {
     private static let reserved = [
         "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Date",
     ]
+
+    private static func append(_ number: Int, _ bytes: inout [UInt8]) {
+        if number >= 10 { append(number / 10, &bytes) }
+        bytes.append(UInt8(ascii: "0") + UInt8(number % 10))
+    }
 
     private static func append(_ text: String, _ bytes: inout [UInt8]) {
         bytes.append(contentsOf: text.utf8)

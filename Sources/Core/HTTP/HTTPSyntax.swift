@@ -76,17 +76,17 @@ enum HTTPBodyLength: Hashable {
 extension HTTPRequest {
     /// Method, target and version with one space between them (RFC 9112 section 3).
     init(requestLine line: ArraySlice<UInt8>) throws(HTTPFailure) {
-        let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)
-        guard parts.count == 3 else { throw .malformedRequestLine }
-        guard !parts[0].isEmpty, parts[0].allSatisfy(HTTPSyntax.isToken) else {
-            throw .malformedRequestLine
+        guard let first = line.firstIndex(of: 0x20), first > line.startIndex,
+            let last = line.lastIndex(of: 0x20), last > first
+        else { throw .malformedRequestLine }
+        for byte in line[..<first] where !HTTPSyntax.isToken(byte) { throw .malformedRequestLine }
+        let minorVersion = try Self.minorVersion(line[(last + 1)...])
+        let method = HTTPMethod(String(decoding: line[..<first], as: UTF8.self))
+        let part = line[(first + 1)..<last]
+        for byte in part where byte <= 0x20 || byte == 0x7f || byte == UInt8(ascii: "#") {
+            throw byte == 0x20 ? .malformedRequestLine : .malformedTarget
         }
-        let minorVersion = try Self.minorVersion(parts[2])
-        let method = HTTPMethod(String(decoding: parts[0], as: UTF8.self))
-        for byte in parts[1] where byte <= 0x20 || byte == 0x7f || byte == UInt8(ascii: "#") {
-            throw .malformedTarget
-        }
-        guard let target = String(validating: parts[1], as: UTF8.self), !target.isEmpty else {
+        guard let target = String(validating: part, as: UTF8.self), !target.isEmpty else {
             throw .malformedTarget
         }
         self.init(method: method, target: target, minorVersion: minorVersion)
@@ -100,12 +100,13 @@ extension HTTPRequest {
 
     /// `HTTP/1.0` is 0, `HTTP/1.1` and what may come after it are 1 (RFC 9110 section 2.5).
     private static func minorVersion(_ text: ArraySlice<UInt8>) throws(HTTPFailure) -> Int {
-        let bytes = Array(text)
-        guard bytes.count == 8, bytes.starts(with: "HTTP/".utf8), bytes[6] == UInt8(ascii: "."),
-            bytes[5] &- 0x30 < 10, bytes[7] &- 0x30 < 10
+        let major = text.startIndex + 5
+        guard text.count == 8, text.starts(with: "HTTP/".utf8),
+            text[major + 1] == UInt8(ascii: "."), text[major] &- 0x30 < 10,
+            text[major + 2] &- 0x30 < 10
         else { throw .malformedRequestLine }
-        guard bytes[5] == UInt8(ascii: "1") else { throw .unknownVersion }
-        return bytes[7] == UInt8(ascii: "0") ? 0 : 1
+        guard text[major] == UInt8(ascii: "1") else { throw .unknownVersion }
+        return text[major + 2] == UInt8(ascii: "0") ? 0 : 1
     }
 
     /// Splits an absolute target, which every server must take; its authority counts instead of
@@ -128,9 +129,9 @@ extension HTTPRequest {
 
     /// Exactly one `Host` in HTTP/1.1, at most one before (section 3.2).
     mutating func checkHost() throws(HTTPFailure) {
-        let hosts = headers.values(of: "Host")
-        guard hosts.count == 1 || hosts.isEmpty && minorVersion == 0 else { throw .hostCount }
-        if let host = hosts.first, !host.utf8.allSatisfy(Self.isAuthority) {
+        let count = headers.count(of: "Host")
+        guard count == 1 || count == 0 && minorVersion == 0 else { throw .hostCount }
+        if let host = headers["Host"], !host.utf8.allSatisfy(Self.isAuthority) {
             throw .malformedHost
         }
         if let first = target.utf8.first, first != UInt8(ascii: "/"), first != UInt8(ascii: "*") {
@@ -155,9 +156,9 @@ extension HTTPRequest {
     /// Where the body ends (RFC 9112 section 6). Whatever two readers might see differently is
     /// refused: both kinds of length, a length given twice, a coding that is not understood.
     func bodyLength() throws(HTTPFailure) -> HTTPBodyLength {
-        let lengths = headers.values(of: "Content-Length")
+        let given = headers["Content-Length"]
         if headers.contains("Transfer-Encoding") {
-            guard lengths.isEmpty, minorVersion > 0 else { throw .ambiguousLength }
+            guard given == nil, minorVersion > 0 else { throw .ambiguousLength }
             let codings = headers.list("Transfer-Encoding")
             guard let last = codings.last else { throw .ambiguousLength }
             for coding in codings.dropLast() where HTTPHeaders.equal(coding, "chunked") {
@@ -168,8 +169,10 @@ extension HTTPRequest {
             }
             return .chunked
         }
-        guard let text = lengths.first else { return .none }
-        guard lengths.count == 1, !text.isEmpty, text.utf8.allSatisfy({ $0 &- 0x30 < 10 }) else {
+        guard let text = given else { return .none }
+        guard headers.count(of: "Content-Length") == 1, !text.isEmpty,
+            text.utf8.allSatisfy({ $0 &- 0x30 < 10 })
+        else {
             throw .ambiguousLength
         }
         // A number beyond Int is beyond every limit too.

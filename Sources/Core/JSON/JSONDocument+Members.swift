@@ -15,6 +15,7 @@ package struct JSONElements: Sequence, IteratorProtocol {
     }
 
     @inlinable
+    @inline(__always)
     package mutating func next() -> JSONValue? {
         guard index < end else { return nil }
         let value = JSONValue(index: index)
@@ -51,6 +52,7 @@ package struct JSONMembers: Sequence, IteratorProtocol {
     }
 
     @inlinable
+    @inline(__always)
     package mutating func next() -> JSONMember? {
         guard index < end else { return nil }
         let value = index + 1
@@ -140,79 +142,6 @@ extension JSONDocument {
             }
         }
         return true
-    }
-}
-
-/// A fixed set of member names, for turning a name into a number to switch over without making a
-/// string of it. ASCII letters of either case are equal, as Dkron's clients expect.
-///
-///     let fields = JSONNames(["id", "name"])          // once
-///     switch fields.index(of: member.name, in: document) { case 0: …; default: … }
-package struct JSONNames: Sendable {
-    /// The names as given; an index of `index(of:in:)` is one of this array.
-    package let names: [String]
-    @usableFromInline let lowercased: [[UInt8]]
-    /// Open addressing, a power of two at least four times the number of names; -1 is empty.
-    @usableFromInline let slots: [Int16]
-
-    package init(_ names: [String]) {
-        invariant(names.count < 4096, "a set of member names holds at most 4,095")
-        self.names = names
-        let lowercased = names.map { $0.utf8.map(asciiLowercased) }
-        var size = 16
-        while size < names.count * 4 { size *= 2 }
-        var slots = [Int16](repeating: -1, count: size)
-        for (index, name) in lowercased.enumerated() {
-            var slot = Self.hash(name.span) & (size - 1)
-            while slots[slot] >= 0 {
-                invariant(lowercased[Int(slots[slot])] != name, "member names differ")
-                slot = (slot + 1) & (size - 1)
-            }
-            slots[slot] = Int16(index)
-        }
-        self.lowercased = lowercased
-        self.slots = slots
-    }
-
-    /// The number of a member's name; nil if it is not in the set.
-    @inlinable
-    package func index(of name: JSONValue, in document: JSONDocument) -> Int? {
-        let node = document.node(name)
-        guard node.kind == .string else { return nil }
-        if node.flag { return index(of: document.unescaped(node).span) }
-        let start = Int(node.start) + 1
-        return index(of: document.bytes.span.extracting(start..<(start + Int(node.length) - 2)))
-    }
-
-    @inlinable
-    package func index(of name: Span<UInt8>) -> Int? {
-        let mask = slots.count - 1
-        var slot = Self.hash(name) & mask
-        while true {
-            let index = Int(slots[slot])
-            guard index >= 0 else { return nil }
-            if matches(name, lowercased[index]) { return index }
-            slot = (slot + 1) & mask
-        }
-    }
-
-    @inlinable
-    func matches(_ name: Span<UInt8>, _ wanted: [UInt8]) -> Bool {
-        guard name.count == wanted.count else { return false }
-        for index in 0..<name.count where asciiLowercased(name[index]) != wanted[index] {
-            return false
-        }
-        return true
-    }
-
-    /// Length, first, middle and last byte tell a few dozen names apart well enough.
-    @inlinable
-    static func hash(_ name: Span<UInt8>) -> Int {
-        guard name.count > 0 else { return 0 }
-        let first = Int(asciiLowercased(name[0]))
-        let middle = Int(asciiLowercased(name[name.count / 2]))
-        let last = Int(asciiLowercased(name[name.count - 1]))
-        return (first &* 31 &+ middle &* 7 &+ last) &* 13 &+ name.count
     }
 }
 

@@ -24,11 +24,17 @@ extension JSONDocument {
         case .object:
             writer.beginObject()
             for member in members(of: value) {
-                writer.key(stringBytes(member.name) ?? [])
+                writeName(self.node(member.name), to: &writer)
                 write(member.value, to: &writer)
             }
             writer.endObject()
         }
+    }
+
+    private func writeName(_ node: JSONNode, to writer: inout JSONWriter) {
+        if node.flag { return writer.key(unescaped(node)) }
+        let start = Int(node.start) + 1
+        writer.key(bytes.span.extracting(start..<(start + Int(node.length) - 2)))
     }
 
     private func writeString(_ node: JSONNode, to writer: inout JSONWriter) {

@@ -52,14 +52,17 @@ struct JSONNode: Hashable, Sendable {
     /// Of a string: it holds escapes. Of a boolean: its value. Of a number: it has a fraction or
     /// an exponent.
     @usableFromInline var flag: Bool
+    /// Of a string: it is known to hold ASCII only and no escapes.
+    @usableFromInline var isASCII: Bool
 
     @inlinable
-    init(start: Int, length: Int, next: Int, kind: JSONKind, flag: Bool) {
+    init(start: Int, length: Int, next: Int, kind: JSONKind, flag: Bool, isASCII: Bool) {
         self.start = UInt32(truncatingIfNeeded: start)
         self.length = UInt32(truncatingIfNeeded: length)
         self.next = UInt32(truncatingIfNeeded: next)
         self.kind = kind
         self.flag = flag
+        self.isASCII = isASCII
     }
 }
 
@@ -75,10 +78,8 @@ package struct JSONDocument: Sendable {
 
     /// Complexity: O(n).
     package init(_ bytes: [UInt8], limits: JSONLimits = .standard) throws(JSONError) {
-        var parser = JSONParser(limits: limits)
-        try parser.parse(bytes)
+        nodes = try JSONParser.nodes(of: bytes, limits: limits)
         self.bytes = bytes
-        nodes = parser.nodes
     }
 
     @inlinable
@@ -110,7 +111,7 @@ package struct JSONDocument: Sendable {
         if node.flag { return String(decoding: unescaped(node), as: UTF8.self) }
         let start = Int(node.start) + 1
         let span = bytes.span.extracting(start..<(start + Int(node.length) - 2))
-        return String(copying: UTF8Span(unchecked: span))
+        return String(copying: UTF8Span(unchecked: span, isKnownASCII: node.isASCII))
     }
 
     /// The UTF-8 of a string without quotes and escapes; nil unless the value is a string.

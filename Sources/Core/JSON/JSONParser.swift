@@ -2,20 +2,17 @@
 // deep the stack goes nor, beyond its own length, how much memory is used.
 
 struct JSONParser {
-    private(set) var nodes: [JSONNode] = []
+    /// Where the nodes go. Its capacity is fixed: appending beyond it stops the program.
+    typealias Nodes = OutputSpan<JSONNode>
+
     private let limits: JSONLimits
     private var position = 0
-    /// Containers around the innermost open one.
-    private var outer: [Container] = []
-    private var current = Container(index: -1, isObject: false, isEmpty: true)
-
-    /// An array or object whose closing bracket has not been seen.
-    private struct Container {
-        /// Of its node; -1 stands for "outside of everything".
-        var index: Int
-        var isObject: Bool
-        var isEmpty: Bool
-    }
+    /// How many arrays and objects are open.
+    private var depth = 0
+    /// The node of the innermost open one; the `next` of an open node is the one around it.
+    private var current = 0
+    private var isObject = false
+    private var isEmpty = true
 
     /// What is wrong where; becomes a `JSONError` once, since places cost a pass over the text.
     private struct Fault: Error {
@@ -23,36 +20,51 @@ struct JSONParser {
         var offset: Int
     }
 
-    init(limits: JSONLimits) {
-        invariant(limits.bytes <= Int(Int32.max), "a JSON text is indexed by 32-bit numbers")
-        self.limits = limits
-    }
+    private init(limits: JSONLimits) { self.limits = limits }
 
-    mutating func parse(_ bytes: [UInt8]) throws(JSONError) {
+    /// The nodes of a text, the root first.
+    static func nodes(of bytes: [UInt8], limits: JSONLimits) throws(JSONError) -> [JSONNode] {
+        invariant(limits.bytes <= Int(Int32.max), "a JSON text is indexed by 32-bit numbers")
         guard bytes.count <= limits.bytes else {
             throw JSONError(
                 "the text is \(bytes.count) bytes long, the limit is \(limits.bytes)",
                 at: JSONPosition(offset: 0, in: bytes))
         }
-        nodes.reserveCapacity(bytes.count / 8 + 8)
         do throws(Fault) {
-            try document(bytes.span.bytes)
+            return try Array(capacity: mostNodes(in: bytes)) { (nodes) throws(Fault) in
+                var parser = JSONParser(limits: limits)
+                try parser.document(bytes.span.bytes, &nodes)
+            }
         } catch {
             throw JSONError(error.message, at: JSONPosition(offset: error.offset, in: bytes))
         }
     }
 
+    /// An upper bound: every node but the root has a comma, colon or opening bracket before it.
+    /// For a short text one node for two bytes is good enough, and found without looking.
+    private static func mostNodes(in bytes: [UInt8]) -> Int {
+        if bytes.count <= 4096 { return bytes.count / 2 + 1 }
+        var count = 1
+        for byte in bytes {
+            let isBefore =
+                byte == UInt8(ascii: ",") || byte == UInt8(ascii: ":")
+                || byte | 0x20 == UInt8(ascii: "{")
+            count &+= isBefore ? 1 : 0
+        }
+        return count
+    }
+
     // MARK: Structure
 
-    private mutating func document(_ input: RawSpan) throws(Fault) {
+    private mutating func document(_ input: RawSpan, _ nodes: inout Nodes) throws(Fault) {
         if input.byteCount >= 3, byte(input, 0) == 0xef, byte(input, 1) == 0xbb,
             byte(input, 2) == 0xbf
         {
             throw Fault(message: "a byte order mark is not allowed", offset: 0)
         }
         skipSpace(input)
-        try value(input)
-        while current.index >= 0 { try item(input) }
+        try value(input, &nodes)
+        while depth > 0 { try item(input, &nodes) }
         skipSpace(input)
         if position < input.byteCount {
             throw Fault(
@@ -62,20 +74,21 @@ struct JSONParser {
     }
 
     /// The next element or member of the innermost container, or its end.
-    private mutating func item(_ input: RawSpan) throws(Fault) {
+    @inline(__always)
+    private mutating func item(_ input: RawSpan, _ nodes: inout Nodes) throws(Fault) {
         skipSpace(input)
         guard position < input.byteCount else { throw endInside(input) }
         let next = byte(input, position)
-        if next == (current.isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
-            close()
+        if next == (isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
+            close(&nodes)
             return
         }
-        if current.isEmpty {
-            current.isEmpty = false
+        if isEmpty {
+            isEmpty = false
         } else {
             guard next == UInt8(ascii: ",") else {
                 throw Fault(
-                    message: current.isObject
+                    message: isObject
                         ? "',' or '}' must follow a member, found \(described(input, position))"
                         : "',' or ']' must follow an element, found \(described(input, position))",
                     offset: position)
@@ -83,7 +96,7 @@ struct JSONParser {
             position += 1
             skipSpace(input)
         }
-        if current.isObject {
+        if isObject {
             guard position < input.byteCount, byte(input, position) == UInt8(ascii: "\"") else {
                 if position == input.byteCount { throw endInside(input) }
                 throw Fault(
@@ -91,7 +104,7 @@ struct JSONParser {
                         + described(input, position),
                     offset: position)
             }
-            try string(input)
+            try string(input, &nodes)
             skipSpace(input)
             guard position < input.byteCount, byte(input, position) == UInt8(ascii: ":") else {
                 if position == input.byteCount { throw endInside(input) }
@@ -103,20 +116,21 @@ struct JSONParser {
             position += 1
             skipSpace(input)
         }
-        try value(input)
+        try value(input, &nodes)
     }
 
     /// One value, of a container only its opening bracket.
-    private mutating func value(_ input: RawSpan) throws(Fault) {
+    @inline(__always)
+    private mutating func value(_ input: RawSpan, _ nodes: inout Nodes) throws(Fault) {
         guard position < input.byteCount else { throw endInside(input) }
         switch byte(input, position) {
-        case UInt8(ascii: "\""): try string(input)
-        case UInt8(ascii: "{"): try open(isObject: true)
-        case UInt8(ascii: "["): try open(isObject: false)
-        case UInt8(ascii: "-"), 0x30...0x39: try number(input)
-        case UInt8(ascii: "t"): try word(input, "true", .bool, flag: true)
-        case UInt8(ascii: "f"): try word(input, "false", .bool, flag: false)
-        case UInt8(ascii: "n"): try word(input, "null", .null, flag: false)
+        case UInt8(ascii: "\""): try string(input, &nodes)
+        case UInt8(ascii: "{"): try open(.object, &nodes)
+        case UInt8(ascii: "["): try open(.array, &nodes)
+        case UInt8(ascii: "-"), 0x30...0x39: try number(input, &nodes)
+        case UInt8(ascii: "t"): try word(input, "true", .bool, flag: true, &nodes)
+        case UInt8(ascii: "f"): try word(input, "false", .bool, flag: false, &nodes)
+        case UInt8(ascii: "n"): try word(input, "null", .null, flag: false, &nodes)
         default:
             throw Fault(
                 message: "a value is expected, found \(described(input, position))",
@@ -124,30 +138,40 @@ struct JSONParser {
         }
     }
 
-    private mutating func open(isObject: Bool) throws(Fault) {
-        guard outer.count < limits.depth else {
+    @inline(__always)
+    private mutating func open(_ kind: JSONKind, _ nodes: inout Nodes) throws(Fault) {
+        guard depth < limits.depth else {
             throw Fault(
                 message: "arrays and objects may nest at most \(limits.depth) deep",
                 offset: position)
         }
-        outer.append(current)
-        current = Container(index: nodes.count, isObject: isObject, isEmpty: true)
-        append(from: position, to: position + 1, isObject ? .object : .array, flag: false)
+        let index = nodes.count
+        append(position, position + 1, kind, false, &nodes)
+        nodes[index].next = UInt32(truncatingIfNeeded: current)
         position += 1
+        depth += 1
+        current = index
+        isObject = kind == .object
+        isEmpty = true
     }
 
-    private mutating func close() {
+    @inline(__always)
+    private mutating func close(_ nodes: inout Nodes) {
         position += 1
-        let index = current.index
-        nodes[index].next = UInt32(truncatingIfNeeded: nodes.count)
-        nodes[index].length = UInt32(truncatingIfNeeded: position) - nodes[index].start
-        current = outer.removeLast()
+        let parent = Int(nodes[current].next)
+        nodes[current].next = UInt32(truncatingIfNeeded: nodes.count)
+        nodes[current].length = UInt32(truncatingIfNeeded: position) - nodes[current].start
+        depth -= 1
+        current = parent
+        isObject = nodes[parent].kind == .object
+        isEmpty = false
     }
 
     // MARK: Scalars
 
     private mutating func word(
-        _ input: RawSpan, _ text: StaticString, _ kind: JSONKind, flag: Bool
+        _ input: RawSpan, _ text: StaticString, _ kind: JSONKind, flag: Bool,
+        _ nodes: inout Nodes
     ) throws(Fault) {
         let count = text.utf8CodeUnitCount
         var index = 0
@@ -161,11 +185,11 @@ struct JSONParser {
             }
             index += 1
         }
-        append(from: position, to: position + count, kind, flag: flag)
+        append(position, position + count, kind, flag, &nodes)
         position += count
     }
 
-    private mutating func number(_ input: RawSpan) throws(Fault) {
+    private mutating func number(_ input: RawSpan, _ nodes: inout Nodes) throws(Fault) {
         let start = position
         var index = position
         var isFractional = false
@@ -194,7 +218,7 @@ struct JSONParser {
             index = digits(input, from: first)
             if index == first { throw digitExpected(input, index, "the exponent's 'e'") }
         }
-        append(from: start, to: index, .number, flag: isFractional)
+        append(start, index, .number, isFractional, &nodes)
         position = index
     }
 
@@ -204,17 +228,34 @@ struct JSONParser {
         return index
     }
 
-    private mutating func string(_ input: RawSpan) throws(Fault) {
+    @inline(__always)
+    private mutating func string(_ input: RawSpan, _ nodes: inout Nodes) throws(Fault) {
         let start = position
-        var index = start + 1
+        var index = plainEnd(input, from: start + 1)
+        if index < input.byteCount, byte(input, index) == UInt8(ascii: "\"") {
+            append(start, index + 1, .string, false, &nodes)
+        } else {
+            let hasEscapes: Bool
+            (index, hasEscapes) = try unusualString(input, from: start, at: index)
+            append(start, index + 1, .string, hasEscapes, isASCII: false, &nodes)
+        }
+        position = index + 1
+    }
+
+    /// Goes on with a string at a byte that is not plain; returns the index of its closing quote
+    /// and whether it holds escapes.
+    @inline(never)
+    private func unusualString(
+        _ input: RawSpan, from start: Int, at first: Int
+    ) throws(Fault) -> (Int, Bool) {
+        var index = first
         var hasEscapes = false
         while true {
-            index = plainEnd(input, from: index)
             guard index < input.byteCount else {
                 throw Fault(message: "the string that starts here is not closed", offset: start)
             }
             let next = byte(input, index)
-            if next == UInt8(ascii: "\"") { break }
+            if next == UInt8(ascii: "\"") { return (index, hasEscapes) }
             if next == UInt8(ascii: "\\") {
                 hasEscapes = true
                 index = try escape(input, at: index)
@@ -229,9 +270,8 @@ struct JSONParser {
                 }
                 index += length
             }
+            index = plainEnd(input, from: index)
         }
-        append(from: start, to: index + 1, .string, flag: hasEscapes)
-        position = index + 1
     }
 
     /// Checks an escape and returns the index behind it.
@@ -278,26 +318,32 @@ struct JSONParser {
 
     // MARK: Bytes
 
+    /// The byte at an index that the caller has found to lie inside the text.
     @inline(__always)
     private func byte(_ input: RawSpan, _ index: Int) -> UInt8 {
-        input.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+        input.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
     }
 
     @inline(__always)
     private mutating func skipSpace(_ input: RawSpan) {
         while position < input.byteCount {
-            switch byte(input, position) {
-            case 0x20, 0x0a, 0x0d, 0x09: position += 1
-            default: return
+            let next = byte(input, position)
+            guard next <= 0x20, next == 0x20 || next == 0x0a || next == 0x0d || next == 0x09 else {
+                return
             }
+            position += 1
         }
     }
 
     @inline(__always)
-    private mutating func append(from start: Int, to end: Int, _ kind: JSONKind, flag: Bool) {
+    private func append(
+        _ start: Int, _ end: Int, _ kind: JSONKind, _ flag: Bool, isASCII: Bool = true,
+        _ nodes: inout Nodes
+    ) {
         nodes.append(
             JSONNode(
-                start: start, length: end - start, next: nodes.count + 1, kind: kind, flag: flag))
+                start: start, length: end - start, next: nodes.count + 1, kind: kind, flag: flag,
+                isASCII: isASCII))
     }
 
     /// The first index whose byte is not plain inside a string, eight bytes at a time.
@@ -307,7 +353,7 @@ struct JSONParser {
         while index + 8 <= input.byteCount {
             let word = UInt64(
                 littleEndian: input.unsafeLoadUnaligned(
-                    fromByteOffset: index, as: UInt64.self))
+                    fromUncheckedByteOffset: index, as: UInt64.self))
             let marks = specialStringBytes(word)
             if marks != 0 { return index + marks.trailingZeroBitCount >> 3 }
             index += 8
@@ -327,11 +373,11 @@ struct JSONParser {
     // MARK: Messages
 
     private func endInside(_ input: RawSpan) -> Fault {
-        guard current.index >= 0 else {
+        guard depth > 0 else {
             return Fault(message: "a value is expected, the text is empty", offset: position)
         }
         return Fault(
-            message: current.isObject
+            message: isObject
                 ? "the text ends inside an object" : "the text ends inside an array",
             offset: position)
     }

@@ -54,9 +54,11 @@ package struct JSONWriter: Sendable {
         finishKey()
     }
 
-    package mutating func key(_ name: [UInt8]) {
+    package mutating func key(_ name: [UInt8]) { key(name.span) }
+
+    package mutating func key(_ name: Span<UInt8>) {
         separate()
-        quote(name.span)
+        quote(name)
         finishKey()
     }
 
@@ -80,17 +82,16 @@ package struct JSONWriter: Sendable {
 
     package mutating func integer(_ value: some FixedWidthInteger) {
         separate()
-        // Nineteen digits and a sign fit; the remainder's magnitude is used so that the smallest
-        // number needs no negation.
-        var digits: [UInt8] = []
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        // By the remainders' magnitudes, so that the smallest number needs no negation.
+        let first = bytes.count
         var rest = value
         repeat {
             let (quotient, remainder) = rest.quotientAndRemainder(dividingBy: 10)
-            digits.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: remainder.magnitude))
+            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: remainder.magnitude))
             rest = quotient
         } while rest != 0
-        if value < 0 { bytes.append(UInt8(ascii: "-")) }
-        bytes.append(contentsOf: digits.reversed())
+        bytes[first...].reverse()
     }
 
     package mutating func bool(_ value: Bool) {
@@ -104,7 +105,12 @@ package struct JSONWriter: Sendable {
     }
 
     /// A finished JSON value, taken over as it is in either layout.
-    package mutating func raw(_ value: some Sequence<UInt8>) {
+    package mutating func raw(_ value: [UInt8]) {
+        separate()
+        bytes.append(contentsOf: value)
+    }
+
+    package mutating func raw(_ value: ArraySlice<UInt8>) {
         separate()
         bytes.append(contentsOf: value)
     }
@@ -168,22 +174,52 @@ package struct JSONWriter: Sendable {
     }
 
     private mutating func quote(_ text: Span<UInt8>) {
-        bytes.append(UInt8(ascii: "\""))
         let input = text.bytes
-        var start = 0
-        var index = 0
+        let end = plainEnd(input, from: 0)
+        bytes.append(addingCapacity: end + 2) { output in
+            output.append(UInt8(ascii: "\""))
+            Self.copy(input, from: 0, to: end, &output)
+            if end == input.byteCount { output.append(UInt8(ascii: "\"")) }
+        }
+        if end < input.byteCount { quoteRest(input, from: end) }
+    }
+
+    /// Goes on where the first character stands that may need an escape.
+    private mutating func quoteRest(_ input: RawSpan, from first: Int) {
+        var start = first
+        var index = first
         while index < input.byteCount {
             let length = plainLength(input, at: index)
             if length > 0 {
-                index += length
+                index = plainEnd(input, from: index + length)
                 continue
             }
             appendBytes(input, from: start, to: index)
             index += escape(input, at: index)
             start = index
+            index = plainEnd(input, from: index)
         }
         appendBytes(input, from: start, to: index)
         bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// The first index at or behind `start` that needs a closer look, eight bytes at a time.
+    private func plainEnd(_ input: RawSpan, from start: Int) -> Int {
+        var index = start
+        while index + 8 <= input.byteCount {
+            let word = UInt64(
+                littleEndian: input.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+            var marks = specialStringBytes(word)
+            if escaping == .html { marks |= pageBytes(word) }
+            if marks != 0 { return index + marks.trailingZeroBitCount >> 3 }
+            index += 8
+        }
+        while index < input.byteCount {
+            let byte = input.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+            guard byte < 0x80, plainLength(input, at: index) == 1 else { break }
+            index += 1
+        }
+        return index
     }
 
     /// How many bytes at `index` may stand as they are; 0 if the character there needs an escape.
@@ -235,9 +271,36 @@ package struct JSONWriter: Sendable {
     }
 
     private mutating func appendBytes(_ input: RawSpan, from start: Int, to end: Int) {
+        bytes.append(addingCapacity: end - start) { output in
+            Self.copy(input, from: start, to: end, &output)
+        }
+    }
+
+    private static func copy(
+        _ input: RawSpan, from start: Int, to end: Int, _ output: inout OutputSpan<UInt8>
+    ) {
         guard start < end else { return }
-        input.extracting(start..<end).withUnsafeBytes { bytes.append(contentsOf: $0) }
+        output.withUnsafeMutableBufferPointer { target, count in
+            input.extracting(start..<end).withUnsafeBytes { source in
+                UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(target)[count...]
+                )
+                .copyMemory(from: source)
+            }
+            count += end - start
+        }
     }
 
     private static let hexadecimal = Array("0123456789abcdef".utf8)
+}
+
+/// Marks, as `specialStringBytes`, the characters that a page gives a meaning to.
+@inline(__always)
+private func pageBytes(_ word: UInt64) -> UInt64 {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    // '<' and '>' differ in one bit.
+    let angles = (word | ones &* 0x02) ^ (ones &* 0x3e)
+    let ampersands = word ^ (ones &* 0x26)
+    let found = ((angles &- ones) & ~angles) | ((ampersands &- ones) & ~ampersands)
+    return found & (ones &* 0x80)
 }
