@@ -31,10 +31,7 @@ package enum HostProcess {
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// Shows `name`, at most 15 bytes, in process lists.
-    package static func show(as name: String) { _ = dkron_set_process_name(name) }
-
     /// Keeps the C allocator from reserving memory per thread: the storage threads allocate little.
     /// Call it before the first thread is made.
-    package static func limitAllocatorArenas() { dkron_limit_allocator_arenas(2) }
+    package static func limitAllocatorArenas() { csystem_limit_allocator_arenas(2) }
 }

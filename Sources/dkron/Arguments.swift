@@ -20,9 +20,7 @@ func runCommand(_ arguments: [String]) -> Int32 {
         }
         return runCommand([topic, "--help"])
     // Started by `agent` alone: owns the processes of its jobs.
-    case "supervisor":
-        HostProcess.show(as: "dkron")
-        return SupervisorMain.run(rest)
+    case "supervisor": return SupervisorMain.run(rest)
     case "doc", "completion", "leave", "raft", "acl", "shell", "http":
         printError("dkron: the command \"\(word)\" is not available in this version\n\n\(overview)")
         return 1

@@ -4,11 +4,11 @@
 #include <malloc.h>
 #include <sys/prctl.h>
 
-int dkron_accept(int listener, struct sockaddr_storage *client) {
+int csystem_accept(int listener, struct sockaddr_storage *client) {
     socklen_t length = sizeof *client;
     return accept4(listener, (struct sockaddr *)client, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-int dkron_set_process_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
+int csystem_set_process_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
 
-void dkron_limit_allocator_arenas(int count) { mallopt(M_ARENA_MAX, count); }
+void csystem_limit_allocator_arenas(int count) { mallopt(M_ARENA_MAX, count); }

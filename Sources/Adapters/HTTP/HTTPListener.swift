@@ -174,7 +174,7 @@ package final class HTTPListener {
         var address = SocketAddress()
         // Bounded, so that a flood of new clients leaves time for those that are there.
         for _ in 0..<64 {
-            let descriptor = dkron_accept(sockets[index].descriptor, &address.storage)
+            let descriptor = csystem_accept(sockets[index].descriptor, &address.storage)
             guard descriptor >= 0 else {
                 switch errno {
                 case EINTR, ECONNABORTED, EPROTO: continue

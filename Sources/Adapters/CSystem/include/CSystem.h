@@ -14,12 +14,12 @@
 
 /// Accepts a connection as non-blocking and close-on-exec, and stores the client's address.
 /// Returns -1 with `errno` on failure.
-int dkron_accept(int listener, struct sockaddr_storage *client);
+int csystem_accept(int listener, struct sockaddr_storage *client);
 
 /// Shows `name` (at most 15 bytes) in process lists.
-int dkron_set_process_name(const char *name);
+int csystem_set_process_name(const char *name);
 
 /// Keeps the allocator from reserving an arena per thread. Call before the first thread is made.
-void dkron_limit_allocator_arenas(int count);
+void csystem_limit_allocator_arenas(int count);
 
 #endif
