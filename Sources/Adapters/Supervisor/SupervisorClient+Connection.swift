@@ -70,7 +70,8 @@ extension SupervisorClient {
             close(pair[0])
             throw failure("no pipe", code)
         }
-        let arguments = [executable, "supervisor", dataDirectory]
+        // The name for people who list processes; the file may be `/proc/self/exe`.
+        let arguments = ["dkron", "supervisor", dataDirectory]
         let (process, code) = spawn(
             arguments, connection: pair[1], null: null, report: report[1])
         close(report[1])
