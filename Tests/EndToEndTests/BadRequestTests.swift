@@ -67,7 +67,7 @@ extension EndToEnd {
         static let documents: [BadRequest] = [
             .init(400, "POST", "/v1/jobs", body: "{", says: "line 1", "column"),
             .init(400, "POST", "/v1/jobs", body: "", says: "empty"),
-            .init(400, "POST", "/v1/jobs", body: "null", says: "object"),
+            .init(400, "POST", "/v1/jobs", body: "null", says: "name"),
             .init(400, "POST", "/v1/jobs", body: "[1]", says: "object"),
             .init(
                 400, "POST", "/v1/jobs", body: "{\"name\": \"a\",\n \"x\" 1}", says: "line 2",
@@ -106,9 +106,10 @@ extension EndToEnd {
             .init(
                 job: #""schedule": "0 61 * * * *""#, field: "schedule", says: "61", "minute",
                 "column"),
-            .init(job: #""schedule": "0 0 0 30 2 *""#, field: "schedule", says: "never"),
-            .init(job: #""schedule": "@every 0s""#, field: "schedule", says: "@every"),
-            .init(job: #""schedule": "@every soon""#, field: "schedule", says: "soon"),
+            .init(
+                job: #""schedule": "0 0 0 30 2 *""#, field: "schedule", says: "none of these days",
+                "column 7"),
+            .init(job: #""schedule": "@every soon""#, field: "schedule", says: "column 8", "90s"),
             .init(job: #""schedule": "@dayly""#, field: "schedule", says: "@dayly"),
             .init(job: #""schedule": "@at 2001-02-03T04:05:06Z""#, field: "schedule", says: "past"),
             .init(job: #""timezone": "Mars/Base""#, field: "timezone", says: "Mars/Base"),
@@ -118,14 +119,19 @@ extension EndToEnd {
             .init(job: #""retries": 1.5"#, field: "retries", says: "1.5"),
             .init(job: #""retries": "2""#, field: "retries", says: "number"),
             .init(job: #""disabled": "yes""#, field: "disabled", says: "true"),
-            .init(job: #""starts_at": "yesterday""#, field: "starts_at", says: "RFC 3339"),
+            .init(
+                job: #""starts_at": "yesterday""#, field: "starts_at", says: "2006-01-02T15:04:05Z"),
             .init(job: #""catch_up": "sometimes""#, field: "catch_up", says: "latest"),
-            .init(job: #""catch_up_window": "x""#, field: "catch_up_window", says: "10m"),
+            .init(job: #""catch_up_window": "x""#, field: "catch_up_window", says: "90s"),
             .init(job: #""lost_after": "5s""#, field: "lost_after", says: "30s"),
             .init(job: #""dst": "twice""#, field: "dst", says: "once", "literal"),
-            .init(job: #""parent_job": "bad""#, field: "parent_job", says: "itself"),
-            .init(job: #""tags": {"role": "web:0"}"#, field: "tags.role", says: "web:0"),
-            .init(job: #""tags": {"role": "web:-1"}"#, field: "tags.role", says: "web:-1"),
+            .init(job: #""parent_job": "bad""#, field: "parent_job", says: "own parent"),
+            .init(
+                job: #""tags": {"role": "web:0"}"#, field: "tags.role", says: "\"0\"",
+                "1 to 2147483647"),
+            .init(
+                job: #""tags": {"role": "web:-1"}"#, field: "tags.role", says: "\"-1\"",
+                "1 to 2147483647"),
             .init(job: #""tags": ["a"]"#, field: "tags", says: "object"),
             .init(
                 job: shell(#""comand": "date""#), field: "executor_config.comand", says: "comand"),
@@ -138,10 +144,10 @@ extension EndToEnd {
                 says: "quote"),
             .init(
                 job: shell(#""command": "date", "timeout": "soon""#),
-                field: "executor_config.timeout", says: "soon", "30s"),
+                field: "executor_config.timeout", says: "timeout", "90s"),
             .init(
                 job: shell(#""command": "date", "mem_limit": "lots""#),
-                field: "executor_config.mem_limit", says: "lots"),
+                field: "executor_config.mem_limit", says: "mem_limit", "512MB"),
             .init(
                 job: shell(#""command": "cat", "payload": "?""#), field: "executor_config.payload",
                 says: "base64"),
@@ -165,13 +171,13 @@ extension EndToEnd {
             .init(405, "DELETE", "/v1/members", says: "GET"),
             .init(405, "POST", "/v1/leader", says: "GET"),
             .init(405, "GET", "/v1/restore", says: "POST"),
-            .init(400, "GET", "/v1/jobs/%zz", says: "%zz"),
+            .init(400, "GET", "/v1/jobs/%zz", says: "'%'"),
             .init(400, "GET", "/v1/jobs?_sort=banana", field: "_sort", says: "banana", "name"),
             .init(
                 400, "GET", "/v1/jobs/good/executions?_sort=banana", field: "_sort", says: "banana"),
             .init(
-                400, "GET", "/v1/jobs/good/ticks?from=yesterday", field: "from", says: "yesterday",
-                "RFC 3339"),
+                400, "GET", "/v1/jobs/good/ticks?from=yesterday", field: "from", says: "from",
+                "2006-01-02T15:04:05Z"),
             .init(400, "POST", "/v1/jobs/good/run?wait=banana", field: "wait", says: "banana"),
             .init(
                 412, "PUT", "/v1/jobs/good", body: #"{"schedule": "@daily"}"#,
@@ -191,7 +197,8 @@ extension EndToEnd {
             let server = Server("refused")
             try server.start()
             try server.save(shellJob("good", "true"))
-            try server.save(#"{"name": "child", "parent_job": "good", "executor": "shell"}"#)
+            try server.save(
+                shellJob("child", "true", schedule: "", more: #", "parent_job": "good""#))
             var faults: [String] = []
             for request in Self.documents + Self.jobs + Self.paths {
                 let answer = server.send(
