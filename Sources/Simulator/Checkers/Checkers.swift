@@ -7,7 +7,7 @@ struct Checkers {
     private let parameters: Parameters
     private(set) var view = StoreView()
     private(set) var schedule = ScheduleChecker()
-    private(set) var executions = ExecutionChecker()
+    private(set) var executions: ExecutionChecker
     private(set) var durability = DurabilityChecker()
     private(set) var api = APIChecker()
     private var replay: ReplayChecker
@@ -22,6 +22,8 @@ struct Checkers {
     init(parameters: Parameters, samplesReplay: Bool) {
         self.parameters = parameters
         replay = ReplayChecker(isOn: samplesReplay)
+        executions = ExecutionChecker(
+            outputLimit: TunableNames.outputLimit(parameters.tunables))
         durability.parametersAllowDamage = false
     }
 
@@ -42,10 +44,10 @@ struct Checkers {
     // MARK: Lives
 
     mutating func beginLife(
-        of node: Int, _ life: UInt64, _ config: Config, seed: UInt64, now: Now, at time: TrueTime
+        of disk: Disk, _ life: UInt64, _ config: Config, seed: UInt64, now: Now, at time: TrueTime
     ) {
         verdict.time = time
-        durability.beginLife()
+        durability.beginLife(disk)
         api.beginLife()
         executions.life = life
         replay.begin(config, seed: seed, now: now)

@@ -15,9 +15,11 @@ struct DurabilityChecker {
     private var lostPower = false
     private(set) var durable = DurableLog()
 
-    mutating func beginLife() {
+    mutating func beginLife(_ disk: Disk) {
         failedSync = nil
         isRecovering = true
+        durable = DurableLog()
+        durable.refresh(disk)
     }
 
     mutating func didLosePower() { lostPower = true }
@@ -95,11 +97,9 @@ struct DurabilityChecker {
             if hashes.count > 200_000 { hashes.removeAll(keepingCapacity: true) }
         }
         newestIndex = max(newestIndex, index)
-        if durable.isKnown {
-            verdict.require(
-                index <= durable.lastIndex, .D1,
-                "index \(index) is applied, the platter ends at \(durable.lastIndex)")
-        }
+        verdict.require(
+            index <= durable.lastIndex || isRecovering, .D1,
+            "index \(index) is applied, the platter ends at \(durable.lastIndex)")
     }
 
     /// The node serves again after a start.
@@ -125,7 +125,7 @@ struct DurabilityChecker {
 
     mutating func didAnswer(_ reply: Reply, isWrite: Bool, into verdict: inout Verdict) {
         guard let index = reply.index, (200..<300).contains(reply.status) else { return }
-        if isWrite, durable.isKnown {
+        if isWrite {
             verdict.require(
                 index <= durable.lastIndex, .D1,
                 "a write was acknowledged at index \(index), the platter ends at "
@@ -133,25 +133,4 @@ struct DurabilityChecker {
         }
         acknowledgedIndex = max(acknowledgedIndex, index)
     }
-}
-
-/// Which log entries are on the platter, read from its bytes.
-struct DurableLog {
-    private(set) var lastIndex: LogIndex = 0
-    private(set) var isKnown = false
-    private var positions: [String: Int] = [:]
-
-    mutating func refresh(_ disk: Disk) {
-        // Filled in by `LogFormat`, which knows how a segment's bytes are laid out.
-        guard let last = LogFormat.lastIndex(of: disk, &positions) else { return }
-        lastIndex = max(lastIndex, last)
-        isKnown = true
-    }
-
-    mutating func forget() { self = DurableLog() }
-}
-
-/// The layout of log segments, read by somebody else than its writer.
-enum LogFormat {
-    static func lastIndex(of disk: Disk, _ positions: inout [String: Int]) -> LogIndex? { nil }
 }

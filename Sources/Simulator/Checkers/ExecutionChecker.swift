@@ -34,6 +34,10 @@ struct ExecutionChecker {
     var lastUncertainty = TrueTime.zero - .hours(1)
     var life: UInt64 = 0
     var isRestoring = false
+    /// Bytes of output that the node keeps.
+    let outputLimit: Int
+
+    init(outputLimit: Int) { self.outputLimit = outputLimit }
 
     private struct ChildKey: Hashable {
         var child: Generation
@@ -203,7 +207,7 @@ struct ExecutionChecker {
     private func judgeOutput(
         _ result: Execution, _ run: RealRun, _ name: String, _ verdict: inout Verdict
     ) {
-        let kept = min(run.outputLength, Supervisor.keptOutput)
+        let kept = min(run.outputLength, outputLimit)
         verdict.require(
             result.outputLength == UInt64(kept), .X16,
             "\(name) wrote \(run.outputLength) bytes, recorded \(result.outputLength)")

@@ -5,8 +5,51 @@ import Core
 
 enum TunableNames {
     /// Names and values that generated plans draw from.
-    static let choices: [(name: String, values: [String])] = []
+    static let choices: [(name: String, values: [String])] = [
+        ("segment", ["4096", "20000", "200000"]),
+        ("mark.delay", ["1ms", "50ms", "1s"]),
+        ("rewrite", ["2000", "20000"]),
+        ("compaction", ["5", "25", "80"]),
+        ("read.chunk", ["512", "4096", "100000"]),
+        ("batch", ["5000", "100000"]),
+        ("snapshot", ["2000", "20000", "200000"]),
+        ("slice", ["200", "4000"]),
+        ("output", ["16", "300", "5000"]),
+        ("running", ["1", "2", "5"]),
+        ("grace", ["100ms", "2s"]),
+        ("proposals", ["4", "50"]),
+    ]
 
     /// Applies the settings that begin with `tune.`.
-    static func apply(_ settings: [Plan.Setting], to config: inout Config) {}
+    static func apply(_ settings: [Plan.Setting], to config: inout Config) {
+        for setting in settings { apply(setting, to: &config.tunables) }
+    }
+
+    /// The most bytes of output that a run of this plan keeps.
+    static func outputLimit(_ settings: [Plan.Setting]) -> Int {
+        var tunables = Tunables()
+        for setting in settings { apply(setting, to: &tunables) }
+        return tunables.outputLimit
+    }
+
+    private static func apply(_ setting: Plan.Setting, to tunables: inout Tunables) {
+        let number = Int(setting.value)
+        let duration = parseDuration(setting.value)
+        switch setting.name.dropFirst("tune.".count) {
+        case "segment": tunables.journal.segmentSize = number ?? tunables.journal.segmentSize
+        case "mark.delay": tunables.journal.markDelay = duration ?? tunables.journal.markDelay
+        case "rewrite": tunables.journal.rewriteSize = number ?? tunables.journal.rewriteSize
+        case "compaction":
+            tunables.journal.compactionPercent = number ?? tunables.journal.compactionPercent
+        case "read.chunk": tunables.journal.readChunk = number ?? tunables.journal.readChunk
+        case "batch": tunables.journal.batchLimit = number ?? tunables.journal.batchLimit
+        case "snapshot": tunables.snapshotBytes = number ?? tunables.snapshotBytes
+        case "slice": tunables.snapshotSlice = number ?? tunables.snapshotSlice
+        case "output": tunables.outputLimit = number ?? tunables.outputLimit
+        case "running": tunables.maxRunning = number ?? tunables.maxRunning
+        case "grace": tunables.grace = duration ?? tunables.grace
+        case "proposals": tunables.proposalLimit = number ?? tunables.proposalLimit
+        default: break
+        }
+    }
 }

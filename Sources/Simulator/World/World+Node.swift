@@ -23,7 +23,8 @@ extension World {
         let seed = seeds.next()
         let configuration = configuration(of: index)
         let now = nodes[index].clock.now(at: time)
-        checkers.beginLife(of: index, life, configuration, seed: seed, now: now, at: time)
+        checkers.beginLife(
+            of: nodes[index].disk, life, configuration, seed: seed, now: now, at: time)
         out.clear()
         nodes[index].core = Node(configuration, seed: seed, at: now, into: &out)
         afterStep(index, nil)
