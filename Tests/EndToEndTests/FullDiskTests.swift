@@ -35,6 +35,15 @@ extension EndToEnd {
             }
             #expect(saysWhy, "\(server.log.suffix(3_000))")
 
+            // A start on the full disk either serves what is there or says what it lacks.
+            server.crash()
+            try server.launch()
+            _ = eventually(10) { server.process?.poll() != nil || server.isServing }
+            if let ending = server.process?.poll() {
+                #expect([.exited(1), .exited(2)].contains(ending), "\(server.log.suffix(2_000))")
+                #expect(server.log.suffix(2_000).contains("No space left"))
+            }
+
             // Room is made, as a person would: everything acknowledged is still there.
             server.crash()
             let roomy = try Mount(server.scratch.path("roomy"), size: "64m")
