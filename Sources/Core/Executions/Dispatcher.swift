@@ -88,7 +88,6 @@ package struct Dispatcher {
     mutating func gainLeadership(at now: Instant) {
         self = Dispatcher()
         takeOver = .children(after: .min)
-        nextCheck = now + Self.checkInterval
     }
 
     mutating func loseLeadership() { self = Dispatcher() }
@@ -161,6 +160,7 @@ package struct Dispatcher {
             return
         }
         unstarted[assignment.node] = held + 1
+        if nextCheck == .distantFuture { nextCheck = now + Self.checkInterval }
         outstanding[assignment.key] = Outstanding(
             job: assignment.job, node: assignment.node, sentAt: now, isAccepted: false,
             isStarted: false, lostAfter: assignment.lostAfter)
@@ -218,7 +218,7 @@ package struct Dispatcher {
             actions.append(.retry(first.retry))
         }
         guard now >= nextCheck else { return }
-        nextCheck = now + Self.checkInterval
+        nextCheck = outstanding.isEmpty ? .distantFuture : now + Self.checkInterval
         for (key, execution) in outstanding {
             let heard = heardAt[execution.node] ?? execution.sentAt
             if !execution.isAccepted, now - execution.sentAt >= Self.acceptTimeout {

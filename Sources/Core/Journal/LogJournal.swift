@@ -55,7 +55,7 @@ package struct LogJournal: Sendable {
         log = SegmentedLog(
             SegmentedLog.Configuration(
                 directory: .log, owner: .journal, prefix: "", dataID: dataID, tunables: tunables,
-                prefaceType: LogRecord.hardStateType, indexedType: LogRecord.entryType))
+                prefaceType: LogJournalRecord.hardStateType, indexedType: LogJournalRecord.entryType))
     }
 
     /// Reads what the disk holds. Entries up to `snapshotIndex` are in the snapshot and are not
@@ -95,7 +95,7 @@ package struct LogJournal: Sendable {
         write(.restart(after: index), .restart(after: index))
     }
 
-    private mutating func write(_ record: LogRecord, _ change: Change) {
+    private mutating func write(_ record: LogJournalRecord, _ change: Change) {
         let sequence = log.append(type: record.type, payload: record.payload)
         if !log.isHalted { pending.append((sequence, change)) }
     }
@@ -173,7 +173,7 @@ package struct LogJournal: Sendable {
     private mutating func recover(
         _ type: UInt8, _ payload: [UInt8], actions: inout [LogJournalAction]
     ) {
-        guard let record = LogRecord(type: type, payload: payload) else {
+        guard let record = LogJournalRecord(type: type, payload: payload) else {
             return distrust("a record of type \(type) can't be understood", actions: &actions)
         }
         switch record {

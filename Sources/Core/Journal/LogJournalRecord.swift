@@ -1,5 +1,5 @@
 /// What a log journal writes, and its bytes.
-enum LogRecord: Hashable {
+enum LogJournalRecord: Hashable {
     case hardState(HardState)
     case entry(LogEntry)
     /// The entries from this index on are void.
@@ -41,7 +41,7 @@ enum LogRecord: Hashable {
         return writer.output
     }
 
-    /// nil for bytes that no `LogRecord` writes.
+    /// nil for bytes that no `LogJournalRecord` writes.
     init?(type: UInt8, payload: [UInt8]) {
         var reader = ByteReader(payload)
         do throws(ByteError) {

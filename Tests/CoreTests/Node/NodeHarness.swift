@@ -1,0 +1,196 @@
+@testable import Core
+
+/// A node on a perfect machine: its disk answers at once, its supervisor starts what it is told, and
+/// the clock moves when the test says so. Faults are the simulator's matter.
+struct NodeHarness {
+    var node: Node
+    var now: Now
+    var files: [FileName: [UInt8]] = [:]
+    var answers: [RequestID: HTTPResponse] = [:]
+    var bodies: [RequestID: [UInt8]] = [:]
+    var started: [RunSpec] = []
+    var stopped: [ExecutionID] = []
+    var released: [ExecutionID] = []
+    var adopted: [ExecutionID] = []
+    var logs: [LogRecord] = []
+    var halted: String?
+    var hasExited = false
+    /// Ends every run at once with this code; nil leaves them running.
+    var exitCode: Int32? = 0
+    /// What every run prints.
+    var output: [UInt8] = Array("hello\n".utf8)
+    private var queue: [Input] = []
+    private var nextRequest: UInt64 = 1
+    private var starts: UInt64 = 1
+    private var config: Config
+
+    init(tunables: Tunables = Tunables(), at wall: Int64 = 1_700_000_000) {
+        config = Config(nodeName: NodeName("n1"), dataID: 7, incarnation: 1, version: "1.0")
+        config.tunables = tunables
+        now = Now(monotonic: Instant(nanoseconds: 1_000_000_000), wall: WallTime(seconds: wall))
+        var out = Outbox()
+        node = Node(config, seed: 1, at: now, into: &out)
+        perform(out)
+        settle()
+    }
+
+    /// Ends the node's life without a word and starts another on the same files.
+    mutating func restart() {
+        queue = []
+        starts += 1
+        answers = [:]
+        var out = Outbox()
+        node = Node(config, seed: starts, at: now, into: &out)
+        perform(out)
+        settle()
+    }
+
+    mutating func step(_ input: Input) {
+        var out = Outbox()
+        node.step(input, at: now, into: &out)
+        node.checkInvariants()
+        perform(out)
+    }
+
+    /// Works until nothing is left to do at this instant.
+    mutating func settle() {
+        var steps = 0
+        while steps < 200_000 {
+            steps += 1
+            if !queue.isEmpty {
+                step(queue.removeFirst())
+            } else if let deadline = node.nextDeadline, deadline <= now.monotonic {
+                step(.deadline)
+            } else {
+                return
+            }
+        }
+        fatalError("the node does not come to rest")
+    }
+
+    mutating func advance(_ duration: Duration) {
+        let end = now.monotonic + duration
+        while let deadline = node.nextDeadline, deadline <= end {
+            move(to: max(deadline, now.monotonic))
+            settle()
+        }
+        move(to: end)
+        settle()
+    }
+
+    private mutating func move(to instant: Instant) {
+        now = Now(monotonic: instant, wall: now.wall + (instant - now.monotonic))
+    }
+
+    // MARK: Requests
+
+    @discardableResult
+    mutating func send(
+        _ method: HTTPMethod, _ target: String, _ body: String = "", headers: HTTPHeaders = [:]
+    ) -> RequestID {
+        let id = RequestID(nextRequest)
+        nextRequest += 1
+        let request = HTTPRequest(
+            method: method, target: target, headers: headers, body: Array(body.utf8))
+        queue.append(.request(id, request))
+        settle()
+        return id
+    }
+
+    mutating func ask(
+        _ method: HTTPMethod, _ target: String, _ body: String = ""
+    ) -> (status: Int, body: String) {
+        let id = send(method, target, body)
+        guard let answer = answers[id] else { return (0, "") }
+        return (answer.status, text(id))
+    }
+
+    func text(_ id: RequestID) -> String {
+        if case .bytes(let bytes)? = answers[id]?.body {
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        return String(decoding: bodies[id] ?? [], as: UTF8.self)
+    }
+
+    /// Ends a run that was left running.
+    mutating func end(_ id: ExecutionID, code: Int32 = 0) {
+        queue.append(.run(id, .output(output, skipped: 0)))
+        queue.append(.run(id, .ended(Self.ending(code, now.wall))))
+        settle()
+    }
+
+    mutating func feed(_ input: Input) {
+        queue.append(input)
+        settle()
+    }
+
+    private static func ending(_ code: Int32, _ at: WallTime) -> RunEnd {
+        RunEnd(
+            cause: .finished, exitCode: code, signal: nil, cpuTime: .milliseconds(1),
+            peakMemory: 4_096, at: at)
+    }
+
+    // MARK: Effects
+
+    private mutating func perform(_ out: Outbox) {
+        for effect in out.effects {
+            switch effect {
+            case .respond(let id, let response):
+                precondition(answers[id] == nil, "one answer per request")
+                answers[id] = response
+            case .respondChunk(let id, let bytes, let last):
+                bodies[id, default: []] += bytes
+                if !last { queue.append(.drained(id)) }
+            case .store(let ticket, let operation):
+                queue.append(.storage(ticket, perform(operation)))
+            case .start(let spec): start(spec)
+            case .adopt(let id, _):
+                adopted.append(id)
+                queue.append(.run(id, .vanished("the supervisor does not know this run")))
+            case .stop(let id): stopped.append(id)
+            case .release(let id): released.append(id)
+            case .renewFences: break
+            case .loadZone(let name): queue.append(.zone(name, nil))
+            case .log(let record): logs.append(record)
+            case .exit: hasExited = true
+            case .halt(let reason): halted = reason
+            }
+        }
+    }
+
+    private mutating func start(_ spec: RunSpec) {
+        started.append(spec)
+        let identity = ProcessIdentity(
+            processID: Int32(started.count), startTicks: 1, boot: "b")
+        queue.append(.run(spec.execution, .started(identity, at: now.wall)))
+        guard let exitCode else { return }
+        queue.append(.run(spec.execution, .output(output, skipped: 0)))
+        queue.append(.run(spec.execution, .ended(Self.ending(exitCode, now.wall))))
+    }
+
+    private mutating func perform(_ operation: StorageOperation) -> StorageResult {
+        switch operation {
+        case .create(let file):
+            if files[file] != nil { return .failed(StorageFailure(.exists, "\(file) exists")) }
+            files[file] = []
+        case .append(let file, let offset, let bytes):
+            precondition(UInt64(files[file]!.count) == offset, "appends come at the end")
+            files[file]! += bytes
+        case .truncate(let file, let length): files[file]!.removeSubrange(Int(length)...)
+        case .sync, .syncDirectory: break
+        case .rename(let file, let to): files[to] = files.removeValue(forKey: file)
+        case .remove(let file): files[file] = nil
+        case .list(let directory):
+            return .listing(
+                files.filter { $0.key.directory == directory }
+                    .map { FileEntry(name: $0.key.name, length: UInt64($0.value.count)) }
+                    .sorted { $0.name < $1.name })
+        case .read(let file, let offset, let length):
+            guard let content = files[file] else {
+                return .failed(StorageFailure(.notFound, "\(file) does not exist"))
+            }
+            return .bytes(Array(content.dropFirst(Int(offset)).prefix(length)))
+        }
+        return .done
+    }
+}

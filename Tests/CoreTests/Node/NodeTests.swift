@@ -1,0 +1,159 @@
+import Testing
+
+@testable import Core
+
+@Suite struct NodeTests {
+    private static let dateJob = """
+        {"name": "job1", "schedule": "@every 10s", "tags": {"dkron_server": "true:1"}, \
+        "concurrency": "allow", "executor": "shell", "executor_config": {"command": "date"}}
+        """
+
+    private func harness(_ tunables: Tunables = Tunables()) -> NodeHarness {
+        NodeHarness(tunables: tunables)
+    }
+
+    @Test func anEmptyDirectoryBecomesAClusterOfOne() {
+        var harness = harness()
+        #expect(harness.node.phase == .running)
+        #expect(harness.node.raft.isLeading)
+        let ready = harness.ask(.get, "/ready")
+        #expect(ready.status == 200, "\(ready)")
+        #expect(harness.halted == nil)
+    }
+
+    @Test func aJobFiresAndItsOutputIsRead() {
+        var harness = harness()
+        let created = harness.ask(.post, "/v1/jobs", Self.dateJob)
+        #expect(created.status == 201, "\(created)")
+        harness.advance(.seconds(35))
+        #expect(harness.started.count == 3)
+        #expect(harness.released.count == 3)
+        let list = harness.ask(.get, "/v1/jobs/job1/executions")
+        #expect(list.status == 200)
+        #expect(list.body.contains("\"output\":\"hello\\n\""), "\(list.body)")
+        let ticks = harness.ask(.get, "/v1/jobs/job1/ticks")
+        #expect(ticks.status == 200)
+        #expect(ticks.body.contains("ran"), "\(ticks.body)")
+        #expect(harness.node.runner.heldCount == 0)
+    }
+
+    @Test func nothingIsLostByARestart() {
+        var harness = harness()
+        _ = harness.ask(.post, "/v1/jobs", Self.dateJob)
+        harness.advance(.seconds(35))
+        let before = harness.ask(.get, "/v1/jobs/job1/executions").body
+        let hash = harness.node.store.hash
+        harness.restart()
+        #expect(harness.node.phase == .running)
+        #expect(harness.node.store.hash == hash)
+        #expect(harness.ask(.get, "/v1/jobs/job1/executions").body == before)
+        harness.advance(.seconds(10))
+        #expect(harness.started.count == 4)
+    }
+
+    @Test func snapshotsAndSmallSegmentsKeepEverything() {
+        var tunables = Tunables()
+        tunables.snapshotBytes = 4_000
+        tunables.snapshotSlice = 512
+        tunables.journal.segmentSize = 4_096
+        var harness = harness(tunables)
+        _ = harness.ask(.post, "/v1/jobs", Self.dateJob)
+        harness.advance(.seconds(1_000))
+        #expect(harness.started.count == 100)
+        let hash = harness.node.store.hash
+        let logBytes = harness.files.filter { $0.key.directory == .log }.values.map(\.count)
+        #expect(logBytes.reduce(0, +) < 60_000, "\(logBytes)")
+        #expect(harness.files.keys.contains { $0.directory == .snapshots })
+        harness.restart()
+        #expect(harness.node.store.hash == hash)
+        let list = harness.ask(.get, "/v1/jobs/job1/executions")
+        #expect(list.body.contains("\"output\":\"hello\\n\""))
+    }
+
+    @Test func aRunThatIsUnknownAfterARestartIsLostAndNotStartedAgain() {
+        var harness = harness()
+        harness.exitCode = nil
+        _ = harness.ask(.post, "/v1/jobs", Self.dateJob)
+        harness.advance(.seconds(11))
+        #expect(harness.started.count == 1)
+        harness.restart()
+        #expect(harness.adopted == [harness.started[0].execution])
+        let list = harness.ask(.get, "/v1/jobs/job1/executions")
+        #expect(list.body.contains("\"state\":\"lost\""), "\(list.body)")
+        #expect(harness.started.count == 1)
+    }
+
+    @Test func lateTicksAfterAGapFollowThePolicy() {
+        var harness = harness()
+        _ = harness.ask(.post, "/v1/jobs", Self.dateJob)
+        harness.advance(.seconds(5))
+        let later = Instant(nanoseconds: harness.now.monotonic.nanoseconds + 100_000_000_000)
+        harness.now = Now(
+            monotonic: later,
+            wall: WallTime(nanoseconds: harness.now.wall.nanoseconds + 100_000_000_000))
+        harness.restart()
+        harness.settle()
+        let ticks = harness.ask(.get, "/v1/jobs/job1/ticks")
+        #expect(ticks.body.contains("superseded"), "\(ticks.body)")
+        #expect(harness.started.count == 2, "one late launch and one on time")
+    }
+
+    @Test func retriesWaitAndThenRun() {
+        var harness = harness()
+        harness.exitCode = 3
+        _ = harness.ask(
+            .post, "/v1/jobs",
+            """
+            {"name": "r", "schedule": "@manually", "retries": 2, "executor": "shell", \
+            "executor_config": {"command": "false"}}
+            """)
+        let run = harness.ask(.post, "/v1/jobs/r/run?wait=0")
+        #expect(run.status == 202 || run.status == 200, "\(run)")
+        harness.advance(.seconds(10))
+        #expect(harness.started.count == 3)
+        let list = harness.ask(.get, "/v1/jobs/r/executions")
+        #expect(list.body.contains("exit status 3"), "\(list.body)")
+        #expect(harness.node.store.state(JobName("r"))!.status == .failed)
+    }
+
+    @Test func stoppingWaitsForRunsAndThenEndsThem() {
+        var harness = harness()
+        harness.exitCode = nil
+        _ = harness.ask(.post, "/v1/jobs", Self.dateJob)
+        harness.advance(.seconds(11))
+        harness.feed(.control(.stop))
+        #expect(!harness.hasExited)
+        harness.advance(.seconds(30))
+        #expect(harness.started.count == 1, "no tick is decided any more")
+        harness.end(harness.started[0].execution)
+        #expect(harness.hasExited)
+    }
+
+    @Test func aStopEndsWhatStillRunsAfterItsTimeOut() {
+        var harness = harness()
+        harness.exitCode = nil
+        _ = harness.ask(.post, "/v1/jobs", Self.dateJob)
+        harness.advance(.seconds(11))
+        harness.feed(.control(.stop))
+        harness.advance(.seconds(61))
+        #expect(harness.stopped == [harness.started[0].execution])
+        let end = RunEnd(
+            cause: .stopped, exitCode: nil, signal: 15, cpuTime: .zero, peakMemory: 0,
+            at: harness.now.wall)
+        harness.feed(.run(harness.started[0].execution, .ended(end)))
+        #expect(harness.hasExited)
+        harness.restart()
+        let list = harness.ask(.get, "/v1/jobs/job1/executions")
+        #expect(list.body.contains("killed: node stopped"), "\(list.body)")
+    }
+
+    @Test func anIdleNodeSleeps() {
+        var harness = harness()
+        _ = harness.ask(
+            .post, "/v1/jobs",
+            #"{"name": "m", "schedule": "@manually", "executor": "shell", "executor_config": {"command": "true"}}"#
+        )
+        harness.advance(.seconds(5))
+        #expect(harness.node.nextDeadline == nil)
+    }
+}
