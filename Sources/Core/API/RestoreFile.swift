@@ -21,15 +21,20 @@ struct ArraySplitter {
     private var depth = 0
     private var isInString = false
     private var isFirst = true
+    private let limit: Int
 
-    init(from position: Int) { self.position = position }
+    /// Looks at the bytes of a range only.
+    init(_ range: Range<Int>) {
+        position = range.lowerBound
+        limit = range.upperBound
+    }
 
     /// Looks at up to `budget` bytes more. Throws what is wrong, as the rest of a sentence.
     mutating func next(
         in bytes: [UInt8], budget: inout Int
     ) throws(TextError) -> Step {
         while budget > 0 {
-            guard position < bytes.count else {
+            guard position < limit else {
                 throw TextError(column: 1, "the array of jobs does not end")
             }
             let byte = bytes[position]
@@ -91,100 +96,26 @@ struct ArraySplitter {
 }
 
 /// Where the file lies in a request's body.
-struct RestoreFile {
-    /// Where the file begins.
-    let start: Int
-    /// What ends it, in a multipart body; the body's end otherwise.
-    let delimiter: [UInt8]?
-
-    /// The part named `file` of a multipart body (RFC 7578), or the whole body where it is JSON.
-    init(_ request: HTTPRequest) throws(APIError) {
-        guard let type = request.headers["Content-Type"],
-            HTTPHeaders.equal(String(type.prefix { $0 != ";" }), "multipart/form-data")
-        else {
-            guard request.body.first(where: { !ArraySplitter.isSpace($0) }) == UInt8(ascii: "[")
-            else { throw Self.missing }
-            start = 0
-            delimiter = nil
-            return
-        }
-        guard let boundary = Self.boundary(type) else {
-            throw APIError(
-                400, "malformed_multipart", "The Content-Type of the body names no boundary.")
-        }
-        let delimiter = Array("--\(boundary)".utf8)
-        let body = request.body
-        var position = 0
-        while let found = Self.find(delimiter, in: body, from: position) {
-            let head = found + delimiter.count
-            guard let end = Self.find(Array("\r\n\r\n".utf8), in: body, from: head),
-                end - head < 8_192
-            else { break }
-            let text = String(decoding: body[head..<end], as: UTF8.self)
-            if Self.isFile(text) {
-                start = end + 4
-                self.delimiter = delimiter
-                return
-            }
-            position = end
-        }
-        throw Self.missing
-    }
-
-    private static let missing = APIError(
-        400, "no_file",
-        "A restore needs the file: a multipart/form-data body with a part named file, or a body"
-            + " that is itself the JSON array.")
-
-    /// Whether nothing but the end of the file follows an offset.
-    func ends(at offset: Int, in body: [UInt8]) -> Bool {
-        var position = offset
-        while position < body.count, ArraySplitter.isSpace(body[position]) { position += 1 }
-        guard let delimiter else { return position == body.count }
-        return body[position...].starts(with: delimiter)
-    }
-
-    private static func boundary(_ type: String) -> String? {
-        for part in type.utf8.split(separator: UInt8(ascii: ";")).dropFirst() {
-            let text = part.drop { $0 == 0x20 || $0 == 0x09 }
-            let name = Array("boundary=".utf8)
-            guard text.count > name.count,
-                zip(text, name).allSatisfy({ asciiLowercased($0) == $1 })
-            else { continue }
-            var value = Array(text.dropFirst(name.count))
-            if value.first == UInt8(ascii: "\""), value.last == UInt8(ascii: "\"") {
-                value = Array(value.dropFirst().dropLast())
-            }
-            while let last = value.last, last == 0x20 || last == 0x09 { value.removeLast() }
-            return value.isEmpty || value.count > 70 ? nil : String(decoding: value, as: UTF8.self)
-        }
-        return nil
-    }
-
-    /// Whether a part's header fields name it `file`.
-    private static func isFile(_ head: String) -> Bool {
-        let bytes = Array(head.utf8)
-        for name in ["name=\"file\"", "name=file"] {
-            guard let found = find(Array(name.utf8), in: bytes, from: 0) else { continue }
-            // Not the end of `filename=`.
-            if found == 0 || bytes[found - 1] == 0x20 || bytes[found - 1] == UInt8(ascii: ";") {
-                return true
+enum RestoreFile {
+    /// The part named `file` of a form, or the whole body where that is JSON. O(body), once.
+    static func range(in request: HTTPRequest) throws(APIError) -> Range<Int> {
+        do throws(HTTPMultipart.Failure) {
+            let part = try HTTPMultipart.part(
+                named: "file", contentType: request.headers["Content-Type"], body: request.body)
+            return part.startIndex..<part.endIndex
+        } catch {
+            switch error {
+            case .notMultipart:
+                let first = request.body.first { !ArraySplitter.isSpace($0) }
+                if first == UInt8(ascii: "[") { return 0..<request.body.count }
+            case .missingPart: break
+            case .malformed(let what):
+                throw APIError(400, "malformed_multipart", "The form can't be read: \(what).")
             }
         }
-        return false
-    }
-
-    /// The first place of a text at or after an offset.
-    private static func find(_ text: [UInt8], in bytes: [UInt8], from start: Int) -> Int? {
-        var position = start
-        while position + text.count <= bytes.count {
-            if bytes[position] == text[0],
-                bytes[position..<(position + text.count)].elementsEqual(text)
-            {
-                return position
-            }
-            position += 1
-        }
-        return nil
+        throw APIError(
+            400, "no_file",
+            "A restore needs the file: a multipart/form-data body with a part named file, or a"
+                + " body that is itself the JSON array.")
     }
 }

@@ -50,7 +50,7 @@ struct RestoreJob {
     /// The pause that `?paused` asks for has been proposed, by us.
     var hasPaused = false
 
-    private let file: RestoreFile
+    private let file: Range<Int>
     private var splitter: ArraySplitter
     private var batch: [RestoredJob] = []
     private var batchSize = 0
@@ -74,8 +74,8 @@ struct RestoreJob {
         self.call = call
         self.id = id
         options = Options(call)
-        file = try RestoreFile(call.request)
-        splitter = ArraySplitter(from: file.start)
+        file = try RestoreFile.range(in: call.request)
+        splitter = ArraySplitter(file)
     }
 
     // MARK: Reading
@@ -92,7 +92,8 @@ struct RestoreJob {
                 switch try split(&budget) {
                 case .again: return .again
                 case .end(let offset):
-                    guard file.ends(at: offset, in: call.request.body) else {
+                    let rest = call.request.body[offset..<file.upperBound]
+                    guard rest.allSatisfy(ArraySplitter.isSpace) else {
                         throw malformed("something follows the array of jobs")
                     }
                     isRead = true
