@@ -192,7 +192,7 @@ package final class HTTPListener {
             let client = HTTPClient(nextSerial, descriptor, http)
             nextSerial += 1
             clients[client.serial] = client
-            watch(client)
+            watch(client, http)
         }
     }
 
@@ -241,47 +241,59 @@ package final class HTTPListener {
 
     /// Does everything that a connection wants, after anything that happened to it.
     private func advance(_ client: HTTPClient, at now: Now, into inputs: inout [Input]) {
+        // Lent as a whole: each look at it through the client would copy it.
+        let isClosed = converse(client, &client.http, at: now, into: &inputs)
+        if isClosed { drop(client, into: &inputs) }
+    }
+
+    /// Returns whether the conversation is over.
+    private func converse(
+        _ client: HTTPClient, _ http: inout HTTPConnection, at now: Now, into inputs: inout [Input]
+    ) -> Bool {
         while true {
-            while let (number, request) = client.http.nextRequest(at: now) {
+            while let (number, request) = http.nextRequest(at: now) {
                 client.unanswered.append(number)
                 inputs.append(.request(RequestID(client.serial, number), request))
             }
-            guard client.http.hasOutgoing, transmit(client, at: now.monotonic) else { break }
+            guard http.hasOutgoing, transmit(client.descriptor, &http, at: now.monotonic) else {
+                break
+            }
         }
-        while let number = client.http.nextDrained() {
+        while let number = http.nextDrained() {
             inputs.append(.drained(RequestID(client.serial, number)))
         }
-        if client.http.wantsShutdown && !client.isShut {
+        if http.wantsShutdown && !client.isShut {
             client.isShut = true
             shutdown(client.descriptor, Int32(SHUT_WR))
         }
-        if isClosing { client.http.beginShutdown(at: now.monotonic) }
-        guard !client.http.isClosed else { return drop(client, into: &inputs) }
-        watch(client)
-        if let deadline = client.http.deadline {
-            earliestDeadline = min(earliestDeadline, deadline)
-        }
-    }
-
-    /// Sends once. True if all of it left, so that there may be room for more.
-    private func transmit(_ client: HTTPClient, at now: Instant) -> Bool {
-        let count = client.http.outgoing.withUnsafeBytes { bytes in
-            retryingInterrupted {
-                send(client.descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-            }
-        }
-        if count > 0 {
-            client.http.didSend(count, at: now)
-            return !client.http.hasOutgoing
-        }
-        if errno != EAGAIN && errno != EWOULDBLOCK { client.http.abort() }
+        if isClosing { http.beginShutdown(at: now.monotonic) }
+        if http.isClosed { return true }
+        watch(client, http)
+        if let deadline = http.deadline { earliestDeadline = min(earliestDeadline, deadline) }
         return false
     }
 
-    private func watch(_ client: HTTPClient) {
+    /// Sends once. True if all of it left, so that there may be room for more.
+    private func transmit(
+        _ descriptor: Int32, _ http: inout HTTPConnection, at now: Instant
+    ) -> Bool {
+        let count = http.outgoing.withUnsafeBytes { bytes in
+            retryingInterrupted {
+                send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            }
+        }
+        if count > 0 {
+            http.didSend(count, at: now)
+            return !http.hasOutgoing
+        }
+        if errno != EAGAIN && errno != EWOULDBLOCK { http.abort() }
+        return false
+    }
+
+    private func watch(_ client: HTTPClient, _ http: borrowing HTTPConnection) {
         var interest: EventLoop.Interest = []
-        if client.http.wantsRead { interest.insert(.read) }
-        if client.http.hasOutgoing { interest.insert(.write) }
+        if http.wantsRead { interest.insert(.read) }
+        if http.hasOutgoing { interest.insert(.write) }
         guard interest != client.interest else { return }
         client.interest = interest
         loop.watch(client.descriptor, for: interest, as: .init(.connection, client.serial))
