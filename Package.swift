@@ -28,7 +28,8 @@ let package = Package(
             name: "Benchmarks", dependencies: ["Core"], path: "Tests/Benchmarks",
             swiftSettings: settings),
         .testTarget(
-            name: "CoreTests", dependencies: ["Core"], swiftSettings: settings),
+            name: "CoreTests", dependencies: ["Core"], exclude: ["Tables"],
+            swiftSettings: settings),
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "Core"], swiftSettings: settings),
         .testTarget(
