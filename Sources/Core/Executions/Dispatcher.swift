@@ -60,14 +60,15 @@ package struct Dispatcher {
     private var nextCheck = Instant.distantFuture
     /// How many executions each agent holds that have not started.
     private var unstarted = SortedMap<NodeName, Int>()
-    /// The first group with an execution that found its agent's window full.
-    private var unsent: Place?
+    /// The first group with an execution that found its agent's window full, by agent.
+    private var unsent = SortedMap<NodeName, Place>()
     /// Where taking up the store's unfinished work goes on; nil when it is done.
     private var takeOver: TakeOver?
 
     private enum TakeOver {
         case children(after: Int64)
-        case retries
+        case retries(after: PendingRetry?)
+        case orphans(after: ExecutionKey?)
         case groups(after: Place?)
     }
 
@@ -101,12 +102,16 @@ package struct Dispatcher {
         case .children(let place):
             let page = store.childTriggers(after: place, limit: Self.sliceSize)
             for trigger in page { actions.append(.decideChild(trigger)) }
-            takeOver = page.last.map { .children(after: $0.number) } ?? .retries
-        case .retries:
-            for retry in store.retries(dueUpTo: .distantFuture, limit: .max) {
-                scheduled(retry, stamp: stamp, at: now)
-            }
-            takeOver = .groups(after: nil)
+            takeOver = page.last.map { .children(after: $0.number) } ?? .retries(after: nil)
+        case .retries(let place):
+            let page = store.retries(
+                after: place, dueUpTo: .distantFuture, limit: Self.sliceSize)
+            for retry in page { scheduled(retry, stamp: stamp, at: now) }
+            takeOver = page.last.map { .retries(after: $0) } ?? .orphans(after: nil)
+        case .orphans(let place):
+            let page = store.orphans(after: place, limit: Self.sliceSize)
+            for orphan in page { actions.append(.send(orphan.node, .kill(orphan.key))) }
+            takeOver = page.last.map { .orphans(after: $0.key) } ?? .groups(after: nil)
         case .groups(let place):
             let page = store.activeGroups(
                 after: place.map { ($0.generation, $0.group) }, limit: Self.sliceSize)
@@ -116,18 +121,20 @@ package struct Dispatcher {
             }
             let goesOn = page.last.map { Place(generation: $0.generation, group: $0.group) }
             takeOver = isEveryWindowFull ? nil : goesOn.map { .groups(after: $0) }
+            // Agents may have made room while the walk went on behind them.
+            if takeOver == nil { for (node, _) in unsent { resumeSending(to: node) } }
         }
     }
 
     private var isEveryWindowFull: Bool {
-        unsent != nil && unstarted.allSatisfy { $0.value >= Self.window }
+        !unsent.isEmpty && unstarted.allSatisfy { $0.value >= Self.window }
     }
 
     /// Goes on with what found its agent's window full, once there is room again.
     private mutating func resumeSending(to node: NodeName) {
-        guard let place = unsent, takeOver == nil, (unstarted[node] ?? 0) <= Self.window / 2
+        guard takeOver == nil, (unstarted[node] ?? 0) <= Self.window / 2,
+            let place = unsent.remove(node)
         else { return }
-        unsent = nil
         takeOver = .groups(
             after: Place(generation: place.generation, group: place.group - 1))
     }
@@ -156,7 +163,7 @@ package struct Dispatcher {
         let held = unstarted[assignment.node] ?? 0
         guard held < Self.window else {
             let place = Place(generation: assignment.key.generation, group: assignment.group)
-            unsent = min(unsent ?? place, place)
+            unsent[assignment.node] = min(unsent[assignment.node] ?? place, place)
             return
         }
         unstarted[assignment.node] = held + 1
@@ -220,7 +227,8 @@ package struct Dispatcher {
         guard now >= nextCheck else { return }
         nextCheck = outstanding.isEmpty ? .distantFuture : now + Self.checkInterval
         for (key, execution) in outstanding {
-            let heard = heardAt[execution.node] ?? execution.sentAt
+            // An agent without work is silent, so its last word may be older than the run.
+            let heard = max(heardAt[execution.node] ?? execution.sentAt, execution.sentAt)
             if !execution.isAccepted, now - execution.sentAt >= Self.acceptTimeout {
                 lose(key, execution, "the agent did not answer for 60 s", into: &actions)
             } else if now - heard >= execution.lostAfter {
@@ -236,6 +244,8 @@ package struct Dispatcher {
     ) {
         ended(key)
         actions.append(.mark(.leaseExpired))
+        // What nobody accepted must not start after it was given up.
+        if !execution.isAccepted { actions.append(.send(execution.node, .kill(key))) }
         actions.append(
             .report(Report(job: execution.job, key: key, news: .lost(reason: reason))))
     }

@@ -18,7 +18,9 @@ extension Runner {
                 Run(
                     assignment: try Assignment(from: &reader), phase: .running,
                     tail: OutputTail(limit: tunables.outputLimit), isAdopted: true))
+            countJournaled(key, payload: payload.count)
         case .started:
+            countJournaled(key, payload: payload.count)
             runs[key]?.identity = ProcessIdentity(
                 processID: Int32(bitPattern: try reader.u32()), startTicks: try reader.u64(),
                 boot: try reader.string())
@@ -32,8 +34,10 @@ extension Runner {
             run.tail.append(output)
             run.phase = .finished
             runs[key] = run
+            countJournaled(key, payload: payload.count)
         case .settled:
             forget(key)
+            recoverSettled(key)
         }
     }
 
@@ -50,12 +54,16 @@ extension Runner {
             case .accepting, .queued, .finishing: break
             }
         }
+        rememberRecovered(at: now.monotonic)
         if !runs.isEmpty { resume(at: now.monotonic) }
     }
 
     /// The records that a rewritten journal starts with.
     func liveRecords() -> [(kind: UInt8, key: [UInt8], payload: [UInt8])] {
         var records: [(kind: UInt8, key: [UInt8], payload: [UInt8])] = []
+        for (key, _) in settledKeys {
+            records.append((RecordKind.settled.rawValue, key.historyKey, []))
+        }
         for (key, run) in runs {
             let name = key.historyKey
             records.append((RecordKind.accepted.rawValue, name, run.assignment.encoded))

@@ -99,6 +99,7 @@ extension Runner {
     ) {
         guard var run = runs[key] else { return }
         var result = outcome
+        result.error = Execution.shortened(result.error)
         let output = Array(run.tail.bytes)
         result.outputLength = UInt64(output.count)
         result.outputChunks = UInt32((output.count + Self.chunkLimit - 1) / Self.chunkLimit)

@@ -43,6 +43,11 @@ package struct Runner {
         /// It had been started by an earlier life of this agent.
         var isAdopted = false
         var result: ExecutionResult?
+        /// Bytes of its records in the journal.
+        var journaledBytes: UInt64 = 0
+        /// When the result is told again, and how often it was told.
+        var tellAgainAt = Instant.distantFuture
+        var tellings = 0
     }
 
     /// Kinds of records in the journal.
@@ -55,8 +60,9 @@ package struct Runner {
 
     /// How often a runner with work tells the leader that it lives.
     static let heartbeatInterval = Duration.seconds(5)
-    /// How often a result is told again until it is settled.
+    /// After how long a result is told again: doubled each time, up to a limit.
     static let resendInterval = Duration.seconds(5)
+    static let resendLimit = Duration.minutes(5)
     /// How long a settled execution is remembered, so that a late duplicate starts nothing.
     static let memory = Duration.seconds(60)
     /// The most bytes of output in one report.
@@ -68,7 +74,7 @@ package struct Runner {
     private var keys = SortedMap<Int64, ExecutionKey>()
     /// Settled executions, oldest first, and when each may be forgotten.
     private var settled = RingBuffer<(key: ExecutionKey, until: Instant)>()
-    private var settledKeys = SortedMap<ExecutionKey, Bool>()
+    private(set) var settledKeys = SortedMap<ExecutionKey, Bool>()
     var queue = RingBuffer<ExecutionKey>()
     /// Runs whose next step waits for a record to be safe, in order of the records.
     var unsynced = RingBuffer<(sequence: UInt64, key: ExecutionKey)>()
@@ -77,6 +83,8 @@ package struct Runner {
     var journaled: UInt64 = 0
     /// Bytes of records that still matter.
     package private(set) var liveBytes: UInt64 = 0
+    /// Executions to be remembered as settled from the next deadline on.
+    private var refused: [ExecutionKey] = []
     private var nextHeartbeat = Instant.distantFuture
     private var nextResend = Instant.distantFuture
     /// Nothing new is started any more.
@@ -92,6 +100,7 @@ package struct Runner {
     var nextDeadline: Instant? {
         var soonest = min(nextHeartbeat, nextResend)
         if let first = settled.first { soonest = min(soonest, first.until) }
+        if !refused.isEmpty { soonest = .zero }
         return soonest == .distantFuture ? nil : soonest
     }
 
@@ -111,12 +120,12 @@ package struct Runner {
             return
         }
         guard !settledKeys.contains(key) else { return }
-        let sequence = journal(.accepted, key, assignment.encoded, into: &actions)
         insert(
             key,
             Run(
-                assignment: assignment, phase: .accepting(sequence: sequence),
+                assignment: assignment, phase: .accepting(sequence: journaled + 1),
                 tail: OutputTail(limit: tunables.outputLimit)))
+        let sequence = journal(.accepted, key, assignment.encoded, into: &actions)
         unsynced.append((sequence, key))
     }
 
@@ -136,7 +145,7 @@ package struct Runner {
         _ key: ExecutionKey, reason: String = "killed by request", at wall: WallTime,
         into actions: inout [Action]
     ) {
-        guard var run = runs[key] else { return }
+        guard var run = runs[key] else { return refuse(key, reason, wall, into: &actions) }
         guard !run.isKillRequested else { return }
         run.isKillRequested = true
         runs[key] = run
@@ -151,6 +160,20 @@ package struct Runner {
         }
     }
 
+    /// What is to be ended and was never heard of, as after a crash before its acceptance was safe,
+    /// must not start any more.
+    private mutating func refuse(
+        _ key: ExecutionKey, _ reason: String, _ wall: WallTime, into actions: inout [Action]
+    ) {
+        guard settledKeys.updateValue(true, forKey: key) == nil else { return }
+        refused.append(key)
+        let result = ExecutionResult(
+            state: .killed, startedAt: nil, finishedAt: wall,
+            error: "\(reason) before it was started")
+        let report = Report(job: JobName(""), key: key, news: .ended(result))
+        actions.append(.report(.news(report)))
+    }
+
     /// The cluster has the result, or does not want it.
     mutating func settle(_ key: ExecutionKey, at now: Instant, into actions: inout [Action]) {
         guard let run = runs[key] else { return }
@@ -163,9 +186,20 @@ package struct Runner {
         _ = journal(.settled, key, [], into: &actions)
         actions.append(.release(run.assignment.id))
         forget(key)
+        remember(key, at: now)
+    }
+
+    private mutating func remember(_ key: ExecutionKey, at now: Instant) {
         settled.append((key, now + Self.memory))
         settledKeys[key] = true
     }
+
+    /// Remembers what an earlier life of this agent settled.
+    mutating func rememberRecovered(at now: Instant) {
+        for (key, _) in settledKeys { settled.append((key, now + Self.memory)) }
+    }
+
+    mutating func recoverSettled(_ key: ExecutionKey) { settledKeys[key] = true }
 
     mutating func heartbeatHeard(sentAt: Instant, at now: Instant, into actions: inout [Action]) {
         actions.append(.renewFences(ago: now - sentAt))
@@ -185,7 +219,7 @@ package struct Runner {
             case .finishing(first.sequence):
                 runs[first.key]?.phase = .finished
                 tellResult(run, into: &actions)
-                nextResend = min(nextResend, now.monotonic + Self.resendInterval)
+                tellAgainLater(first.key, at: now.monotonic)
             case .accepting, .queued, .running, .finishing, .finished: break
             }
         }
@@ -197,11 +231,12 @@ package struct Runner {
     ) {
         actions.append(.report(.accepted(key)))
         runs[key]?.phase = .queued
-        guard run.isKillRequested else {
+        guard run.isKillRequested || stopReason != nil else {
             queue.append(key)
             return
         }
-        let result = unstarted(run, .killed, "killed by request before it was started", now.wall)
+        let reason = run.isKillRequested ? "killed by request" : stopReason ?? ""
+        let result = unstarted(run, .killed, "\(reason) before it was started", now.wall)
         finish(key, result, into: &actions)
     }
 
@@ -238,16 +273,31 @@ package struct Runner {
         }
         if now >= nextResend {
             nextResend = .distantFuture
-            for (_, run) in runs {
+            for (key, run) in runs {
                 guard case .finished = run.phase else { continue }
-                tellResult(run, into: &actions)
-                nextResend = now + Self.resendInterval
+                if run.tellAgainAt <= now {
+                    tellResult(run, into: &actions)
+                    tellAgainLater(key, at: now)
+                } else {
+                    nextResend = min(nextResend, run.tellAgainAt)
+                }
             }
         }
+        for key in refused { settled.append((key, now + Self.memory)) }
+        refused.removeAll()
         while let first = settled.first, first.until <= now {
             _ = settled.popFirst()
             settledKeys.remove(first.key)
         }
+    }
+
+    mutating func tellAgainLater(_ key: ExecutionKey, at now: Instant) {
+        guard var run = runs[key] else { return }
+        let factor = Int64(1) << min(Int64(run.tellings), 10)
+        run.tellAgainAt = now + min(Self.resendInterval * factor, Self.resendLimit)
+        run.tellings += 1
+        runs[key] = run
+        nextResend = min(nextResend, run.tellAgainAt)
     }
 
     // MARK: Stopping
@@ -274,14 +324,24 @@ package struct Runner {
     }
 
     mutating func forget(_ key: ExecutionKey) {
-        if let run = runs.remove(key) { liveBytes -= min(liveBytes, recordSize(run)) }
+        if let run = runs.remove(key) { liveBytes -= run.journaledBytes }
         keys.remove(key.number)
+    }
+
+    /// Counts bytes that lie in the journal for a run.
+    mutating func countJournaled(_ key: ExecutionKey, payload: Int) {
+        let size = UInt64(payload) + 64
+        guard runs.update(key, { $0.journaledBytes += size }) != nil else { return }
+        liveBytes += size
     }
 
     /// There is work from an earlier life: tell the leader, and go on telling.
     mutating func resume(at now: Instant) {
         nextHeartbeat = now
-        nextResend = now + Self.resendInterval
+        for (key, run) in runs {
+            guard case .finished = run.phase else { continue }
+            tellAgainLater(key, at: now)
+        }
     }
 
     @discardableResult
@@ -289,12 +349,8 @@ package struct Runner {
         _ kind: RecordKind, _ key: ExecutionKey, _ payload: [UInt8], into actions: inout [Action]
     ) -> UInt64 {
         journaled += 1
-        if kind != .settled { liveBytes += UInt64(payload.count) }
+        countJournaled(key, payload: payload.count)
         actions.append(.journal(kind: kind.rawValue, key: key.historyKey, payload: payload))
         return journaled
-    }
-
-    private func recordSize(_ run: Run) -> UInt64 {
-        UInt64(run.assignment.encoded.count) + UInt64(run.tail.bytes.count) + 128
     }
 }

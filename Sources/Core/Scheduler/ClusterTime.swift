@@ -14,6 +14,8 @@ package struct ClusterTime: Sendable {
     private var offset: Duration
     /// When the step that is being guarded was first seen.
     private var stepSeen: Instant?
+    /// Wall clock minus monotonic clock after that step.
+    private var steppedOffset = Duration.zero
 
     init(at now: Now) {
         offset = Duration(
@@ -31,9 +33,14 @@ package struct ClusterTime: Sendable {
             stepSeen = nil
             return false
         }
-        guard let seen = stepSeen else {
+        // One that jumps on, or partly back, has not stood.
+        guard let seen = stepSeen, reading - steppedOffset <= Self.stepLimit,
+            steppedOffset - reading <= Self.stepLimit
+        else {
+            let isNew = stepSeen == nil
             stepSeen = now.monotonic
-            return true
+            steppedOffset = reading
+            return isNew
         }
         if now.monotonic - seen >= Self.standTime {
             offset = reading

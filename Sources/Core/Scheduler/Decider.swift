@@ -110,7 +110,11 @@ struct Decider {
             decideLate(late, youngest: youngestLate, chooseTargets)
             position = late.last
         }
-        run(after: position, through: span.last, chooseTargets)
+        // On time: each one, however many were launched to catch up.
+        while let tick = plan.next(after: position), tick <= span.last {
+            launch(tick, chooseTargets)
+            position = tick
+        }
     }
 
     /// Ticks that are not on time any more follow the job's policy.
@@ -133,15 +137,15 @@ struct Decider {
             launch(inside.last, chooseTargets)
         case .all:
             guard let inside = missOutsideWindow(late) else { return }
-            run(after: inside.first - .nanoseconds(1), through: inside.last, chooseTargets)
+            catchUp(after: inside.first - .nanoseconds(1), through: inside.last, chooseTargets)
         }
     }
 
-    /// Writes off what is older than the window and returns the rest.
+    /// Writes off what is older than the window (and not on time) and returns the rest.
     private mutating func missOutsideWindow(
         _ late: (first: WallTime, last: WallTime)
     ) -> (first: WallTime, last: WallTime)? {
-        let bound = windowBound - .nanoseconds(1)
+        let bound = min(windowBound, onTimeBound) - .nanoseconds(1)
         guard
             let old = plan.span(after: late.first - .nanoseconds(1), through: min(late.last, bound))
         else { return late }
@@ -150,7 +154,7 @@ struct Decider {
     }
 
     /// Runs every tick in `(after, through]`; what is too much for one gap is written off.
-    private mutating func run(
+    private mutating func catchUp(
         after: WallTime, through: WallTime, _ chooseTargets: () -> [NodeName]
     ) {
         var position = after
@@ -190,7 +194,8 @@ struct Decider {
         guard let inside = missOutsideWindow((span.first, span.last)) else { return true }
         if state.activeGroups > 0 || launches > 0 {
             let window = document.catchUpWindow ?? cluster.settings.catchUpWindow
-            waitsUntil = inside.first + window + .nanoseconds(1)
+            waitsUntil =
+                inside.first + max(window, cluster.settings.onTime) + .nanoseconds(1)
             return false
         }
         launch(inside.first, chooseTargets)

@@ -20,21 +20,40 @@ package struct Scheduler {
         static func < (a: Due, b: Due) -> Bool { (a.time, a.job) < (b.time, b.job) }
     }
 
+    /// What is on its way through the log for one job.
+    private struct InFlight {
+        var generation: Generation
+        var revision: UInt64
+        /// The last tick that it decides.
+        var through: WallTime
+
+        init(_ decision: JobDecision) {
+            generation = decision.generation
+            revision = decision.revision
+            through = decision.ticks.last?.to ?? .distantPast
+        }
+    }
+
     /// How many jobs one step looks at.
     static let sliceSize = 1_000
     /// The most bytes of decisions proposed as one entry, about.
     static let batchBytes = 128 << 10
 
     private var queue = MinHeap<Due>()
-    /// Jobs whose decision was proposed and not applied yet.
-    private var deciding = SortedMap<JobName, Bool>()
+    /// Decisions that were proposed and not applied yet.
+    private var deciding = SortedMap<JobName, InFlight>()
     /// Jobs that wait for a zone, by its name; when it is read they are looked at again.
-    private var waitingForZone = SortedMap<Identifier<ZoneNameKind>, [JobName]>()
+    private var waitingForZone = SortedMap<Identifier<ZoneNameKind>, SortedMap<JobName, Bool>>()
+    /// Zones that were asked for and are not there yet. Ticks of their jobs can't be told.
+    private var zonesToCome = SortedMap<Identifier<ZoneNameKind>, Bool>()
+    private var zonesReread = 0
     /// Where the walk over all jobs goes on that fills the queue; nil when it is complete.
     private var rebuildFrom: JobName? = JobName("")
 
     /// The queue knows every job.
     var isComplete: Bool { rebuildFrom == nil }
+    /// Every zone in use was read, or can't be: an edit can tell which ticks it must bring along.
+    var knowsZones: Bool { zonesToCome.isEmpty }
 
     /// When the first job may be due.
     package var nextDue: WallTime? { queue.first?.time }
@@ -45,6 +64,7 @@ package struct Scheduler {
     mutating func rebuild() {
         queue.removeAll(keepingCapacity: true)
         waitingForZone = SortedMap()
+        zonesToCome = SortedMap()
         rebuildFrom = JobName("")
     }
 
@@ -55,6 +75,13 @@ package struct Scheduler {
     mutating func decided(
         _ name: JobName, _ store: Store, _ zones: ZoneTable, into actions: inout [Action]
     ) {
+        // A long decision takes several entries; its last one has the last tick.
+        if let proposed = deciding[name], let state = store.state(name),
+            state.generation == proposed.generation, state.revision == proposed.revision,
+            state.cursor < proposed.through
+        {
+            return
+        }
         deciding.remove(name)
         jobChanged(name, store, zones, into: &actions)
     }
@@ -73,9 +100,13 @@ package struct Scheduler {
         _ name: String, _ store: Store, _ zones: ZoneTable, into actions: inout [Action]
     ) {
         let key = Identifier<ZoneNameKind>(name)
-        guard let waiting = waitingForZone[key] else { return }
-        waitingForZone.remove(key)
-        for job in waiting { enqueue(job, store, zones, into: &actions) }
+        zonesToCome.remove(key)
+        if zones.rereadCount != zonesReread {
+            zonesReread = zones.rereadCount
+            return rebuild()
+        }
+        guard let waiting = waitingForZone.remove(key) else { return }
+        for (job, _) in waiting { enqueue(job, store, zones, into: &actions) }
     }
 
     /// Goes on with the walk over all jobs, one slice.
@@ -115,13 +146,17 @@ package struct Scheduler {
             }
             guard
                 case .ready(let plan) = TickPlan.resolve(document, state, store.cluster, zones)
-            else { continue }
+            else {
+                // Its zone may have to be read first.
+                enqueue(due.job, store, zones, into: &actions)
+                continue
+            }
             var decider = Decider(
                 document: document, state: state, cluster: store.cluster, plan: plan,
                 stamp: stamp, isFinal: false)
             if let decision = decider.decide({ chooseTargets(document.tags) }) {
-                deciding[due.job] = true
-                bytes += 64 + decision.ticks.count * 48
+                deciding[due.job] = InFlight(decision)
+                bytes += decision.ticks.reduce(64) { $0 + $1.approximateSize }
                 batch.append(decision)
             } else if let again = decider.waitsUntil {
                 queue.insert(Due(time: max(again, stamp + .nanoseconds(1)), job: due.job))
@@ -131,18 +166,26 @@ package struct Scheduler {
         return queue.first.map { $0.time <= stamp } ?? false
     }
 
-    /// The decisions that an edit of `name` carries: all ticks due up to its stamp.
-    func decisionsBeforeEdit(
+    /// The decisions that an edit of `name` carries: all ticks due up to its stamp that no earlier
+    /// entry decides. They count as proposed, so the edit must be.
+    mutating func decisionsBeforeEdit(
         of name: JobName, at stamp: WallTime, _ store: Store, _ zones: ZoneTable,
         chooseTargets: ([Setting]) -> [NodeName]
     ) -> JobDecision? {
-        guard let document = store.document(name), let state = store.state(name),
+        guard let document = store.document(name), var state = store.state(name),
             case .ready(let plan) = TickPlan.resolve(document, state, store.cluster, zones)
         else { return nil }
+        if let proposed = deciding[name], proposed.generation == state.generation,
+            proposed.revision == state.revision
+        {
+            state.cursor = max(state.cursor, proposed.through)
+        }
         var decider = Decider(
             document: document, state: state, cluster: store.cluster, plan: plan, stamp: stamp,
             isFinal: true)
-        return decider.decide { chooseTargets(document.tags) }
+        let decision = decider.decide { chooseTargets(document.tags) }
+        if let decision { deciding[name] = InFlight(decision) }
+        return decision
     }
 
     /// The decisions of every job that is due at `stamp`, for an edit that concerns all of them.
@@ -150,19 +193,15 @@ package struct Scheduler {
         at stamp: WallTime, _ store: Store, _ zones: ZoneTable,
         chooseTargets: ([Setting]) -> [NodeName]
     ) -> [JobDecision] {
-        var decisions: [JobDecision] = []
+        // Those that are being decided are not in the queue; more may have come due since.
+        var names = deciding.map { $0.key }
         while let due = queue.first, due.time <= stamp {
             _ = queue.popFirst()
-            // One that is being decided has its tick in an earlier entry; what came due since then
-            // is added here, and apply refuses what is decided twice.
-            if let decision = decisionsBeforeEdit(
-                of: due.job, at: stamp, store, zones, chooseTargets: chooseTargets)
-            {
-                deciding[due.job] = true
-                decisions.append(decision)
-            }
+            if !deciding.contains(due.job) { names.append(due.job) }
         }
-        return decisions
+        return names.compactMap {
+            decisionsBeforeEdit(of: $0, at: stamp, store, zones, chooseTargets: chooseTargets)
+        }
     }
 
     // MARK: The queue
@@ -178,6 +217,7 @@ package struct Scheduler {
         case .idle: break
         case .needsZone(let zone):
             wait(for: zone, name)
+            zonesToCome[Identifier(zone)] = true
             actions.append(.loadZone(zone))
         case .zoneMissing(let zone, let reason):
             wait(for: zone, name)
@@ -187,8 +227,9 @@ package struct Scheduler {
 
     private mutating func wait(for zone: String, _ job: JobName) {
         let key = Identifier<ZoneNameKind>(zone)
-        var waiting = waitingForZone[key] ?? []
-        waiting.append(job)
-        waitingForZone[key] = waiting
+        guard waitingForZone.update(key, { $0[job] = true }) == nil else { return }
+        var jobs = SortedMap<JobName, Bool>()
+        jobs[job] = true
+        waitingForZone[key] = jobs
     }
 }

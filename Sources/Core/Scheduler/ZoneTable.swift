@@ -12,7 +12,8 @@ package struct ZoneTable: Sendable {
     }
 
     private enum Entry: Sendable {
-        case loading
+        /// With what was known before, if it is read again.
+        case loading(ZoneRules?)
         case ready(ZoneRules)
         case missing(String)
     }
@@ -23,6 +24,8 @@ package struct ZoneTable: Sendable {
 
     private var entries = SortedMap<Identifier<ZoneNameKind>, Entry>()
     private var missingCount = 0
+    /// How often a zone that was known has been read again: ticks found before may be others now.
+    private(set) var rereadCount = 0
 
     package init() {}
 
@@ -34,23 +37,27 @@ package struct ZoneTable: Sendable {
             return .missing(error.description)
         }
         switch entries[Identifier(name)] {
-        case .ready(let rules): return .ready(rules)
+        case .ready(let rules), .loading(let rules?): return .ready(rules)
         case .missing(let reason): return .missing(reason)
-        case .loading, nil: return .unknown
+        case .loading(nil), nil: return .unknown
         }
     }
 
     /// Whether the zone must be asked for: true once until it is loaded.
     mutating func beginLoading(_ name: String) -> Bool {
         let key = Identifier<ZoneNameKind>(name)
-        if case .loading = entries[key] { return false }
-        entries[key] = .loading
+        switch entries[key] {
+        case .loading: return false
+        case .ready(let rules): entries[key] = .loading(rules)
+        case .missing, nil: entries[key] = .loading(nil)
+        }
         return true
     }
 
     /// Takes the bytes of a zone file, or nil when there is none.
     mutating func loaded(_ name: String, _ bytes: [UInt8]?) {
         let key = Identifier<ZoneNameKind>(name)
+        if case .loading(.some) = entries[key] { rereadCount += 1 }
         if missingCount >= Self.missingLimit { forgetMissing() }
         guard let bytes else {
             missingCount += 1

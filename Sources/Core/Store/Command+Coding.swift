@@ -10,6 +10,11 @@ extension Command {
         writer.u8(Self.formatVersion)
         writer.time(stamp)
         writer.array(decisions) { $1.encode(into: &$0) }
+        writer.optional(basis) { writer, basis in
+            writer.string(basis.job.text)
+            writer.varint(basis.generation)
+            writer.varint(basis.revision)
+        }
         body.encode(into: &writer)
         return writer.output
     }
@@ -20,6 +25,11 @@ extension Command {
         stamp = try reader.time()
         decisions = try reader.array { reader throws(ByteError) in
             try JobDecision(from: &reader)
+        }
+        basis = try reader.optional { reader throws(ByteError) in
+            EditBasis(
+                job: JobName(try reader.string()), generation: try reader.varint(),
+                revision: try reader.varint())
         }
         body = try Body(from: &reader)
         try reader.expectEnd()
@@ -130,6 +140,47 @@ extension Command.Body {
         case 15: self = .restoreAbandon(id: try reader.u64())
         case let other: throw .malformed(offset: start, what: "a command of unknown kind \(other)")
         }
+    }
+}
+
+extension JobDecision {
+    /// Cuts decisions into lists that take at most about `limit` bytes each, in the same order. One
+    /// tick is never cut.
+    package static func batches(
+        _ decisions: [JobDecision], limit: Int
+    ) -> [[JobDecision]] {
+        var batches: [[JobDecision]] = []
+        var batch: [JobDecision] = []
+        var size = 0
+        for decision in decisions {
+            var part = decision
+            part.ticks = []
+            let head = 32 + decision.job.text.utf8.count
+            size += head
+            for tick in decision.ticks {
+                let bytes = tick.approximateSize
+                if size + bytes > limit, !(batch.isEmpty && part.ticks.isEmpty) {
+                    if !part.ticks.isEmpty { batch.append(part) }
+                    batches.append(batch)
+                    batch = []
+                    part.ticks = []
+                    size = head
+                }
+                part.ticks.append(tick)
+                size += bytes
+            }
+            if !part.ticks.isEmpty { batch.append(part) }
+        }
+        if !batch.isEmpty { batches.append(batch) }
+        return batches
+    }
+}
+
+extension JobDecision.Ticks {
+    /// Bytes that this takes in an entry, about.
+    var approximateSize: Int {
+        guard case .run(let targets) = verdict else { return 24 }
+        return targets.reduce(24) { $0 + 3 + $1.text.utf8.count }
     }
 }
 

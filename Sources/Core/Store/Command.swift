@@ -9,6 +9,9 @@ package struct Command: Hashable, Sendable {
     /// Decisions of ticks due up to the stamp, applied before the body. An edit carries those of
     /// the job it changes, so that no tick escapes through it.
     package var decisions: [JobDecision]
+    /// The job that an edit was computed from; another edit that slipped in between makes this one
+    /// outdated.
+    package var basis: EditBasis?
     package var body: Body
 
     package enum Body: Hashable, Sendable {
@@ -33,10 +36,35 @@ package struct Command: Hashable, Sendable {
         case restoreAbandon(id: UInt64)
     }
 
-    package init(stamp: WallTime, decisions: [JobDecision] = [], body: Body) {
+    package init(
+        stamp: WallTime, decisions: [JobDecision] = [], basis: EditBasis? = nil, body: Body
+    ) {
         self.stamp = stamp
         self.decisions = decisions
+        self.basis = basis
         self.body = body
+    }
+}
+
+/// What the proposer of an edit saw of the job. The decisions that the edit carries are those of
+/// this revision: had another edit opened a new one meanwhile, ticks between the two would get no
+/// outcome.
+package struct EditBasis: Hashable, Sendable {
+    package var job: JobName
+    /// Zero for a job that does not exist.
+    package var generation: Generation
+    package var revision: UInt64
+
+    package init(job: JobName, _ state: JobState?) {
+        self.job = job
+        generation = state?.generation ?? 0
+        revision = state?.revision ?? 0
+    }
+
+    init(job: JobName, generation: Generation, revision: UInt64) {
+        self.job = job
+        self.generation = generation
+        self.revision = revision
     }
 }
 
@@ -225,7 +253,7 @@ package enum ApplyResult: Hashable, Sendable {
 }
 
 /// Why a command changed nothing.
-package enum Rejection: Hashable, Sendable {
+package enum Rejection: Error, Hashable, Sendable {
     case unknownJob
     case unknownExecution
     case executionEnded

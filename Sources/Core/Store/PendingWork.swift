@@ -23,6 +23,26 @@ package struct ChildTrigger: Hashable, Sendable {
     package var parentGroup: GroupID
 }
 
+/// A run that goes on although its job was deleted, and is to be ended.
+package struct Orphan: Hashable, Sendable {
+    package var key: ExecutionKey
+    package var node: NodeName
+}
+
+extension Orphan: StoreRecord {
+    func encode(into writer: inout ByteWriter) {
+        writer.u8(1)
+        writer.executionKey(key)
+        writer.string(node.text)
+    }
+
+    init(from reader: inout ByteReader) throws(ByteError) {
+        try reader.expectVersion(1, of: "a run of a deleted job")
+        key = try reader.executionKey()
+        node = NodeName(try reader.string())
+    }
+}
+
 extension PendingRetry: StoreRecord {
     func encode(into writer: inout ByteWriter) {
         writer.u8(1)

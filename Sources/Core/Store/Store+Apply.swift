@@ -11,11 +11,21 @@ extension Store {
         invariant(index > appliedIndex, "entry \(index) comes after \(appliedIndex)")
         cluster.lastStamp = max(cluster.lastStamp, command.stamp)
         let stamp = cluster.lastStamp
+        let isOutdated = isOutdated(command)
         for decision in command.decisions { apply(decision, stamp, &events) }
-        let result = apply(command.body, at: index, stamp, &events)
+        let result =
+            isOutdated
+            ? .rejected(.preconditionFailed) : apply(command.body, at: index, stamp, &events)
         appliedIndex = index
         persistCluster()
         return result
+    }
+
+    /// Whether another edit of the same job was applied since this one was computed. Such a command
+    /// changes nothing; its proposer computes it again.
+    package func isOutdated(_ command: Command) -> Bool {
+        guard let basis = command.basis else { return false }
+        return EditBasis(job: basis.job, state(basis.job)) != basis
     }
 
     /// Applies an entry that carries no command (a leader's first entry of a term).
@@ -74,7 +84,9 @@ extension Store {
         guard var state = state(decision.job), state.generation == decision.generation,
             state.revision == decision.revision, let document = document(decision.job)
         else { return }
-        for ticks in decision.ticks where ticks.from > cluster.cursor(of: state) {
+        for var ticks in decision.ticks where ticks.to > cluster.cursor(of: state) {
+            // A range of which an earlier entry decided the beginning: the rest must not escape.
+            ticks.from = max(ticks.from, cluster.cursor(of: state) + .nanoseconds(1))
             let outcome: Outcome
             switch ticks.verdict {
             case .run(let targets):
@@ -141,21 +153,26 @@ extension Store {
         put(Key.ledger(state.generation, place), row.encoded)
         state.ledgerRows += 1
         let oldest = cluster.settings.ageRetention.map { row.decidedAt - $0 } ?? .distantPast
-        while let first = records.first(atOrAfter: ByteKey(Key.prefix(.ledger, state.generation))),
+        var removals = Self.retireLimit
+        while removals > 0,
+            let first = records.first(atOrAfter: ByteKey(Key.prefix(.ledger, state.generation))),
             first.key.bytes.starts(with: Key.prefix(.ledger, state.generation)),
             state.ledgerRows > cluster.settings.ledgerRetention
                 || LedgerRow(stored: first.value).decidedAt < oldest
         {
             remove(first.key)
             state.ledgerRows -= 1
+            removals -= 1
         }
     }
 
     // MARK: Launching
 
-    /// A number unique in the cluster that grows with time.
+    /// A number unique in the cluster that grows with time. A clock at the end of time leaves room
+    /// for the numbers that follow.
     mutating func nextNumber(_ stamp: WallTime) -> Int64 {
-        cluster.lastNumber = max(stamp.nanoseconds, cluster.lastNumber + 1)
+        cluster.lastNumber = max(
+            min(stamp.nanoseconds, .max - (1 << 48)), cluster.lastNumber + 1)
         return cluster.lastNumber
     }
 
@@ -279,17 +296,29 @@ extension Store {
         let oldest = cluster.settings.ageRetention.map { stamp - $0 } ?? .distantPast
         let table = Key.prefix(.group, state.generation)
         var cursor = records.first(atOrAfter: ByteKey(table))
-        // Active groups may be the oldest: look past them, but not past all.
-        var looks = 64
-        while looks > 0, let entry = cursor, entry.key.bytes.starts(with: table) {
-            looks -= 1
-            let group = Group(stored: entry.value)
+        var looks = Self.activeLookLimit
+        var removals = Self.retireLimit
+        while looks > 0, removals > 0, let entry = cursor, entry.key.bytes.starts(with: table) {
             let isTooMany = state.storedGroups > cluster.settings.groupRetention
-            guard isTooMany || group.startedAt < oldest else { return }
-            if group.state.isEnded { forget(group, &state, &events) }
+            // Ids are stamps or more, so the oldest group tells the age of all.
+            guard isTooMany || Key.lastNumber(of: entry.key) < oldest.nanoseconds else { return }
+            // Active groups may be the oldest: look past them, by their keys alone.
+            if records.contains(
+                Key.active(state.generation, Key.lastNumber(of: entry.key)))
+            {
+                looks -= 1
+            } else {
+                removals -= 1
+                forget(Group(stored: entry.value), &state, &events)
+            }
             cursor = records.next(after: entry.key)
         }
     }
+
+    /// The most groups, or rows of a ledger, that one step of a job removes.
+    private static var retireLimit: Int { 64 }
+    /// How many unfinished groups are passed by in the search for ended ones.
+    private static var activeLookLimit: Int { 4_096 }
 
     /// Removes a group, its executions and their outputs.
     mutating func forget(_ group: Group, _ state: inout JobState, _ events: inout [StoreEvent]) {

@@ -15,7 +15,7 @@ extension Store {
         }
         if let rejection = checkParent(of: put.document) { return .rejected(rejection) }
         let version = store(put.document, replacing: stored, at: index, stamp, &events)
-        if let run = put.runOnCreate, var state = state(name), !run.targets.isEmpty {
+        if let run = put.runOnCreate, var state = state(name) {
             let cause = Trigger.request(run.requestID)
             let outcome = launch(
                 put.document, &state, cause, targets: run.targets, stamp, &events)
@@ -36,15 +36,11 @@ extension Store {
     }
 
     /// Refuses an unknown parent and a circle of parents. O(depth of the chain).
-    func checkParent(
-        of document: JobDocument, within file: SortedMap<JobName, JobDocument>? = nil
-    ) -> Rejection? {
+    func checkParent(of document: JobDocument) -> Rejection? {
         var ancestor = document.parent
         while let current = ancestor {
             if current == document.name { return .parentCycle(current) }
-            guard let next = file?[current] ?? self.document(current) else {
-                return .unknownParent(current)
-            }
+            guard let next = self.document(current) else { return .unknownParent(current) }
             ancestor = next.parent
         }
         return nil
@@ -134,10 +130,12 @@ extension Store {
             guard var group = group(generation, id) else { continue }
             for index in group.targets.indices {
                 cancelRetry(of: &group, target: index, name, generation)
-                guard kill, let number = group.targets[index].attempts.last else { continue }
+                guard let number = group.targets[index].attempts.last else { continue }
                 let key = ExecutionKey(generation: generation, number: number)
                 guard let execution = execution(key), !execution.state.isEnded else { continue }
-                events.append(.killRequested(key, execution.node))
+                if kill { order(Orphan(key: key, node: execution.node), &events) }
+                // Nobody waits for its end any more.
+                events.append(.executionEnded(key, execution.node))
             }
             events.append(.groupEnded(name, generation, id))
         }
@@ -153,6 +151,12 @@ extension Store {
         detach(name, from: document(name)?.parent)
         removeJob(name)
         events.append(.jobChanged(name))
+    }
+
+    /// Has a run ended whose job is gone; the order stands until its agent reports the end.
+    private mutating func order(_ orphan: Orphan, _ events: inout [StoreEvent]) {
+        put(Key.orphan(orphan.key), orphan.encoded)
+        events.append(.killRequested(orphan.key, orphan.node))
     }
 
     mutating func deleteExecutions(
@@ -244,60 +248,85 @@ extension Store {
 
     // MARK: Restore
 
+    /// Keeps one part of a restore. A server reads one restore at a time, so parts of another id
+    /// were left behind by one that will never be committed.
     mutating func stage(_ jobs: [RestoredJob], restore id: UInt64) -> ApplyResult {
-        let part = UInt32(keys(withPrefix: Key.prefix(.staged, id)).count)
+        let mine = Key.prefix(.staged, id)
+        var part: UInt32 = 0
+        for key in keys(withPrefix: [Key.Table.staged.rawValue]) {
+            if key.bytes.starts(with: mine) { part += 1 } else { remove(key) }
+        }
         var writer = ByteWriter()
         writer.array(jobs) { $1.encode(into: &$0) }
         put(Key.staged(id, part), writer.output)
         return .applied
     }
 
-    /// Imports the staged jobs, all or none of them.
+    /// Imports the staged jobs, all or none of them. Of two jobs of one name the later counts.
     mutating func commitRestore(
         _ id: UInt64, parts: UInt32, at index: LogIndex, _ stamp: WallTime,
         _ events: inout [StoreEvent]
     ) -> ApplyResult {
         let staged = keys(withPrefix: Key.prefix(.staged, id))
         guard staged.count == Int(parts) else { return .rejected(.notPending) }
-        var jobs: [RestoredJob] = []
-        var file = SortedMap<JobName, JobDocument>()
+        var order: [JobName] = []
+        var file = SortedMap<JobName, RestoredJob>()
         for key in staged {
             for job in decodeStaged(bytes(key) ?? []) {
-                jobs.append(job)
-                file[job.document.name] = job.document
+                let name = job.document.name
+                if file.updateValue(job, forKey: name) == nil { order.append(name) }
             }
             remove(key)
         }
-        for job in jobs {
-            if let rejection = checkParent(of: job.document, within: file) {
-                return .rejected(rejection)
-            }
+        let sorted: [JobName]
+        do throws(Rejection) {
+            sorted = try parentsFirst(order, file)
+        } catch {
+            return .rejected(error)
         }
         var created: UInt32 = 0
         var updated: UInt32 = 0
-        // Parents before children, so that each finds its parent; the file's order otherwise.
-        var pending = jobs
-        while !pending.isEmpty {
-            var later: [RestoredJob] = []
-            for job in pending {
-                guard job.document.parent.map({ hasJob($0) }) ?? true else {
-                    later.append(job)
-                    continue
-                }
-                let before = state(job.document.name)
-                importJob(job, replacing: before, at: index, stamp, &events)
-                if before == nil {
-                    created += 1
-                } else if before?.version != state(job.document.name)?.version {
-                    updated += 1
-                }
+        for name in sorted {
+            guard let job = file[name] else { continue }
+            let before = state(name)
+            importJob(job, replacing: before, at: index, stamp, &events)
+            if before == nil {
+                created += 1
+            } else if before?.version != state(name)?.version {
+                updated += 1
             }
-            invariant(later.count < pending.count, "a checked file has no circle of parents")
-            pending = later
         }
         return .restored(
             created: created, updated: updated,
-            unchanged: UInt32(jobs.count) - created - updated)
+            unchanged: UInt32(sorted.count) - created - updated)
+    }
+
+    /// The jobs of a file in an order in which each finds its parent, the file's where that is
+    /// free; or why they don't fit together. O(jobs · log jobs).
+    private func parentsFirst(
+        _ names: [JobName], _ file: SortedMap<JobName, RestoredJob>
+    ) throws(Rejection) -> [JobName] {
+        /// Whether all ancestors of a job are known to be in order, by name.
+        var isSettled = SortedMap<JobName, Bool>()
+        var sorted: [JobName] = []
+        for name in names {
+            var chain: [JobName] = []
+            var next: JobName? = name
+            while let current = next, isSettled[current] != true {
+                if isSettled[current] == false { throw .parentCycle(current) }
+                guard let document = file[current]?.document ?? document(current) else {
+                    throw .unknownParent(current)
+                }
+                isSettled[current] = false
+                chain.append(current)
+                next = document.parent
+            }
+            for current in chain.reversed() {
+                isSettled[current] = true
+                if file.contains(current) { sorted.append(current) }
+            }
+        }
+        return sorted
     }
 
     private func decodeStaged(_ bytes: [UInt8]) -> [RestoredJob] {

@@ -23,6 +23,8 @@ enum Key {
         case child = 0x43
         /// Request ids, by generation; the value is the group.
         case request = 0x49
+        /// Runs of deleted jobs that are to be ended, by generation and number.
+        case orphan = 0x4f
         /// Parts of a restore not committed yet, by its id and their number.
         case staged = 0x54
     }
@@ -46,6 +48,10 @@ enum Key {
 
     static func execution(_ key: ExecutionKey) -> ByteKey {
         numbered(.execution, key.generation, key.number)
+    }
+
+    static func orphan(_ key: ExecutionKey) -> ByteKey {
+        numbered(.orphan, key.generation, key.number)
     }
 
     static func ledger(_ generation: Generation, _ place: LedgerPlace) -> ByteKey {

@@ -4,13 +4,18 @@ extension Store {
     // MARK: Reports
 
     mutating func apply(_ report: Report, _ stamp: WallTime, _ events: inout [StoreEvent]) {
+        let report = named(report)
         guard var execution = execution(report.key), var state = state(report.job),
             state.generation == report.key.generation
         else {
             // The job or the execution is gone: the agent may forget it, and nothing changes.
-            if case .ended = report.news {
+            switch report.news {
+            case .ended:
                 events.append(.mark(.resultForDeletedJob))
                 events.append(.settled(report.key))
+                remove(Key.orphan(report.key))
+            case .lost: remove(Key.orphan(report.key))
+            case .started, .output: break
             }
             return
         }
@@ -36,11 +41,27 @@ extension Store {
             }
         case .lost(let reason):
             guard !execution.state.isEnded else { return }
+            // What is given up before it was started must not start afterwards.
+            if execution.state == .pending {
+                events.append(.killRequested(report.key, execution.node))
+            }
             execution.state = .lost
             execution.finishedAt = stamp
-            execution.error = reason
+            execution.error = Execution.shortened(reason)
             complete(execution, report, &state, stamp, &events)
         }
+    }
+
+    /// An agent that was told to end what it never heard of can't name the job. Its word counts
+    /// for what has not started.
+    private func named(_ report: Report) -> Report {
+        guard report.job.text.isEmpty, let execution = execution(report.key),
+            execution.state == .pending,
+            let job = bytes(Key.active(report.key.generation, execution.group))
+        else { return report }
+        var report = report
+        report.job = JobName(String(decoding: job, as: UTF8.self))
+        return report
     }
 
     /// Counts the end of an execution and finds out what follows: a retry, or the group's end.
@@ -186,7 +207,10 @@ extension Store {
             triggerChildren(of: document.name, state, group.id, stamp, &events)
             endEphemeral(document, &state, stamp, &events)
         }
-        if state.activeGroups == 1, let waiting = state.waitingGroup {
+        // An edit may have lifted the rule that it waits for.
+        if let waiting = state.waitingGroup,
+            state.activeGroups == 1 || document.concurrency == .allow
+        {
             state.waitingGroup = nil
             guard var next = self.group(state.generation, waiting) else { return }
             next.state = .active
@@ -256,7 +280,7 @@ extension Store {
         } else {
             outcome = launch(
                 document, &state, cause, targets: decision.targets, stamp, &events)
-            events.append(.mark(.childLaunched))
+            if case .ran = outcome { events.append(.mark(.childLaunched)) }
         }
         record(outcome, cause: cause, stamp, &state)
         put(trigger.child, state)
@@ -265,6 +289,20 @@ extension Store {
 }
 
 extension Execution {
+    /// The most bytes of a sentence on what went wrong. Whoever wrote it may have quoted something
+    /// huge, and the sentence becomes a part of records that must stay small.
+    static var errorLimit: Int { 8_192 }
+
+    /// The beginning of a text, cut between characters and marked where it was cut.
+    static func shortened(_ text: String) -> String {
+        guard text.utf8.count > errorLimit else { return text }
+        let bytes = Array(text.utf8.prefix(errorLimit - 8))
+        var end = bytes.count
+        while end > 0, bytes[end - 1] & 0xc0 == 0x80 { end -= 1 }
+        if end > 0, bytes[end - 1] >= 0xc0 { end -= 1 }
+        return String(decoding: bytes[..<end], as: UTF8.self) + " …"
+    }
+
     fileprivate mutating func take(_ result: ExecutionResult) {
         state = result.state
         startedAt = result.startedAt ?? startedAt
@@ -273,7 +311,7 @@ extension Execution {
         signal = result.signal
         cpuTime = result.cpuTime
         peakMemory = result.peakMemory
-        error = result.error
+        error = Self.shortened(result.error)
         outputLength = result.outputLength
         outputChunks = result.outputChunks
         isOutputTruncated = result.isOutputTruncated

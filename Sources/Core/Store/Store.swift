@@ -188,10 +188,13 @@ package struct Store {
 
     // MARK: Pending work
 
-    /// Retries that wait, soonest first, with due times up to `due`.
-    package func retries(dueUpTo due: WallTime, limit: Int) -> [PendingRetry] {
+    /// Retries that wait, soonest first, with due times up to `due`: those after the given one.
+    package func retries(
+        after place: PendingRetry? = nil, dueUpTo due: WallTime, limit: Int
+    ) -> [PendingRetry] {
         var found: [PendingRetry] = []
-        var cursor = records.first(atOrAfter: ByteKey([Key.Table.retry.rawValue]))
+        var cursor = records.next(
+            after: place.map { Key.retry($0) } ?? ByteKey([Key.Table.retry.rawValue]))
         while found.count < limit, let entry = cursor,
             entry.key.bytes.first == Key.Table.retry.rawValue
         {
@@ -223,6 +226,20 @@ package struct Store {
         return found
     }
 
+    /// Runs of deleted jobs that are to be ended, in order of their keys.
+    package func orphans(after key: ExecutionKey?, limit: Int) -> [Orphan] {
+        var found: [Orphan] = []
+        var cursor = records.next(
+            after: key.map { Key.orphan($0) } ?? ByteKey([Key.Table.orphan.rawValue]))
+        while found.count < limit, let entry = cursor,
+            entry.key.bytes.first == Key.Table.orphan.rawValue
+        {
+            found.append(Orphan(stored: entry.value))
+            cursor = records.next(after: entry.key)
+        }
+        return found
+    }
+
     /// The group that a request id of this job started.
     package func group(ofRequest request: String, _ generation: Generation) -> GroupID? {
         guard let bytes = records[Key.request(generation, request)] else { return nil }
@@ -247,7 +264,11 @@ package struct Store {
         {
             end = entry.key
             let row = LedgerRow(stored: entry.value)
-            guard row.to >= from else { break }
+            guard row.to >= from else {
+                // A run without a tick may lie inside a range of ticks that reaches further.
+                if row.cause != nil { continue }
+                break
+            }
             found.append((Key.ledgerPlace(of: end), row))
         }
         return found

@@ -86,7 +86,8 @@ import Testing
             $0.catchUp = .all
             $0.catchUpWindow = .hours(1)
         }.decide(at: 3_600)
-        #expect(rows.filter { $0.hasSuffix("run") }.count == 1_000)
+        // The last eleven are on time: those run, each one.
+        #expect(rows.filter { $0.hasSuffix("run") }.count == 1_011)
         #expect(rows.filter { $0.hasSuffix("window") }.count <= 2)
     }
 
