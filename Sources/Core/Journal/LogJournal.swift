@@ -55,7 +55,8 @@ package struct LogJournal: Sendable {
         log = SegmentedLog(
             SegmentedLog.Configuration(
                 directory: .log, owner: .journal, prefix: "", dataID: dataID, tunables: tunables,
-                prefaceType: LogJournalRecord.hardStateType, indexedType: LogJournalRecord.entryType))
+                prefaceType: LogJournalRecord.hardStateType, indexedType: LogJournalRecord.entryType
+            ))
     }
 
     /// Reads what the disk holds. Entries up to `snapshotIndex` are in the snapshot and are not

@@ -21,6 +21,15 @@ enum LogJournalRecord: Hashable {
         }
     }
 
+    /// The index that the record names.
+    private var index: LogIndex {
+        switch self {
+        case .hardState: 0
+        case .entry(let entry): entry.index
+        case .truncate(let index), .restart(let index): index
+        }
+    }
+
     var payload: [UInt8] {
         var writer: ByteWriter
         switch self {
@@ -60,6 +69,8 @@ enum LogJournalRecord: Hashable {
             default: return nil
             }
             try reader.expectEnd()
+            // An index far from any overflow, so that its neighbours are numbers too.
+            guard index < 1 << 62 else { return nil }
         } catch {
             return nil
         }

@@ -30,6 +30,18 @@ struct RecordScanner: Sendable {
     private(set) var boundaries: RingBuffer<Boundary> = RingBuffer()
     private var buffer: [UInt8] = []
     private var cursor = 0
+    /// The next record's predecessor was not read.
+    private var trustsNext = false
+
+    /// Starts in the middle, at a record that follows whatever it says it follows.
+    init(header: SegmentHeader, recordLimit: Int, position: UInt64) {
+        self.init(header: header, recordLimit: recordLimit)
+        self.position = position
+        trustsNext = true
+        boundaries.removeAll()
+        boundaries.append(
+            Boundary(offset: offset, chain: header.chain, followsMark: false))
+    }
 
     init(header: SegmentHeader, recordLimit: Int) {
         self.header = header
@@ -62,7 +74,8 @@ struct RecordScanner: Sendable {
         case .incomplete: return .needsBytes
         case .nothing: return .damage
         case .found(let found):
-            guard found.previous == chain else { return .damage }
+            guard trustsNext || found.previous == chain else { return .damage }
+            trustsNext = false
             let start = cursor + SegmentRecord.headerSize
             let record = SegmentRecord(
                 type: found.type, payload: Array(buffer[start..<start + found.length]),

@@ -85,14 +85,23 @@ package struct SegmentHeader: Hashable, Sendable {
                 throw Fault.unreadable("its header is damaged")
             }
             guard header.dataID == dataID else { throw Fault.otherDataDirectory }
-            guard foundKind == kind.rawValue, header.number == number,
-                header.synced >= header.base
-            else { throw Fault.unreadable("its header belongs to another file") }
+            guard foundKind == kind.rawValue, header.number == number, header.isPlausible else {
+                throw Fault.unreadable("its header belongs to another file")
+            }
             return header
         } catch let fault as Fault {
             throw fault
         } catch {
             throw .unreadable("it ends inside its header")
+        }
+    }
+
+    /// Offsets that files of this kind can have; far from any overflow.
+    private var isPlausible: Bool {
+        guard base <= synced, synced < 1 << 62 else { return false }
+        switch kind {
+        case .log, .runs: return true
+        case .snapshots, .history: return base == 0 && chain == 0
         }
     }
 

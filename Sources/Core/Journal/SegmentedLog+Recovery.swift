@@ -51,9 +51,9 @@ extension SegmentedLog {
     ) -> String? {
         let prefix = configuration.prefix
         for entry in entries {
-            if let found = number(in: entry.name, prefix: prefix, suffix: ".log") {
+            if let found = SegmentName.number(in: entry.name, prefix: prefix, suffix: ".log") {
                 recovery.files.append((found, entry.length))
-            } else if number(in: entry.name, prefix: prefix, suffix: ".tmp") != nil {
+            } else if SegmentName.number(in: entry.name, prefix: prefix, suffix: ".tmp") != nil {
                 let name = FileName(configuration.directory, entry.name)
                 tickets.ask(.remove(name), .cleaning, into: &requests)
             }

@@ -38,7 +38,9 @@ extension SegmentedLog {
     var nextNumber: UInt64 { (segments.last?.number ?? 0) + 1 }
 
     func temporaryFile(_ number: UInt64) -> FileName {
-        FileName(configuration.directory, configuration.prefix + hex16(number) + ".tmp")
+        FileName(
+            configuration.directory,
+            SegmentName.format(number, prefix: configuration.prefix, suffix: ".tmp"))
     }
 
     /// Goes on in a new segment, which begins with the preface.

@@ -124,7 +124,9 @@ struct SegmentedLog: Sendable {
     var nextDeadline: Instant? { isReady && isIdle ? markDue : nil }
 
     func file(_ number: UInt64) -> FileName {
-        FileName(configuration.directory, configuration.prefix + hex16(number) + ".log")
+        FileName(
+            configuration.directory,
+            SegmentName.format(number, prefix: configuration.prefix, suffix: ".log"))
     }
 
     // MARK: Events
@@ -253,28 +255,4 @@ struct SegmentedLog: Sendable {
             segments[segment].highestIndex = max(segments[segment].highestIndex, index)
         }
     }
-}
-
-/// Sixteen lower-case hexadecimal digits.
-func hex16(_ number: UInt64) -> String {
-    let digits = String(number, radix: 16)
-    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
-}
-
-/// The number in `prefix` + sixteen lower-case hexadecimal digits + `suffix`.
-func number(in name: String, prefix: String, suffix: String) -> UInt64? {
-    guard name.utf8.count == prefix.utf8.count + 16 + suffix.utf8.count,
-        name.utf8.starts(with: prefix.utf8),
-        name.utf8.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
-    else { return nil }
-    let digits = name.utf8.dropFirst(prefix.utf8.count).prefix(16)
-    var value: UInt64 = 0
-    for digit in digits {
-        switch digit {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt64(digit - 0x30)
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt64(digit - 0x57)
-        default: return nil
-        }
-    }
-    return value
 }

@@ -54,9 +54,11 @@ extension SnapshotStore {
     ) -> Bool {
         var indices: [LogIndex] = []
         for entry in entries {
-            if let index = number(in: entry.name, prefix: Self.prefix, suffix: ".snap") {
+            if let index = SegmentName.number(in: entry.name, prefix: Self.prefix, suffix: ".snap")
+            {
                 indices.append(index)
-            } else if number(in: entry.name, prefix: Self.prefix, suffix: ".tmp") != nil {
+            } else if SegmentName.number(in: entry.name, prefix: Self.prefix, suffix: ".tmp") != nil
+            {
                 tickets.ask(
                     .remove(FileName(.snapshots, entry.name)), .cleaning, into: &requests)
             }

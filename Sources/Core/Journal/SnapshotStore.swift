@@ -249,10 +249,10 @@ package struct SnapshotStore: Sendable {
     static let prefix = "snapshot-"
 
     static func file(_ index: LogIndex) -> FileName {
-        FileName(.snapshots, prefix + hex16(index) + ".snap")
+        FileName(.snapshots, SegmentName.format(index, prefix: prefix, suffix: ".snap"))
     }
 
     static func temporaryFile(_ index: LogIndex) -> FileName {
-        FileName(.snapshots, prefix + hex16(index) + ".tmp")
+        FileName(.snapshots, SegmentName.format(index, prefix: prefix, suffix: ".tmp"))
     }
 }

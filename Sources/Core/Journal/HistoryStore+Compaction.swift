@@ -1,0 +1,112 @@
+// Dead bytes go: empty segments at once, mostly empty ones after their rest has been copied.
+
+extension HistoryStore {
+    struct Compaction: Sendable {
+        /// The segment that is to go.
+        var victim: UInt64
+        /// nil before its header has been read.
+        var scanner: RecordScanner?
+        var isRead = false
+        /// Chunks that were copied: where they were and where they are now.
+        var copies: [(key: ByteKey, source: Place, copy: Place)] = []
+    }
+
+    /// The next step, when nothing waits to be written.
+    mutating func compact(into requests: inout [StorageRequest]) {
+        if let current = compaction {
+            if current.isRead {
+                // Every copy is written; the places change when they are synced.
+                syncActive(into: &requests)
+            } else {
+                readVictim(current, into: &requests)
+            }
+        } else if let empty = segments.first(where: { $0.live == 0 && !isOpen($0.number) }) {
+            begin(.remove(empty.number), .remove(Self.file(empty.number)), into: &requests)
+        } else if let victim = segments.first(where: isWorthCompacting) {
+            compaction = Compaction(victim: victim.number)
+            readVictim(Compaction(victim: victim.number), into: &requests)
+        }
+    }
+
+    private func isOpen(_ number: UInt64) -> Bool {
+        active?.number == number || unclosed.contains { $0.number == number }
+    }
+
+    /// Only dead chunks count, not headers and footers: a copy is all alive, so copying ends.
+    private func isWorthCompacting(_ segment: Segment) -> Bool {
+        !isOpen(segment.number)
+            && segment.live * 100 < segment.written * UInt64(tunables.compactionPercent)
+    }
+
+    private mutating func readVictim(
+        _ current: Compaction, into requests: inout [StorageRequest]
+    ) {
+        let offset = current.scanner?.nextRead ?? 0
+        let length = current.scanner == nil ? SegmentHeader.size : tunables.readChunk
+        begin(
+            .readVictim, .read(Self.file(current.victim), offset: offset, length: length),
+            into: &requests)
+    }
+
+    mutating func takeVictim(_ result: StorageResult, actions: inout [HistoryAction]) {
+        guard var current = compaction, case .bytes(let bytes) = result else { return }
+        compaction = nil
+        let file = Self.file(current.victim)
+        guard var scanner = current.scanner else {
+            do {
+                let header = try SegmentHeader.decode(
+                    bytes, kind: .history, number: current.victim, dataID: dataID)
+                current.scanner = RecordScanner(header: header, recordLimit: tunables.recordLimit)
+                compaction = current
+            } catch {
+                halt(SegmentFault.describe(error, of: file), actions: &actions)
+            }
+            return
+        }
+        current.scanner = nil
+        scanner.feed(bytes)
+        scan: while true {
+            switch scanner.next() {
+            case .needsBytes: break scan
+            case .damage:
+                return halt(SegmentFault.damaged(file, at: scanner.position), actions: &actions)
+            case .record(let record):
+                if record.type == HistoryFormat.chunkType { copy(record, from: current.victim) }
+            }
+        }
+        current.isRead = bytes.count < tunables.readChunk
+        guard !current.isRead || scanner.leftOver == 0 else {
+            return halt(SegmentFault.damaged(file, at: scanner.position), actions: &actions)
+        }
+        current.scanner = scanner
+        compaction = current
+    }
+
+    private mutating func copy(_ record: SegmentRecord, from victim: UInt64) {
+        guard let chunk = HistoryFormat.decodeChunk(record.payload) else { return }
+        let position = record.position + UInt64(SegmentRecord.headerSize)
+        guard isLive(chunk.key, number: chunk.number, segment: victim, position: position) else {
+            return
+        }
+        enqueue(
+            Queued(
+                key: chunk.key, number: chunk.number, index: chunk.index, payload: record.payload,
+                source: Place(
+                    number: chunk.number, length: UInt32(record.payload.count),
+                    index: chunk.index, segment: victim, position: position)))
+    }
+
+    /// What has been copied is synced: the copies take over, and the victim is empty.
+    mutating func finishCopies() {
+        guard var current = compaction else { return }
+        for (key, source, copy) in current.copies
+        where isLive(key, number: source.number, segment: source.segment, position: source.position)
+        {
+            point(key, to: copy)
+        }
+        current.copies = []
+        compaction = current
+        guard current.isRead, queue.isEmpty else { return }
+        compaction = nil
+    }
+}

@@ -1,0 +1,289 @@
+import Testing
+
+@testable import Core
+
+@Suite("HistoryStore")
+struct HistoryStoreTests {
+    struct Bench {
+        var driver: TestDriver
+        var store: HistoryStore
+        var tunables: JournalTunables
+        var requests: [StorageRequest] = []
+        var actions: [HistoryAction] = []
+        /// key → chunk number → (log index, content)
+        var model: [ByteKey: [UInt32: (LogIndex, [UInt8])]] = [:]
+        var durable: LogIndex = 0
+        var halted: String?
+        var degraded = 0
+        var restored = 0
+        var recovered: HistoryRecovery?
+
+        init(seed: UInt64, tunables: JournalTunables) {
+            driver = TestDriver(seed: seed)
+            self.tunables = tunables
+            store = HistoryStore(dataID: 7, tunables: tunables)
+        }
+
+        mutating func step() {
+            driver.take(&requests)
+            var actions: [HistoryAction] = []
+            if let (ticket, result) = driver.step() {
+                store.handle(
+                    result, for: ticket, at: driver.now, into: &requests, actions: &actions)
+            }
+            if let due = store.nextDeadline, due <= driver.now {
+                store.deadline(at: driver.now, into: &requests)
+            }
+            driver.take(&requests)
+            for action in actions {
+                switch action {
+                case .recovered(let found): recovered = found
+                case .durable(let index): durable = index
+                case .degraded: degraded += 1
+                case .restored: restored += 1
+                case .halt(let reason): halted = reason
+                }
+            }
+        }
+
+        mutating func settle() {
+            var steps = 0
+            while halted == nil, !(store.isIdle && driver.isIdle && requests.isEmpty) {
+                step()
+                steps += 1
+                invariant(steps < 200_000, "a history without work becomes idle")
+            }
+            store.checkInvariants()
+        }
+
+        mutating func recover(through index: LogIndex) -> Bool {
+            driver.crash(power: false)
+            store = HistoryStore(dataID: 7, tunables: tunables)
+            requests = []
+            recovered = nil
+            store.recover(through: index, into: &requests)
+            for _ in 0..<200_000 where recovered == nil && halted == nil { step() }
+            if recovered != nil { store.checkInvariants() }
+            return recovered != nil
+        }
+
+        /// Every chunk reads back as the model says.
+        mutating func expectModel(_ comment: Comment) {
+            #expect(store.keyCount == model.count, comment)
+            for (key, chunks) in model {
+                let pieces = store.pieces(of: key)
+                #expect(pieces.count == chunks.count, comment)
+                for (piece, number) in zip(pieces, chunks.keys.sorted()) {
+                    switch piece {
+                    case .memory(let bytes): #expect(bytes == chunks[number]!.1, comment)
+                    case .file(let file, let offset, let length):
+                        let content = driver.disk.content(file)
+                        let end = min(content.count, Int(offset) + length)
+                        let bytes = Array(content[min(Int(offset), end)..<end])
+                        #expect(HistoryStore.chunk(in: bytes) == chunks[number]!.1, comment)
+                    }
+                }
+            }
+        }
+    }
+
+    static func tunables(_ random: inout PRNG) -> JournalTunables {
+        var tunables = JournalTunables()
+        tunables.segmentSize = random.int(in: 1...3_000)
+        tunables.batchLimit = random.int(in: 1...2_000)
+        tunables.recordLimit = 100_000
+        tunables.readChunk = random.int(in: 60...3_000)
+        tunables.compactionPercent = random.int(in: 0...80)
+        tunables.retryDelay = .milliseconds(3)
+        return tunables
+    }
+
+    /// Nothing that was durable is lost, and what was forgotten stays forgotten once its owner says
+    /// so, over crashes, full disks and compaction.
+    @Test(arguments: 0..<80 as Range<UInt64>)
+    func randomHistories(seed: UInt64) throws {
+        var random = PRNG(seed: seed)
+        var bench = Bench(seed: seed, tunables: Self.tunables(&random))
+        do {
+            let isRecovered = bench.recover(through: 0)
+            #expect(isRecovered)
+        }
+        // The commands that have been applied, and their number at the last snapshot.
+        var log: [(ByteKey, UInt32, [UInt8]?)] = []
+        var snapshot = 0
+        var lives = [Int](repeating: 0, count: 12)
+        func apply(_ entry: (ByteKey, UInt32, [UInt8]?), at index: Int, _ bench: inout Bench) {
+            if let bytes = entry.2 {
+                bench.store.append(
+                    index: LogIndex(index), key: entry.0, chunk: entry.1, bytes: bytes)
+                bench.model[entry.0, default: [:]][entry.1] = (LogIndex(index), bytes)
+            } else {
+                bench.store.remove(entry.0)
+                bench.model[entry.0] = nil
+            }
+        }
+        for _ in 0..<8 {
+            for _ in 0..<random.int(in: 0...80) {
+                switch random.below(10) {
+                case 0..<4:
+                    // A key that was removed never comes back.
+                    let slot = random.int(in: 0..<12)
+                    let key = ByteKey([UInt8(slot), UInt8(lives[slot])])
+                    let bytes = (0..<random.int(in: 0...400)).map { _ in UInt8(random.below(256)) }
+                    let isRemoval = random.chance(1, 5)
+                    if isRemoval { lives[slot] += 1 }
+                    log.append((key, UInt32(random.below(3)), isRemoval ? nil : bytes))
+                    apply(log[log.count - 1], at: log.count, &bench)
+                    bench.store.flush(into: &bench.requests)
+                case 4:
+                    bench.store.sync(through: LogIndex(log.count), into: &bench.requests)
+                default: for _ in 0..<random.int(in: 1...6) { bench.step() }
+                }
+            }
+            if random.chance(1, 3) {
+                var countdown = random.int(in: 0...20)
+                bench.driver.disk.fault = { random, operation in
+                    switch operation {
+                    case .append, .create:
+                        countdown -= 1
+                        return countdown < 0 && countdown > -12 && random.chance(1, 2)
+                            ? .noSpace : nil
+                    default: return nil
+                    }
+                }
+            }
+            if random.chance(1, 2) { bench.settle() }
+            bench.expectModel("running")
+            #expect(bench.halted == nil)
+            // A snapshot is taken only of what the history holds durably.
+            snapshot = Int(max(LogIndex(snapshot), bench.durable))
+            bench.driver.crash(power: random.chance(2, 3))
+            let isRecovered = bench.recover(through: LogIndex(snapshot))
+            try #require(isRecovered, "\(bench.halted ?? "")")
+            // What was applied after the snapshot is applied again. Chunks that one of those
+            // entries removed may be gone already; chunks of keys removed before may be back.
+            bench.model = [:]
+            for (index, entry) in log.enumerated() {
+                if index >= snapshot {
+                    apply(entry, at: index + 1, &bench)
+                } else if let bytes = entry.2 {
+                    bench.model[entry.0, default: [:]][entry.1] = (LogIndex(index + 1), bytes)
+                } else {
+                    bench.model[entry.0] = nil
+                }
+            }
+            let alive = bench.model
+            var next: ByteKey?
+            repeat {
+                next = bench.store.retain(from: next, limit: 3) { alive[$0] != nil }
+            } while next != nil
+            bench.store.flush(into: &bench.requests)
+            bench.expectModel("replayed")
+        }
+        bench.driver.disk.fault = { _, _ in nil }
+        bench.settle()
+        bench.expectModel("at rest")
+        for segment in bench.store.segments where segment.number != bench.store.active?.number {
+            #expect(
+                segment.live * 100 >= segment.written * UInt64(bench.tunables.compactionPercent))
+            #expect(segment.live > 0)
+        }
+        for key in Array(bench.model.keys) { bench.store.remove(key) }
+        bench.model = [:]
+        bench.store.flush(into: &bench.requests)
+        bench.settle()
+        #expect(bench.store.liveBytes == 0 && bench.store.segments.count <= 1)
+    }
+
+    @Test func aFullDiskIsReportedOnceAndWaitedOut() {
+        var bench = Bench(seed: 5, tunables: JournalTunables())
+        do {
+            let isRecovered = bench.recover(through: 0)
+            #expect(isRecovered)
+        }
+        bench.driver.disk.fault = { _, operation in
+            if case .append = operation { .noSpace } else { nil }
+        }
+        for index in 1...20 as ClosedRange<LogIndex> {
+            bench.store.append(index: index, key: ByteKey([1]), chunk: UInt32(index), bytes: [9])
+            bench.model[ByteKey([1]), default: [:]][UInt32(index)] = (index, [9])
+            bench.store.flush(into: &bench.requests)
+            for _ in 0..<5 { bench.step() }
+        }
+        bench.store.sync(through: 20, into: &bench.requests)
+        for _ in 0..<200_000 { bench.step() }
+        #expect(bench.degraded == 1 && bench.restored == 0 && bench.durable == 0)
+        #expect(bench.store.queuedBytes > 0)
+        bench.expectModel("full")
+        bench.driver.disk.fault = { _, _ in nil }
+        bench.settle()
+        #expect(bench.restored == 1 && bench.durable == 20 && bench.store.queuedBytes == 0)
+        bench.expectModel("restored")
+    }
+
+    @Test func aFailedSyncHalts() {
+        var bench = Bench(seed: 5, tunables: JournalTunables())
+        do {
+            let isRecovered = bench.recover(through: 0)
+            #expect(isRecovered)
+        }
+        bench.store.append(index: 1, key: ByteKey([1]), chunk: 0, bytes: [9])
+        bench.store.flush(into: &bench.requests)
+        bench.settle()
+        bench.driver.disk.fault = { _, operation in
+            if case .sync = operation { .noSpace } else { nil }
+        }
+        bench.store.sync(through: 1, into: &bench.requests)
+        bench.settle()
+        #expect(bench.halted != nil && bench.durable == 0)
+    }
+
+    /// Damage to what was durable is found at start, or at the latest when the chunk is read.
+    @Test func damageIsNeverServed() {
+        var random = PRNG(seed: 9)
+        var tunables = JournalTunables()
+        tunables.segmentSize = 600
+        var bench = Bench(seed: 9, tunables: tunables)
+        do {
+            let isRecovered = bench.recover(through: 0)
+            #expect(isRecovered)
+        }
+        for index in 1...12 as ClosedRange<LogIndex> {
+            let bytes = (0..<100).map { _ in UInt8(random.below(256)) }
+            bench.store.append(index: index, key: ByteKey([UInt8(index)]), chunk: 0, bytes: bytes)
+            bench.model[ByteKey([UInt8(index)])] = [0: (index, bytes)]
+            bench.store.flush(into: &bench.requests)
+            bench.settle()
+        }
+        bench.store.sync(through: 12, into: &bench.requests)
+        bench.settle()
+        let model = bench.model
+        let disk = bench.driver.disk
+        var halts = 0
+        for file in disk.names(in: .history) {
+            for position in disk.content(file).indices where position % 3 == 0 {
+                bench.driver.disk = disk
+                var bad = disk.content(file)
+                bad[position] ^= 0x40
+                bench.driver.disk.overwrite(file, bad)
+                bench.halted = nil
+                guard bench.recover(through: 12) else {
+                    halts += 1
+                    continue
+                }
+                #expect(bench.store.keyCount == model.count, "\(file.name) at \(position)")
+                for (key, chunks) in model {
+                    guard
+                        case .file(let file, let offset, let length) = bench.store.pieces(of: key)[
+                            0]
+                    else { continue }
+                    let end = Int(offset) + length
+                    let bytes = Array(bench.driver.disk.content(file)[Int(offset)..<end])
+                    let chunk = HistoryStore.chunk(in: bytes)
+                    #expect(chunk == nil || chunk == chunks[0]!.1)
+                }
+            }
+        }
+        #expect(halts > 0)
+    }
+}
