@@ -18,6 +18,8 @@ package final class Driver {
 
     private var inbox: [Input] = []
     private var events: [EventLoop.Event] = []
+    /// The end of the first quiet moment, in which what only the start needed is given back.
+    private var trimAt: Instant?
     private var isDetaching = false
     private var end: End?
 
@@ -32,6 +34,7 @@ package final class Driver {
     ) {
         out = Outbox()
         node = Node(config, seed: Entropy.number(), at: Clocks.now(), into: &out)
+        trimAt = Clocks.monotonic() + Self.quiet
         self.directory = directory
         self.loop = loop
         self.listener = listener
@@ -70,6 +73,7 @@ package final class Driver {
         let now = Clocks.monotonic()
         var deadline = node.nextDeadline ?? .distantFuture
         deadline = min(deadline, listener.nextDeadline ?? .distantFuture)
+        deadline = min(deadline, trimAt ?? .distantFuture)
         deadline = min(deadline, supervisor.nextDeadline(now: now) ?? .distantFuture)
         let rest = inbox.isEmpty ? deadline - now : .zero
         loop.wait(milliseconds: Self.milliseconds(rest), into: &events)
@@ -100,6 +104,16 @@ package final class Driver {
             for (id, event) in supervisor.tick(now: now.monotonic) { inbox.append(.run(id, event)) }
         }
         if isDue(node.nextDeadline, now) { inbox.append(.deadline) }
+        if trimAt != nil { trim(at: now) }
+    }
+
+    private func trim(at now: Now) {
+        if !events.isEmpty {
+            trimAt = now.monotonic + Self.quiet
+        } else if isDue(trimAt, now) {
+            trimAt = nil
+            HostProcess.trimMemory()
+        }
     }
 
     private func isDue(_ deadline: Instant?, _ now: Now) -> Bool {
@@ -186,5 +200,6 @@ package final class Driver {
     }
 
     private static let longestWait = Duration.seconds(60)
+    private static let quiet = Duration.seconds(2)
     private static let farewell = Duration.seconds(1)
 }

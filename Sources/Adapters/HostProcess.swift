@@ -31,6 +31,9 @@ package enum HostProcess {
         return Int(clamping: limit.rlim_cur)
     }
 
+    /// Gives back memory that only the past needed. Takes longer the more the heap holds.
+    package static func trimMemory() { dkron_trim_memory() }
+
     /// Keeps the C allocator from reserving memory per thread: the storage threads allocate little.
     /// Call it before the first thread is made.
     package static func limitAllocatorArenas() { csystem_limit_allocator_arenas(2) }
