@@ -1,20 +1,17 @@
 // Walking arrays and objects, and finding members by name.
 
 /// The elements of an array, in document order.
-@frozen
 package struct JSONElements: Sequence, IteratorProtocol {
-    @usableFromInline let nodes: [JSONNode]
-    @usableFromInline var index: Int
-    @usableFromInline let end: Int
+    let nodes: [JSONNode]
+    var index: Int
+    let end: Int
 
-    @inlinable
     init(nodes: [JSONNode], index: Int, end: Int) {
         self.nodes = nodes
         self.index = index
         self.end = end
     }
 
-    @inlinable
     @inline(__always)
     package mutating func next() -> JSONValue? {
         guard index < end else { return nil }
@@ -25,12 +22,10 @@ package struct JSONElements: Sequence, IteratorProtocol {
 }
 
 /// One member of an object. `name` is itself a value, a string, so that errors can point at it.
-@frozen
 package struct JSONMember: Hashable, Sendable {
     package var name: JSONValue
     package var value: JSONValue
 
-    @inlinable
     init(name: JSONValue, value: JSONValue) {
         self.name = name
         self.value = value
@@ -38,20 +33,17 @@ package struct JSONMember: Hashable, Sendable {
 }
 
 /// The members of an object, in document order, duplicates included.
-@frozen
 package struct JSONMembers: Sequence, IteratorProtocol {
-    @usableFromInline let nodes: [JSONNode]
-    @usableFromInline var index: Int
-    @usableFromInline let end: Int
+    let nodes: [JSONNode]
+    var index: Int
+    let end: Int
 
-    @inlinable
     init(nodes: [JSONNode], index: Int, end: Int) {
         self.nodes = nodes
         self.index = index
         self.end = end
     }
 
-    @inlinable
     @inline(__always)
     package mutating func next() -> JSONMember? {
         guard index < end else { return nil }
@@ -65,7 +57,6 @@ package struct JSONMembers: Sequence, IteratorProtocol {
 extension JSONDocument {
     /// The number of elements or members; 0 if the value is neither array nor object.
     /// Complexity: O(count).
-    @inlinable
     package func count(of value: JSONValue) -> Int {
         let node = node(value)
         guard node.kind == .array || node.kind == .object else { return 0 }
@@ -79,7 +70,6 @@ extension JSONDocument {
     }
 
     /// The elements of an array; none if the value is something else.
-    @inlinable
     package func elements(of array: JSONValue) -> JSONElements {
         let node = node(array)
         let first = Int(array.index) + 1
@@ -88,7 +78,6 @@ extension JSONDocument {
     }
 
     /// The members of an object; none if the value is something else.
-    @inlinable
     package func members(of object: JSONValue) -> JSONMembers {
         let node = node(object)
         let first = Int(object.index) + 1
@@ -145,7 +134,6 @@ extension JSONDocument {
     }
 }
 
-@inlinable
 func asciiLowercased(_ byte: UInt8) -> UInt8 {
     byte &- 0x41 < 26 ? byte | 0x20 : byte
 }

@@ -6,8 +6,6 @@
 // every value still knows its place in the text for errors about its meaning.
 
 /// What a JSON value is.
-@usableFromInline
-@frozen
 package enum JSONKind: UInt8, Sendable, CustomStringConvertible {
     case null
     case bool
@@ -17,7 +15,6 @@ package enum JSONKind: UInt8, Sendable, CustomStringConvertible {
     case object
 
     /// With its article, for messages: "a string".
-    @usableFromInline
     package var description: String {
         switch self {
         case .null: "null"
@@ -31,31 +28,26 @@ package enum JSONKind: UInt8, Sendable, CustomStringConvertible {
 }
 
 /// One value of a `JSONDocument`. Only meaningful together with the document it came from.
-@frozen
 package struct JSONValue: Hashable, Sendable {
-    @usableFromInline var index: Int32
+    var index: Int32
 
-    @inlinable
     init(index: Int) { self.index = Int32(truncatingIfNeeded: index) }
 }
 
-@usableFromInline
-@frozen
 struct JSONNode: Hashable, Sendable {
     /// Offset of the first byte: the opening quote of a string, the bracket of a container.
-    @usableFromInline var start: UInt32
+    var start: UInt32
     /// Bytes of the whole value, quotes and brackets included.
-    @usableFromInline var length: UInt32
+    var length: UInt32
     /// Index of the first node that is not part of this value.
-    @usableFromInline var next: UInt32
-    @usableFromInline var kind: JSONKind
+    var next: UInt32
+    var kind: JSONKind
     /// Of a string: it holds escapes. Of a boolean: its value. Of a number: it has a fraction or
     /// an exponent.
-    @usableFromInline var flag: Bool
+    var flag: Bool
     /// Of a string: it is known to hold ASCII only and no escapes.
-    @usableFromInline var isASCII: Bool
+    var isASCII: Bool
 
-    @inlinable
     init(start: Int, length: Int, next: Int, kind: JSONKind, flag: Bool, isASCII: Bool) {
         self.start = UInt32(truncatingIfNeeded: start)
         self.length = UInt32(truncatingIfNeeded: length)
@@ -74,7 +66,7 @@ struct JSONNode: Hashable, Sendable {
 package struct JSONDocument: Sendable {
     /// The text as it came.
     package let bytes: [UInt8]
-    @usableFromInline let nodes: [JSONNode]
+    let nodes: [JSONNode]
 
     /// Complexity: O(n).
     package init(_ bytes: [UInt8], limits: JSONLimits = .standard) throws(JSONError) {
@@ -82,29 +74,23 @@ package struct JSONDocument: Sendable {
         self.bytes = bytes
     }
 
-    @inlinable
     package var root: JSONValue { JSONValue(index: 0) }
 
-    @inlinable
     func node(_ value: JSONValue) -> JSONNode { nodes[Int(value.index)] }
 
     // MARK: Scalars
 
-    @inlinable
     package func kind(of value: JSONValue) -> JSONKind { node(value).kind }
 
-    @inlinable
     package func isNull(_ value: JSONValue) -> Bool { node(value).kind == .null }
 
     /// Nil unless the value is a boolean.
-    @inlinable
     package func bool(_ value: JSONValue) -> Bool? {
         let node = node(value)
         return node.kind == .bool ? node.flag : nil
     }
 
     /// The text of a string without quotes and escapes; nil unless the value is a string.
-    @inlinable
     package func string(_ value: JSONValue) -> String? {
         let node = node(value)
         guard node.kind == .string else { return nil }
@@ -129,7 +115,6 @@ package struct JSONDocument: Sendable {
     }
 
     /// Nil unless the value is a number written without fraction and exponent that fits.
-    @inlinable
     package func int64(_ value: JSONValue) -> Int64? {
         let node = node(value)
         guard node.kind == .number, !node.flag else { return nil }
@@ -172,7 +157,6 @@ package struct JSONDocument: Sendable {
 
     // MARK: Private
 
-    @usableFromInline
     func parseInt64(_ start: Int, _ end: Int) -> Int64? {
         var index = start
         let negative = bytes[index] == UInt8(ascii: "-")
@@ -192,7 +176,6 @@ package struct JSONDocument: Sendable {
     }
 
     /// Resolves the escapes of a string that the parser has found to be well-formed.
-    @usableFromInline
     func unescaped(_ node: JSONNode) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(Int(node.length))
@@ -237,7 +220,6 @@ package struct JSONDocument: Sendable {
 }
 
 /// The value of an ASCII hexadecimal digit.
-@inlinable
 func hexadecimalDigit(_ byte: UInt8) -> UInt8? {
     switch byte {
     case 0x30...0x39: byte - 0x30

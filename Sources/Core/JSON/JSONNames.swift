@@ -8,22 +8,20 @@
 package struct JSONNames: Sendable {
     /// The names as given; an index of `index(of:in:)` is one of this array.
     package let names: [String]
-    /// Open addressing, a power of two at least four times the number of names.
-    @usableFromInline let slots: [Slot]
+    /// Open addressing, a power of two at least eight times the number of names.
+    let slots: [Slot]
     /// What follows the first eight bytes of long names, in lower case, filled up with zeros.
-    @usableFromInline let rests: [UInt64]
+    let rests: [UInt64]
 
-    @usableFromInline
-    @frozen
     struct Slot: Sendable {
         /// The first eight bytes in lower case, the first lowest, missing ones zero.
-        @usableFromInline var first: UInt64
+        var first: UInt64
         /// Bytes of the name; -1 if the slot is empty.
-        @usableFromInline var length: Int32
+        var length: Int32
         /// Which name it is.
-        @usableFromInline var index: Int16
+        var index: Int16
         /// Where its rest starts.
-        @usableFromInline var rest: Int16
+        var rest: Int16
 
         init(first: UInt64, length: Int, index: Int, rest: Int) {
             self.first = first
@@ -36,7 +34,7 @@ package struct JSONNames: Sendable {
     package init(_ names: [String]) {
         invariant(names.count < 1024, "a set of member names holds at most 1,023")
         var size = 16
-        while size < names.count * 4 { size *= 2 }
+        while size < names.count * 8 { size *= 2 }
         var slots = [Slot](
             repeating: Slot(first: 0, length: -1, index: 0, rest: 0), count: size)
         var rests: [UInt64] = []
@@ -57,7 +55,6 @@ package struct JSONNames: Sendable {
     }
 
     /// The number of a member's name; nil if it is not in the set.
-    @inlinable
     package func index(of name: JSONValue, in document: JSONDocument) -> Int? {
         let node = document.node(name)
         guard node.kind == .string else { return nil }
@@ -69,25 +66,32 @@ package struct JSONNames: Sendable {
             in: document.bytes.span.bytes, at: Int(node.start) &+ 1, length: Int(node.length) &- 2)
     }
 
-    @inlinable
+    /// Most names are found in lower case at the first place looked at.
     @inline(__always)
     func index(in input: RawSpan, at start: Int, length: Int) -> Int? {
         let first = Self.word(input, start, length)
-        let mask = slots.count &- 1
-        var place = Self.hash(first, length) & mask
-        while true {
+        let slot = slots[Self.hash(first, length) & (slots.count &- 1)]
+        if slot.first == first, Int(slot.length) == length, length <= 8 {
+            return Int(slot.index)
+        }
+        return search(input, at: start, length: length, first: first)
+    }
+
+    @inline(never)
+    func search(_ input: RawSpan, at start: Int, length: Int, first: UInt64) -> Int? {
+        var place = Self.hash(first, length) & (slots.count - 1)
+        while slots[place].length >= 0 {
             let slot = slots[place]
-            if slot.length < 0 { return nil }
             if Int(slot.length) == length, Self.equal(first, slot.first),
                 length <= 8 || restEquals(input, start, length, slot)
             {
                 return Int(slot.index)
             }
-            place = (place &+ 1) & mask
+            place = (place + 1) & (slots.count - 1)
         }
+        return nil
     }
 
-    @usableFromInline
     func restEquals(_ input: RawSpan, _ start: Int, _ length: Int, _ slot: Slot) -> Bool {
         var offset = 8
         var rest = Int(slot.rest)
@@ -101,14 +105,12 @@ package struct JSONNames: Sendable {
     }
 
     /// Names usually come in lower case.
-    @inlinable
     @inline(__always)
     static func equal(_ word: UInt64, _ lowercase: UInt64) -> Bool {
         word == lowercase || lowercased(word) == lowercase
     }
 
     /// Up to eight bytes as a number, the first byte lowest, missing ones zero.
-    @inlinable
     @inline(__always)
     static func word(_ input: RawSpan, _ start: Int, _ length: Int) -> UInt64 {
         guard start >= 0, start &+ 8 <= input.byteCount else {
@@ -122,7 +124,6 @@ package struct JSONNames: Sendable {
     }
 
     /// Near the end of a text.
-    @usableFromInline
     static func shortWord(_ input: RawSpan, _ start: Int, _ length: Int) -> UInt64 {
         var word: UInt64 = 0
         for index in 0..<max(0, min(8, length)) {
@@ -132,7 +133,6 @@ package struct JSONNames: Sendable {
         return word
     }
 
-    @usableFromInline
     static func lowercased(_ word: UInt64) -> UInt64 {
         var result: UInt64 = 0
         for shift in stride(from: 0, to: 64, by: 8) {
@@ -143,7 +143,6 @@ package struct JSONNames: Sendable {
     }
 
     /// The same for both cases of a letter; what else it makes equal, `matches` tells apart.
-    @inlinable
     static func hash(_ first: UInt64, _ length: Int) -> Int {
         let folded = (first | 0x2020_2020_2020_2020) &+ UInt64(truncatingIfNeeded: length)
         return Int(truncatingIfNeeded: (folded &* 0x9e37_79b9_7f4a_7c15) >> 40)

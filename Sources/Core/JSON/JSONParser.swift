@@ -40,10 +40,10 @@ struct JSONParser {
         }
     }
 
-    /// An upper bound: every node but the root has a comma, colon or opening bracket before it.
-    /// For a short text one node for two bytes is good enough, and found without looking.
+    /// An upper bound, also of what is found before a malformed text is given up: a comma, a colon
+    /// or an opening bracket of its own stands before every node but the root. Half the length
+    /// bounds only texts that end well: `[[[` has three nodes.
     private static func mostNodes(in bytes: [UInt8]) -> Int {
-        if bytes.count <= 4096 { return bytes.count / 2 + 1 }
         var count = 1
         for byte in bytes {
             let isBefore =
@@ -64,65 +64,53 @@ struct JSONParser {
         }
         skipSpace(input)
         try value(input, &nodes)
-        while depth > 0 { try item(input, &nodes) }
+        try items(input, &nodes)
         skipSpace(input)
-        if position < input.byteCount {
-            throw Fault(
-                message: "nothing may follow the value, found \(described(input, position))",
-                offset: position)
-        }
+        if position < input.byteCount { throw unexpected(input, "nothing may follow the value") }
     }
 
-    /// The next element or member of the innermost container, or its end.
-    @inline(__always)
-    private mutating func item(_ input: RawSpan, _ nodes: inout Nodes) throws(Fault) {
-        skipSpace(input)
-        guard position < input.byteCount else { throw endInside(input) }
-        let next = byte(input, position)
-        if next == (isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
-            close(&nodes)
-            return
-        }
-        if isEmpty {
-            isEmpty = false
-        } else {
-            guard next == UInt8(ascii: ",") else {
-                throw Fault(
-                    message: isObject
-                        ? "',' or '}' must follow a member, found \(described(input, position))"
-                        : "',' or ']' must follow an element, found \(described(input, position))",
-                    offset: position)
-            }
-            position += 1
+    /// Elements and members until no container is open.
+    private mutating func items(_ input: RawSpan, _ nodes: inout Nodes) throws(Fault) {
+        while depth > 0 {
             skipSpace(input)
-        }
-        if isObject {
-            guard position < input.byteCount, byte(input, position) == UInt8(ascii: "\"") else {
-                if position == input.byteCount { throw endInside(input) }
-                throw Fault(
-                    message: "a member's name in quotes is expected, found "
-                        + described(input, position),
-                    offset: position)
+            guard position < input.byteCount else { throw unexpected(input, "") }
+            let next = byte(input, position)
+            if next == (isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
+                close(&nodes)
+                continue
             }
-            try string(input, &nodes)
-            skipSpace(input)
-            guard position < input.byteCount, byte(input, position) == UInt8(ascii: ":") else {
-                if position == input.byteCount { throw endInside(input) }
-                throw Fault(
-                    message: "':' must follow a member's name, found "
-                        + described(input, position),
-                    offset: position)
+            if isEmpty {
+                isEmpty = false
+            } else {
+                guard next == UInt8(ascii: ",") else {
+                    throw isObject
+                        ? unexpected(input, "',' or '}' must follow a member")
+                        : unexpected(input, "',' or ']' must follow an element")
+                }
+                position += 1
+                skipSpace(input)
             }
-            position += 1
-            skipSpace(input)
+            if isObject {
+                guard position < input.byteCount, byte(input, position) == UInt8(ascii: "\"")
+                else { throw unexpected(input, "a member's name in quotes is expected") }
+                try string(input, &nodes)
+                skipSpace(input)
+                guard position < input.byteCount, byte(input, position) == UInt8(ascii: ":")
+                else { throw unexpected(input, "':' must follow a member's name") }
+                position += 1
+                skipSpace(input)
+            }
+            if position < input.byteCount, byte(input, position) == UInt8(ascii: "\"") {
+                try string(input, &nodes)
+            } else {
+                try value(input, &nodes)
+            }
         }
-        try value(input, &nodes)
     }
 
     /// One value, of a container only its opening bracket.
-    @inline(__always)
     private mutating func value(_ input: RawSpan, _ nodes: inout Nodes) throws(Fault) {
-        guard position < input.byteCount else { throw endInside(input) }
+        guard position < input.byteCount else { throw unexpected(input, "") }
         switch byte(input, position) {
         case UInt8(ascii: "\""): try string(input, &nodes)
         case UInt8(ascii: "{"): try open(.object, &nodes)
@@ -131,10 +119,7 @@ struct JSONParser {
         case UInt8(ascii: "t"): try word(input, "true", .bool, flag: true, &nodes)
         case UInt8(ascii: "f"): try word(input, "false", .bool, flag: false, &nodes)
         case UInt8(ascii: "n"): try word(input, "null", .null, flag: false, &nodes)
-        default:
-            throw Fault(
-                message: "a value is expected, found \(described(input, position))",
-                offset: position)
+        default: throw unexpected(input, "a value is expected")
         }
     }
 
@@ -372,16 +357,22 @@ struct JSONParser {
 
     // MARK: Messages
 
-    private func endInside(_ input: RawSpan) -> Fault {
-        guard depth > 0 else {
+    /// Something else stands at the current position than what the grammar expects there.
+    @inline(never)
+    private func unexpected(_ input: RawSpan, _ expected: StaticString) -> Fault {
+        if position < input.byteCount {
+            let found = described(input, position)
+            return Fault(message: "\(expected), found \(found)", offset: position)
+        }
+        if depth == 0 {
             return Fault(message: "a value is expected, the text is empty", offset: position)
         }
         return Fault(
-            message: isObject
-                ? "the text ends inside an object" : "the text ends inside an array",
+            message: isObject ? "the text ends inside an object" : "the text ends inside an array",
             offset: position)
     }
 
+    @inline(never)
     private func digitExpected(_ input: RawSpan, _ index: Int, _ after: String) -> Fault {
         Fault(
             message: "a digit must follow \(after), found \(described(input, index))",

@@ -109,6 +109,20 @@ struct JSONDocumentTests {
         #expect(throws: Never.self) { try JSONDocument(text) }
     }
 
+    /// Texts that start as many values as their length allows and end none of them.
+    @Test func nothingButStarts() {
+        let limits = JSONLimits(bytes: 1 << 20, depth: 100_000)
+        for piece in [
+            "[", "[[", "{\"\":", "[0,", "[{\"\":", "[\"\",", "[,", "{,", "[:", "0,", "::",
+        ] {
+            for count in Array(1...40) + [1000, 5000] {
+                let text = Array(String(repeating: piece, count: count).utf8)
+                #expect(throws: JSONError.self) { try JSONDocument(text, limits: limits) }
+                #expect(throws: JSONError.self) { try JSONDocument(text) }
+            }
+        }
+    }
+
     @Test func countsLinesAndCharacters() throws {
         do {
             _ = try JSONDocument(Array("{\n  \"é\": 1,\r\n  \"€😀\" 2\n}".utf8))
