@@ -92,8 +92,7 @@ struct APIChecker {
 
     /// Every change that a person can see must have been asked for by somebody.
     mutating func observe(
-        _ changes: StoreChanges, _ view: StoreView, ended: Set<Generation>,
-        into verdict: inout Verdict
+        _ changes: StoreChanges, _ view: StoreView, into verdict: inout Verdict
     ) {
         for sight in changes.created {
             verdict.require(

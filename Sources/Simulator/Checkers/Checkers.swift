@@ -6,6 +6,9 @@ struct Checkers {
     private var verdict = Verdict()
     private let parameters: Parameters
     private(set) var view = StoreView()
+    private var reference = ReferenceLog()
+    /// The index that the node has applied.
+    private var nodeIndex: LogIndex = 0
     private(set) var schedule = ScheduleChecker()
     private(set) var executions: ExecutionChecker
     private(set) var durability = DurabilityChecker()
@@ -24,7 +27,6 @@ struct Checkers {
         replay = ReplayChecker(isOn: samplesReplay)
         executions = ExecutionChecker(
             outputLimit: TunableNames.outputLimit(parameters.tunables))
-        durability.parametersAllowDamage = false
     }
 
     mutating func fail(_ id: InvariantID, _ message: String, at time: TrueTime) {
@@ -47,7 +49,8 @@ struct Checkers {
         of disk: Disk, _ life: UInt64, _ config: Config, seed: UInt64, now: Now, at time: TrueTime
     ) {
         verdict.time = time
-        durability.beginLife(disk)
+        reference.beginLife(disk)
+        durability.beginLife()
         api.beginLife()
         executions.life = life
         replay.begin(config, seed: seed, now: now)
@@ -66,7 +69,6 @@ struct Checkers {
     }
 
     mutating func didLosePower(_ node: VirtualNode, at time: TrueTime) {
-        durability.didLosePower()
         executions.lastUncertainty = time
     }
 
@@ -92,21 +94,32 @@ struct Checkers {
         verdict.time = time
         replay.record(effects)
         resources.judge(effects, &verdict)
-        guard let changes = view.look(at: core.store) else { return }
-        durability.observe(index: view.appliedIndex, hash: view.hash, into: &verdict)
-        guard !changes.isEmpty else { return }
-        executions.isRestoring = api.isRestoring
-        schedule.observe(changes, view, core.store, into: &verdict)
-        executions.observe(changes, view, core.store, log, at: time, into: &verdict)
-        api.observe(changes, view, ended: [], into: &verdict)
-        observeRows(changes, core.store)
+        nodeIndex = core.store.appliedIndex
+        followLog(upTo: nodeIndex, log, at: time)
+        durability.judge(core, reference.store, into: &verdict)
+        core.checkInvariants()
     }
 
-    private mutating func observeRows(_ changes: StoreChanges, _ store: Store) {
+    /// Takes the reference on to where the node is, as far as the platter goes.
+    private mutating func followLog(upTo index: LogIndex, _ log: RunLog, at time: TrueTime) {
+        while true {
+            let (applied, command) = reference.applyNext(upTo: index, into: &verdict)
+            guard applied else { return }
+            guard command != nil, let changes = view.look(at: reference.store), !changes.isEmpty
+            else { continue }
+            executions.isRestoring = api.isRestoring
+            schedule.observe(changes, view, reference.store, into: &verdict)
+            executions.observe(changes, view, log, at: time, into: &verdict)
+            api.observe(changes, view, into: &verdict)
+            observeRows(changes)
+        }
+    }
+
+    private mutating func observeRows(_ changes: StoreChanges) {
         for sight in changes.created + changes.changed.map(\.after) {
             let generation = sight.state.generation
             let last = lastRows[generation]
-            for (place, row) in StoreView.rows(of: generation, after: last, in: store)
+            for (place, row) in StoreView.rows(of: generation, after: last, in: reference.store)
             where last.map({ place > $0 }) ?? true {
                 executions.observeRow(row, of: sight, into: &verdict)
                 lastRows[generation] = place
@@ -119,7 +132,9 @@ struct Checkers {
         _ effect: Effect, _ node: VirtualNode, _ log: RunLog, at time: TrueTime
     ) {
         verdict.time = time
-        durability.willPerform(effect, node.disk, into: &verdict)
+        durability.willPerform(
+            effect, node.disk, behind: nodeIndex - min(nodeIndex, reference.store.appliedIndex),
+            into: &verdict)
         switch effect {
         case .start(let spec): executions.willStart(spec, into: &verdict)
         case .release(let id): executions.willRelease(id, into: &verdict)
@@ -131,7 +146,13 @@ struct Checkers {
         _ operation: StorageOperation, _ result: StorageResult, _ node: VirtualNode,
         at time: TrueTime
     ) {
-        durability.didPerform(operation, result, node.disk)
+        durability.didPerform(operation, result)
+        guard case .done = result else { return }
+        switch operation {
+        case .sync(let file) where file.directory == .log: reference.refresh(node.disk)
+        case .syncDirectory(.log): reference.refresh(node.disk)
+        default: break
+        }
     }
 
     mutating func didStep(
@@ -158,7 +179,7 @@ struct Checkers {
         if (200..<300).contains(reply.status), let index = reply.index {
             durability.didRecover(index: index, into: &verdict)
         }
-        durability.didAnswer(reply, isWrite: operation.isWrite, into: &verdict)
+        durability.didAnswer(reply, into: &verdict)
         api.didAnswer(operation, reply, into: &verdict)
         api.judgeAcknowledgement(operation, reply, view, into: &verdict)
     }

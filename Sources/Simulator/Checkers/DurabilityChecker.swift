@@ -3,49 +3,46 @@
 import Core
 
 struct DurabilityChecker {
-    /// State hashes by index, as first seen.
-    private var hashes: [LogIndex: RecordHash] = [:]
-    private var newestIndex: LogIndex = 0
     /// The highest index that any client was told of.
     private(set) var acknowledgedIndex: LogIndex = 0
     /// A sync failed in this life: the node may only stop.
     private var failedSync: String?
     private var damage: String?
-    private var isRecovering = false
-    private var lostPower = false
-    private(set) var durable = DurableLog()
+    private(set) var isRecovering = false
 
-    mutating func beginLife(_ disk: Disk) {
+    mutating func beginLife() {
         failedSync = nil
         isRecovering = true
-        durable = DurableLog()
-        durable.refresh(disk)
     }
 
-    mutating func didLosePower() { lostPower = true }
     mutating func didDamage(_ place: String) { damage = place }
 
-    mutating func didPerform(
-        _ operation: StorageOperation, _ result: StorageResult, _ disk: Disk
-    ) {
-        switch (operation, result) {
-        case (.sync(let file), .failed):
-            failedSync = "\(file.directory.name)/\(file.name)"
-        case (.sync(let file), .done) where file.directory == .log:
-            durable.refresh(disk)
-        case (.syncDirectory(.log), .done): durable.refresh(disk)
-        default: break
-        }
+    mutating func didPerform(_ operation: StorageOperation, _ result: StorageResult) {
+        guard case .sync(let file) = operation, case .failed = result else { return }
+        failedSync = "\(file.directory.name)/\(file.name)"
     }
 
     // MARK: Effects
 
-    mutating func willPerform(_ effect: Effect, _ disk: Disk, into verdict: inout Verdict) {
+    /// - Parameter behind: entries that the node applied and the platter does not hold.
+    mutating func willPerform(
+        _ effect: Effect, _ disk: Disk, behind: LogIndex, into verdict: inout Verdict
+    ) {
         if let failedSync { judgeAfterFailedSync(effect, failedSync, &verdict) }
-        if case .start(let spec) = effect {
+        switch effect {
+        case .start(let spec):
             verdict.require(
                 Self.holds(disk.durableContents(.runs), spec.execution), .D1,
                 "\(spec.execution) is started before the agent's journal has it on the platter")
+            verdict.require(
+                behind == 0, .D1,
+                "\(spec.execution) is started while \(behind) entries are not on the platter")
+        case .respond(_, let response) where (200..<300).contains(response.status):
+            guard response.headers["X-Dkron-Index"] != nil else { return }
+            verdict.require(
+                behind == 0, .D1, "an answer tells of \(behind) entries that are not on the platter"
+            )
+        default: return
         }
     }
 
@@ -87,19 +84,12 @@ struct DurabilityChecker {
 
     // MARK: The state
 
-    mutating func observe(index: LogIndex, hash: RecordHash, into verdict: inout Verdict) {
-        if let seen = hashes[index] {
-            verdict.require(
-                seen == hash, isRecovering ? .T4 : .T3,
-                "the state at index \(index) is \(hash), it was \(seen)")
-        } else {
-            hashes[index] = hash
-            if hashes.count > 200_000 { hashes.removeAll(keepingCapacity: true) }
-        }
-        newestIndex = max(newestIndex, index)
+    /// The node's state against the reference at the same index.
+    func judge(_ node: borrowing Node, _ reference: Store, into verdict: inout Verdict) {
+        guard node.store.appliedIndex == reference.appliedIndex else { return }
         verdict.require(
-            index <= durable.lastIndex || isRecovering, .D1,
-            "index \(index) is applied, the platter ends at \(durable.lastIndex)")
+            node.store.hash == reference.hash, isRecovering ? .T4 : .T3,
+            "the state at index \(reference.appliedIndex) is not what the log gives")
     }
 
     /// The node serves again after a start.
@@ -110,27 +100,12 @@ struct DurabilityChecker {
             index >= acknowledgedIndex, .D2,
             "recovered up to index \(index), but \(acknowledgedIndex) was acknowledged")
         if let damage {
-            verdict.require(
-                parametersAllowDamage, .D3, "the node serves in spite of the damage of \(damage)")
-        }
-        // What came after was never promised to anybody and may be written anew.
-        if lostPower {
-            hashes = hashes.filter { $0.key <= index }
-            newestIndex = index
-            lostPower = false
+            verdict.fail(.D3, "the node serves in spite of the damage of \(damage)")
         }
     }
 
-    var parametersAllowDamage = false
-
-    mutating func didAnswer(_ reply: Reply, isWrite: Bool, into verdict: inout Verdict) {
+    mutating func didAnswer(_ reply: Reply, into verdict: inout Verdict) {
         guard let index = reply.index, (200..<300).contains(reply.status) else { return }
-        if isWrite {
-            verdict.require(
-                index <= durable.lastIndex, .D1,
-                "a write was acknowledged at index \(index), the platter ends at "
-                    + "\(durable.lastIndex)")
-        }
         acknowledgedIndex = max(acknowledgedIndex, index)
     }
 }

@@ -47,8 +47,8 @@ struct ExecutionChecker {
     // MARK: The store
 
     mutating func observe(
-        _ changes: StoreChanges, _ view: StoreView, _ store: Store, _ log: RunLog,
-        at time: TrueTime, into verdict: inout Verdict
+        _ changes: StoreChanges, _ view: StoreView, _ log: RunLog, at time: TrueTime,
+        into verdict: inout Verdict
     ) {
         for sight in changes.created { begin(sight) }
         for (_, after) in changes.changed {
@@ -57,7 +57,7 @@ struct ExecutionChecker {
         }
         for group in changes.newGroups { judge(newGroup: group, view, changes, &verdict) }
         for (group, execution) in changes.newExecutions {
-            judge(newExecution: execution, of: group, view, at: time, &verdict)
+            judge(newExecution: execution, of: group, log, at: time, &verdict)
         }
         for (group, before, after) in changes.executions {
             judge(before, after, of: group, log, at: time, &verdict)
@@ -66,9 +66,6 @@ struct ExecutionChecker {
             judge(ended: before, after, view, &verdict)
         }
         for (before, after) in changes.changed { judge(before, after, changes, &verdict) }
-        for (before, after) in changes.changed where !before.state.children.isEmpty {
-            _ = after
-        }
         for sight in changes.removed {
             goneGenerations.insert(sight.state.generation)
             folds[sight.state.generation] = nil
@@ -102,7 +99,7 @@ struct ExecutionChecker {
     }
 
     private mutating func judge(
-        newExecution execution: Execution, of group: GroupSight, _ view: StoreView,
+        newExecution execution: Execution, of group: GroupSight, _ log: RunLog,
         at time: TrueTime, _ verdict: inout Verdict
     ) {
         verdict.require(
@@ -111,14 +108,15 @@ struct ExecutionChecker {
         verdict.require(
             UInt64(execution.attempt) <= UInt64(retries) + 1, .X7,
             "attempt \(execution.attempt) of \(group.job) with \(retries) retries")
-        if execution.attempt > 1 { judgeRetry(execution, group, at: time, &verdict) }
+        if execution.attempt > 1 { judgeRetry(execution, group, log, at: time, &verdict) }
         known[execution.number] = Known(
             job: group.job.text, generation: group.generation, group: group.group.id,
             attempt: execution.attempt, createdAt: time, state: .pending)
     }
 
     private func judgeRetry(
-        _ execution: Execution, _ group: GroupSight, at time: TrueTime, _ verdict: inout Verdict
+        _ execution: Execution, _ group: GroupSight, _ log: RunLog, at time: TrueTime,
+        _ verdict: inout Verdict
     ) {
         guard
             let target = group.group.targets.first(where: {
@@ -132,10 +130,14 @@ struct ExecutionChecker {
         verdict.require(
             earlier.state == .failed || earlier.state == .lost, .X7,
             "attempt \(execution.attempt) of \(group.job) follows one that is \(earlier.state)")
-        guard let ended = earlier.endedAt, earlier.endedInLife == life, lastUncertainty < ended
+        // The back-off counts from the report's stamp, which lies between the real end and the
+        // moment at which the report was applied.
+        let before = "\(target.attempts[position - 1])-\(execution.node)"
+        guard earlier.endedInLife == life, let ended = log.runs(of: before).last?.endedAt,
+            lastUncertainty < ended
         else { return }
         let base = min(Duration.seconds(1 << Int64(min(earlier.attempt - 1, 9))), .minutes(5))
-        let least = Duration.nanoseconds(base.nanoseconds / 100 * 75)
+        let least = Duration.nanoseconds(base.nanoseconds / 100 * 79)
         verdict.require(
             time - ended >= least, .X7,
             "attempt \(execution.attempt) of \(group.job) came \(durationText(time - ended)) "

@@ -57,9 +57,10 @@ struct StoreView {
     private static let activeTable: UInt8 = 0x55
     private static let executionTable: UInt8 = 0x45
 
-    /// Looks at the store after a step. Returns nil if nothing was applied since the last look.
+    /// Looks at the store after a step. Returns nil if nothing was applied since the last look, or
+    /// while a node that was started again has not yet come back to where it was.
     mutating func look(at store: Store) -> StoreChanges? {
-        guard store.appliedIndex != appliedIndex else { return nil }
+        guard store.appliedIndex > appliedIndex else { return nil }
         appliedIndex = store.appliedIndex
         hash = store.hash
         cluster = store.cluster

@@ -183,7 +183,6 @@ enum Invalid {
             job(#""starts_at":"yesterday""#), job(#""ephemeral":"yes""#),
             #"{"name":"\#(name)","schedule":"@hourly","executor":"shell","#
                 + #""executor_config":{"command":"sim","timeout":"soon"}}"#,
-            #"{"name":"\#(name)","name":"\#(name)","schedule":"@hourly"}"#,
         ]
         return Plan.Draft(method: "POST", target: "/v1/jobs", body: draws.element(bodies))
     }

@@ -45,6 +45,8 @@ struct VirtualNode {
         var operation: Int
         var body: [UInt8] = []
         var response: HTTPResponse?
+        /// The client has gone, and the node has not heard of it yet: an answer goes nowhere.
+        var isAbandoned = false
     }
 
     var isRunning: Bool { life == .running }

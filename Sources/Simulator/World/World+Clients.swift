@@ -88,6 +88,7 @@ extension World {
         guard let request = nodes[node].requests[id] else {
             return fail(.A6, "an answer to request \(id.number), which nobody waits for")
         }
+        if request.isAbandoned { return }
         guard request.response == nil else {
             return fail(.A6, "a second answer to request \(id.number)")
         }
@@ -102,8 +103,10 @@ extension World {
 
     mutating func respond(_ node: Int, _ id: RequestID, _ bytes: [UInt8], last: Bool) {
         guard var request = nodes[node].requests[id], let response = request.response else {
+            if nodes[node].requests[id]?.isAbandoned ?? false { return }
             return fail(.A6, "a piece of an answer to request \(id.number) that has no beginning")
         }
+        if request.isAbandoned { return }
         request.body += bytes
         if last {
             nodes[node].requests[id] = nil
@@ -187,7 +190,7 @@ extension World {
             guard
                 let id = nodes[node].requests.first(where: { $0.value.operation == index })?.key
             else { continue }
-            nodes[node].requests[id] = nil
+            nodes[node].requests[id]!.isAbandoned = true
             offer(.requestAbandoned(id), to: node, life: nodes[node].incarnation)
         }
     }

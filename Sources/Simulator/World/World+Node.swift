@@ -77,6 +77,7 @@ extension World {
         let now = nodes[index].clock.now(at: time)
         absorb(input)
         if trace.keepsText { trace.note(time, nodes[index].name, "← \(describe(input))") }
+        if case .requestAbandoned(let id) = input { nodes[index].requests[id] = nil }
         checkers.willStep(index, input, now: now, at: time)
         out.clear()
         nodes[index].core!.step(input, at: now, into: &out)
