@@ -13,6 +13,10 @@ package struct SocketAddress: Sendable {
     /// `127.0.0.1:8080` or `[::1]:8080`.
     package var description: String {
         let (host, port) = numeric(NI_NUMERICHOST | NI_NUMERICSERV)
+        // An IPv4 client of a socket that takes both kinds.
+        if host.hasPrefix("::ffff:"), host.utf8.contains(UInt8(ascii: ".")) {
+            return "\(host.dropFirst(7)):\(port)"
+        }
         return family == AF_INET6 ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 

@@ -223,6 +223,26 @@ struct HTTPListenerTests {
         #expect(busy.text.hasSuffix("released"))
     }
 
+    @Test func `every interface means both kinds of addresses`() throws {
+        let loop = try EventLoop()
+        let listener = HTTPListener(loop: loop, log: LogWriter(level: .error))
+        let bound = try listener.listen(on: Endpoint(host: "", port: 0))
+        #expect(bound.count == 1)
+        let client = RawClient(Endpoint(host: "127.0.0.1", port: bound[0].port))
+        client.send(get)
+        var inputs: [Input] = []
+        var events: [EventLoop.Event] = []
+        for _ in 0..<100 where inputs.isEmpty {
+            loop.wait(milliseconds: 50, into: &events)
+            for event in events { listener.handle(event, at: Clocks.now(), into: &inputs) }
+        }
+        guard case .request(_, let request) = inputs.first else {
+            Issue.record("no request came")
+            return
+        }
+        #expect(request.clientAddress.hasPrefix("127.0.0.1:"))
+    }
+
     @Test func `a port in use and a foreign address are told apart`() throws {
         let bench = try ListenerBench()
         let loop = try EventLoop()
