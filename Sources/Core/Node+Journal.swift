@@ -187,6 +187,10 @@ extension Node {
             LogRecord.Field("jobs", "\(store.counters.jobs)"),
             LogRecord.Field("index", "\(store.appliedIndex)"),
         ]
+        if !store.cluster.clusterID.isEmpty {
+            let zone = store.cluster.settings.defaultTimezone
+            fields.append(LogRecord.Field("default_timezone", zone))
+        }
         if recovery.tornBytes > 0 {
             fields.append(LogRecord.Field("torn_bytes", "\(recovery.tornBytes)"))
         }
