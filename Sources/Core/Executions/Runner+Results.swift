@@ -97,7 +97,7 @@ extension Runner {
     mutating func finish(
         _ key: ExecutionKey, _ outcome: ExecutionResult, into actions: inout [Action]
     ) {
-        guard var run = runs[key] else { return }
+        guard let run = runs[key] else { return }
         var result = outcome
         result.error = Execution.shortened(result.error)
         let output = Array(run.tail.bytes)
@@ -105,11 +105,10 @@ extension Runner {
         result.outputChunks = UInt32((output.count + Self.chunkLimit - 1) / Self.chunkLimit)
         result.outputDigest = Checksum.crc32c(output)
         if result.outputChunks > 1 { actions.append(.mark(.outputChunked)) }
-        run.result = result
         let sequence = journal(
             .finished, key, Self.encode(result, output: output), into: &actions)
-        run.phase = .finishing(sequence: sequence)
-        runs[key] = run
+        runs[key]?.result = result
+        runs[key]?.phase = .finishing(sequence: sequence)
         unsynced.append((sequence, key))
     }
 

@@ -20,6 +20,8 @@ package struct JobState: Hashable, Sendable {
     package var activeGroups: UInt32 = 0
     /// Stored groups, ended or not.
     package var storedGroups: UInt32 = 0
+    /// No group with a smaller id has ended: where the search for groups to remove begins.
+    package var endedFrom: GroupID = 0
     /// Stored rows of the ledger.
     package var ledgerRows: UInt32 = 0
     /// The group that waits for its predecessors under `replace`.
@@ -62,6 +64,7 @@ extension JobState: StoreRecord {
         writer.u8(status.rawValue)
         writer.varint(UInt64(activeGroups))
         writer.varint(UInt64(storedGroups))
+        writer.i64(endedFrom)
         writer.varint(UInt64(ledgerRows))
         writer.optional(waitingGroup) { $0.i64($1) }
         writer.array(children) { $0.string($1.text) }
@@ -81,6 +84,7 @@ extension JobState: StoreRecord {
         status = try reader.choice("a job status")
         activeGroups = UInt32(truncatingIfNeeded: try reader.varint())
         storedGroups = UInt32(truncatingIfNeeded: try reader.varint())
+        endedFrom = try reader.i64()
         ledgerRows = UInt32(truncatingIfNeeded: try reader.varint())
         waitingGroup = try reader.optional { reader throws(ByteError) in try reader.i64() }
         children = try reader.array { reader throws(ByteError) in JobName(try reader.string()) }

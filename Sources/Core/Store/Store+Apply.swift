@@ -295,18 +295,18 @@ extension Store {
     ) {
         let oldest = cluster.settings.ageRetention.map { stamp - $0 } ?? .distantPast
         let table = Key.prefix(.group, state.generation)
-        var cursor = records.first(atOrAfter: ByteKey(table))
+        var cursor = records.first(atOrAfter: Key.group(state.generation, state.endedFrom))
         var looks = Self.activeLookLimit
         var removals = Self.retireLimit
         while looks > 0, removals > 0, let entry = cursor, entry.key.bytes.starts(with: table) {
             let isTooMany = state.storedGroups > cluster.settings.groupRetention
             // Ids are stamps or more, so the oldest group tells the age of all.
             guard isTooMany || Key.lastNumber(of: entry.key) < oldest.nanoseconds else { return }
-            // Active groups may be the oldest: look past them, by their keys alone.
-            if records.contains(
-                Key.active(state.generation, Key.lastNumber(of: entry.key)))
-            {
+            // Active groups may be the oldest: look past them, by their keys alone, and but once.
+            let id = Key.lastNumber(of: entry.key)
+            if records.contains(Key.active(state.generation, id)) {
                 looks -= 1
+                state.endedFrom = id
             } else {
                 removals -= 1
                 forget(Group(stored: entry.value), &state, &events)

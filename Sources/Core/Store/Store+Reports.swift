@@ -194,6 +194,7 @@ extension Store {
         group.endedAt = stamp
         put(state.generation, group)
         unmarkActive(state.generation, group.id)
+        state.endedFrom = min(state.endedFrom, group.id)
         state.activeGroups -= 1
         state.status =
             switch outcome {

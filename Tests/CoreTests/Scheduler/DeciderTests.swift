@@ -8,7 +8,7 @@ import Testing
 
     private static func at(_ seconds: Int64) -> WallTime { WallTime(seconds: base + seconds) }
 
-    private struct Case {
+    fileprivate struct Case {
         var document: JobDocument
         var state: JobState
         var cluster = ClusterState()
@@ -168,5 +168,33 @@ import Testing
         // Backward steps are believed at once: nothing is decided twice, the cursor sees to that.
         time.observe(now(120, 50))
         #expect(time.time(at: now(120, 50)) == WallTime(seconds: 50))
+    }
+}
+
+/// Where policies meet.
+extension DeciderTests {
+    @Test func aWindowShorterThanOnTimeDoesNotMissTicksThatAreOnTime() {
+        let job = Case("@every 4s") {
+            $0.catchUp = .all
+            $0.concurrency = .forbid
+            $0.catchUpWindow = .seconds(1)
+        }
+        #expect(job.decide(at: 11) == ["4 run"])
+        #expect(job.decide(at: 25) == ["4-12 window", "16 run"])
+    }
+
+    @Test func aStepThatJumpsOnHasNotStood() {
+        func now(_ monotonic: Int64, _ wall: Int64) -> Now {
+            Now(
+                monotonic: Instant(nanoseconds: monotonic * 1_000_000_000),
+                wall: WallTime(seconds: wall))
+        }
+        var time = ClusterTime(at: now(0, 1_000))
+        same(time.observe(now(1, 10_001)), true)
+        same(time.observe(now(50, 90_050)), false)
+        time.observe(now(61, 90_061))
+        #expect(time.isGuarding, "the second jump is eleven seconds old")
+        time.observe(now(110, 90_110))
+        #expect(!time.isGuarding)
     }
 }

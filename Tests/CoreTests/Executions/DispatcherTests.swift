@@ -1,0 +1,178 @@
+import Testing
+
+@testable import Core
+
+/// The leader's side of executions, in front of a store. Actions are told in words.
+@Suite struct DispatcherTests {
+    private struct Fixture {
+        var store = StoreFixture()
+        var dispatcher = Dispatcher()
+        var now = Instant(nanoseconds: 1_000_000_000_000)
+        var actions: [Dispatcher.Action] = []
+
+        mutating func take() -> [String] {
+            defer { actions = [] }
+            return actions.compactMap { action -> String? in
+                switch action {
+                case .send(_, .run(let assignment)): "run \(assignment.group)"
+                case .send(_, .kill): "kill"
+                case .send(_, .settle): "settle"
+                case .send(_, .heartbeatHeard): "heard"
+                case .report(let report):
+                    if case .lost(let reason) = report.news { "lost: \(reason)" } else { "?" }
+                case .retry: "retry"
+                case .decideChild: "child"
+                case .mark: nil
+                }
+            }
+        }
+
+        mutating func launch(_ assignment: Assignment) -> [String] {
+            dispatcher.launch(assignment, at: now, into: &actions)
+            return take()
+        }
+
+        mutating func wait(_ seconds: Int64) -> [String] {
+            now = now + .seconds(seconds)
+            dispatcher.deadline(at: now, into: &actions)
+            return take()
+        }
+
+        mutating func heartbeat() -> [String] {
+            dispatcher.heartbeat(
+                from: store.node, sentAt: Instant(nanoseconds: 5), at: now, into: &actions)
+            return take()
+        }
+
+        /// Runs the walk over the store to its end.
+        mutating func takeOver() -> [String] {
+            while dispatcher.isTakingOver {
+                dispatcher.continueTakeOver(
+                    store.store, stamp: store.stamp, at: now, into: &actions)
+            }
+            return take()
+        }
+    }
+
+    private func assignment(_ number: Int64, node: String = "n1") -> Assignment {
+        var assignment = RunnerFixture.assignment(number)
+        assignment.node = NodeName(node)
+        assignment.group = number
+        return assignment
+    }
+
+    // MARK: Leases
+
+    @Test func whatIsNotAcceptedInTimeIsLostAndMayNotStart() {
+        var fixture = Fixture()
+        same(fixture.launch(assignment(1)), ["run 1"])
+        same(fixture.launch(assignment(1)), [])
+        same(fixture.wait(59), [])
+        same(fixture.wait(6), ["kill", "lost: the agent did not answer for 60 s"])
+        #expect(fixture.dispatcher.outstandingCount == 0)
+        _ = fixture.wait(10)
+        #expect(fixture.dispatcher.nextDeadline == nil, "nothing is left to be looked at")
+    }
+
+    @Test func aSilentAgentLosesWhatItAccepted() {
+        var fixture = Fixture()
+        _ = fixture.launch(assignment(1))
+        fixture.dispatcher.accepted(RunnerFixture.key(1))
+        same(fixture.wait(200), [])
+        same(fixture.heartbeat(), ["heard"])
+        same(fixture.wait(295), [])
+        same(fixture.wait(6), ["lost: the agent was not heard of for 5m0s"])
+    }
+
+    @Test func anAgentThatWasIdleForLongLosesNothing() {
+        var fixture = Fixture()
+        _ = fixture.launch(assignment(1))
+        _ = fixture.heartbeat()
+        fixture.dispatcher.ended(RunnerFixture.key(1))
+        _ = fixture.wait(10_000)
+        _ = fixture.launch(assignment(2))
+        same(fixture.wait(6), [])
+        #expect(fixture.dispatcher.outstandingCount == 1)
+    }
+
+    // MARK: The window
+
+    @Test func anAgentHoldsABoundedNumberOfUnstartedRuns() {
+        var fixture = Fixture()
+        fixture.store.put("a")
+        var groups: [Assignment] = []
+        for number in 0..<(Dispatcher.window + 100) {
+            fixture.store.runNow("a", "\(number)")
+            groups.append(fixture.store.launched[0])
+        }
+        var sent = 0
+        for group in groups { sent += fixture.launch(group).count }
+        #expect(sent == Dispatcher.window)
+        // Half of them start: the rest follows, each once.
+        for group in groups.prefix(Dispatcher.window / 2) {
+            fixture.dispatcher.started(group.key)
+            fixture.dispatcher.started(group.key)
+        }
+        let resumed = fixture.takeOver()
+        #expect(resumed.count == 100)
+        #expect(fixture.dispatcher.outstandingCount == Dispatcher.window + 100)
+    }
+
+    @Test func oneFullAgentDoesNotHoldUpAnother() {
+        var fixture = Fixture()
+        for number in 0..<Dispatcher.window { _ = fixture.launch(assignment(Int64(number + 1))) }
+        same(fixture.launch(assignment(5_000)), [])
+        same(fixture.launch(assignment(5_001, node: "n2")), ["run 5001"])
+    }
+
+    @Test func theEndOfOneMakesRoomToo() {
+        var fixture = Fixture()
+        for number in 0..<Dispatcher.window { _ = fixture.launch(assignment(Int64(number + 1))) }
+        same(fixture.launch(assignment(5_000)), [])
+        for number in 0..<Dispatcher.window / 2 {
+            fixture.dispatcher.ended(RunnerFixture.key(Int64(number + 1)))
+        }
+        #expect(fixture.dispatcher.isTakingOver)
+    }
+
+    // MARK: Taking over
+
+    @Test func aNewLeaderTakesUpEverythingUnfinished() {
+        var fixture = Fixture()
+        fixture.store.put("a") { $0.retries = 1 }
+        fixture.store.put("child", schedule: "") { $0.parent = JobName("a") }
+        fixture.store.put("gone")
+        fixture.store.runNow("a", "running")
+        let running = fixture.store.launched[0]
+        fixture.store.apply(.kill(running.job, running.key))
+        fixture.store.runNow("a", "pending")
+        let pending = fixture.store.launched[0]
+        fixture.store.runNow("a", "failed")
+        fixture.store.end(fixture.store.launched[0], .failed)
+        fixture.store.runNow("a", "success")
+        fixture.store.end(fixture.store.launched[0])
+        fixture.store.runNow("gone")
+        fixture.store.apply(.deleteJob(JobName("gone"), .none, kill: true))
+        fixture.dispatcher.gainLeadership(at: fixture.now)
+        same(
+            fixture.takeOver(),
+            ["child", "kill", "run \(running.group)", "kill", "run \(pending.group)"])
+        // The retry waits for what is left of its time.
+        same(fixture.wait(1), ["retry"])
+        #expect(fixture.dispatcher.outstandingCount == 2)
+        fixture.dispatcher.loseLeadership()
+        same(fixture.wait(1_000), [])
+    }
+
+    @Test func manyRetriesAreTakenUpInSlices() {
+        var fixture = Fixture()
+        fixture.store.put("a") { $0.retries = 1 }
+        for number in 0..<(Dispatcher.sliceSize + 10) {
+            fixture.store.runNow("a", "\(number)")
+            fixture.store.end(fixture.store.launched[0], .failed)
+        }
+        fixture.dispatcher.gainLeadership(at: fixture.now)
+        same(fixture.takeOver(), [])
+        #expect(fixture.wait(2).count == Dispatcher.sliceSize + 10)
+    }
+}
