@@ -88,7 +88,8 @@ extension EndToEnd {
                 400, "POST", "/v1/jobs", body: #"{"name": "My job", "schedule": "@daily"}"#,
                 field: "name", says: "\"M\"", "lower-case"),
             .init(
-                400, "POST", "/v1/jobs", body: #"{"name": 7, "schedule": "@daily"}"#, field: "name"),
+                400, "POST", "/v1/jobs", body: #"{"name": 7, "schedule": "@daily"}"#,
+                field: "name"),
             .init(
                 400, "PUT", "/v1/jobs/a", body: #"{"name": "b", "schedule": "@daily"}"#,
                 field: "name"),
@@ -120,7 +121,8 @@ extension EndToEnd {
             .init(job: #""retries": "2""#, field: "retries", says: "number"),
             .init(job: #""disabled": "yes""#, field: "disabled", says: "true"),
             .init(
-                job: #""starts_at": "yesterday""#, field: "starts_at", says: "2006-01-02T15:04:05Z"),
+                job: #""starts_at": "yesterday""#, field: "starts_at",
+                says: "2006-01-02T15:04:05Z"),
             .init(job: #""catch_up": "sometimes""#, field: "catch_up", says: "latest"),
             .init(job: #""catch_up_window": "x""#, field: "catch_up_window", says: "90s"),
             .init(job: #""lost_after": "5s""#, field: "lost_after", says: "30s"),
@@ -174,7 +176,8 @@ extension EndToEnd {
             .init(400, "GET", "/v1/jobs/%zz", says: "'%'"),
             .init(400, "GET", "/v1/jobs?_sort=banana", field: "_sort", says: "banana", "name"),
             .init(
-                400, "GET", "/v1/jobs/good/executions?_sort=banana", field: "_sort", says: "banana"),
+                400, "GET", "/v1/jobs/good/executions?_sort=banana", field: "_sort",
+                says: "banana"),
             .init(
                 400, "GET", "/v1/jobs/good/ticks?from=yesterday", field: "from", says: "from",
                 "2006-01-02T15:04:05Z"),

@@ -162,7 +162,7 @@ private struct Lexer {
     private mutating func string(hashes: Int) {
         position += hashes
         let quote = UInt8(ascii: "\"")
-        let isMultiline = peek(1) == quote && peek(2) == quote
+        let isMultiline = peek(1) == quote && peek(2) == quote && isLineEnd(3)
         let mark = [UInt8](repeating: quote, count: isMultiline ? 3 : 1)
         position += mark.count
         tokens.append(.init(text: "\"", line: line))
@@ -186,6 +186,14 @@ private struct Lexer {
             literals.append(.init(text: text, line: startLine))
         }
         position += mark.count + hashes
+    }
+
+    /// Whether only blanks follow up to the end of the line: `"""` begins a literal of several lines
+    /// only there (`#""""#` is a literal of one line, with two quotation marks in it).
+    private func isLineEnd(_ offset: Int) -> Bool {
+        var offset = offset
+        while peek(offset) == UInt8(ascii: " ") { offset += 1 }
+        return peek(offset) == UInt8(ascii: "\n") || peek(offset) == 0
     }
 
     /// Whether the backslash here is followed by as many `#` as the literal has.
