@@ -52,7 +52,7 @@ struct ImportTests {
             @testable import Core
             let text = "import C \\(f("import D")) // import E"
             let raw = #"import "F" \\(g)"#
-            let quotes = #""""#
+            let quotes = #\"\"\"\"#
             internal import struct Glibc.stat
             """
         let file = SwiftFile(path: "x.swift", bytes: Array(source.utf8))

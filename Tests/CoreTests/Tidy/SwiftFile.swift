@@ -188,8 +188,8 @@ private struct Lexer {
         position += mark.count + hashes
     }
 
-    /// Whether only blanks follow up to the end of the line: `"""` begins a literal of several lines
-    /// only there (`#""""#` is a literal of one line, with two quotation marks in it).
+    /// Whether only blanks follow up to the end of the line: only there does `"""` begin a literal
+    /// of several lines (`#""""#` is one of one line, with two quotation marks in it).
     private func isLineEnd(_ offset: Int) -> Bool {
         var offset = offset
         while peek(offset) == UInt8(ascii: " ") { offset += 1 }
