@@ -3,7 +3,7 @@
 extension HTTPFailure {
     static let malformedRequestLine = HTTPFailure(
         400, "malformed_request",
-        "The request line is malformed; it reads METHOD, target and HTTP/1.1 with one space between."
+        "The request line is malformed; it reads: method, target, HTTP/1.1, one space apart."
     )
     static let tlsOnPlainPort = HTTPFailure(
         400, "tls_on_plain_port",
