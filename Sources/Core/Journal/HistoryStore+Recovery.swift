@@ -21,6 +21,8 @@ extension HistoryStore {
         var scanner: RecordScanner?
         /// Chunks of the current segment.
         var listings: [HistoryListing] = []
+        /// The checksums of their records, if these were read.
+        var checksums: [UInt32] = []
         /// What the trailer says: the pages and the chunks.
         var promised: (pages: Int, chunks: Int) = (0, 0)
         var damage: UInt64?
@@ -211,6 +213,7 @@ extension HistoryStore {
         guard let header = recovery.header else { return }
         let scanner = RecordScanner(header: header, recordLimit: tunables.recordLimit)
         recovery.listings = []
+        recovery.checksums = []
         recovery.stage = .records
         read(scanner.nextRead, tunables.readChunk, &recovery, into: &requests)
         recovery.scanner = scanner
@@ -259,6 +262,7 @@ extension HistoryStore {
                         exactly: record.position + UInt64(SegmentRecord.headerSize)),
                     let payload = UInt32(exactly: record.payload.count)
                 else { return false }
+                recovery.checksums.append(record.checksum)
                 recovery.listings.append(
                     HistoryListing(
                         index: chunk.index, number: chunk.number, key: chunk.key,
@@ -274,18 +278,23 @@ extension HistoryStore {
         let number = scanner.header.number
         recovery.tornBytes += scanner.nextRead - (end.offset + UInt64(SegmentHeader.size))
         index(recovery.listings, recovery)
-        // Without anything alive it goes as it is.
-        guard let position = position(ofSegment: number), segments[position].live > 0 else {
-            return
+        // Everything up to the last live chunk has been synced; what lies behind it may exist in a
+        // cache only, and is cut off and written again as its entries are applied again. Without
+        // anything alive the whole segment goes.
+        let isLast: (HistoryListing) -> Bool = { listing in
+            isLive(
+                listing.key, number: listing.number, segment: number,
+                position: UInt64(listing.position))
         }
-        // Chunks of entries that are applied again may exist in a cache only: they are not listed,
-        // so that no later start can mistake them for durable ones.
-        let listings = recovery.listings.filter { $0.index <= recovery.snapshotIndex }
+        guard let last = recovery.listings.lastIndex(where: isLast) else { return }
+        let listings = recovery.listings[...last].filter { $0.index <= recovery.snapshotIndex }
+        let position = UInt64(recovery.listings[last].position + recovery.listings[last].length)
+        let offset = position - UInt64(SegmentHeader.size)
         unclosed.append(
             Active(
                 number: number,
                 encoder: RecordEncoder(
-                    seed: scanner.header.seed, chain: end.chain, offset: end.offset),
-                synced: scanner.synced, listings: listings, hasStrayBytes: true))
+                    seed: scanner.header.seed, chain: recovery.checksums[last], offset: offset),
+                synced: min(scanner.synced, offset), listings: listings, hasStrayBytes: true))
     }
 }

@@ -22,6 +22,9 @@ package struct JournalTunables: Hashable, Sendable {
     package var batchLimit = 4 << 20
     /// Bytes asked for at once while recovering.
     package var readChunk = 1 << 20
+    /// A start writes the last segment anew if it is at most this long, and goes on in another one
+    /// if it is longer.
+    package var renewalLimit = 1 << 20
     /// How long after the last sync an idle log writes a mark which proves that sync.
     package var markDelay = Duration.milliseconds(50)
     /// How long the history waits after a full disk before it tries again.

@@ -15,8 +15,6 @@ struct RecordScanner: Sendable {
     struct Boundary: Hashable {
         var offset: UInt64
         var chain: UInt32
-        /// Nothing but marks lies between the boundary before and this one.
-        var followsMark: Bool
     }
 
     let header: SegmentHeader
@@ -39,8 +37,7 @@ struct RecordScanner: Sendable {
         self.position = position
         trustsNext = true
         boundaries.removeAll()
-        boundaries.append(
-            Boundary(offset: offset, chain: header.chain, followsMark: false))
+        boundaries.append(Boundary(offset: offset, chain: header.chain))
     }
 
     init(header: SegmentHeader, recordLimit: Int) {
@@ -48,8 +45,7 @@ struct RecordScanner: Sendable {
         self.recordLimit = recordLimit
         seed = header.seed
         synced = header.synced
-        boundaries.append(
-            Boundary(offset: header.base, chain: header.chain, followsMark: false))
+        boundaries.append(Boundary(offset: header.base, chain: header.chain))
     }
 
     /// The logical offset of the next record.
@@ -83,10 +79,7 @@ struct RecordScanner: Sendable {
             cursor += record.size
             position += UInt64(record.size)
             synced = max(synced, found.synced)
-            boundaries.append(
-                Boundary(
-                    offset: offset, chain: found.checksum,
-                    followsMark: found.type == SegmentRecord.markType))
+            boundaries.append(Boundary(offset: offset, chain: found.checksum))
             while boundaries.count > 1, boundaries[1].offset <= synced {
                 _ = boundaries.popFirst()
             }

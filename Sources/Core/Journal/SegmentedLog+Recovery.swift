@@ -221,7 +221,7 @@ extension SegmentedLog {
         encoder.chain = last.chain
         synced = proven.offset
         let tornBytes = scanner.nextRead - end
-        if tornBytes == 0, scanner.boundaries.dropFirst().allSatisfy(\.followsMark) {
+        if tornBytes == 0, proven == last {
             // Only the file's name may not have been synced.
             segments[segments.count - 1].length = end
             segments[segments.count - 1].isUsed = true

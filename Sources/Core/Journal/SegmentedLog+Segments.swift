@@ -5,9 +5,10 @@ extension SegmentedLog {
     struct Creation: Sendable {
         enum Content: Sendable {
             case nothing
-            /// Bytes of an older segment, from `position` up to `end` in its file; the preface
-            /// follows them.
+            /// Bytes of an older segment, from `position` up to `end` in its file.
             case copy(FileName, position: UInt64, end: UInt64)
+            /// The preface, where it could not come first.
+            case preface
             /// Records, from the given one on.
             case records([Record], from: Int)
         }
@@ -66,22 +67,34 @@ extension SegmentedLog {
             outcome: .replaced(through: writtenSequence), into: &requests)
     }
 
-    /// Copies what recovery could read between two boundaries of the last segment, the proven end
-    /// and the readable end, to a new segment.
+    /// Writes what recovery could read of the last segment to the platter once more: a short
+    /// segment whole, in place of itself; of a long one what lies above the proven end, to a new
+    /// segment.
     mutating func beginRescue(
         above proven: RecordScanner.Boundary, _ end: RecordScanner.Boundary,
         of old: SegmentHeader, _ tornBytes: UInt64, into requests: inout [StorageRequest]
     ) {
-        let size = end.offset - proven.offset
-        encoder.offset = proven.offset
-        encoder.chain = proven.chain
-        let bytes = header(base: encoder, contentSize: Int(size) + prefaceSize).encoded()
+        let name = file(old.number)
+        let endPosition = UInt64(SegmentHeader.size) + (end.offset - old.base)
         encoder.offset = end.offset
         encoder.chain = end.chain
-        let start = UInt64(SegmentHeader.size) + (proven.offset - old.base)
-        beginSegment(
-            bytes, content: .copy(file(old.number), position: start, end: start + size),
-            outcome: .recovered(tornBytes: tornBytes), into: &requests)
+        if endPosition <= UInt64(tunables.renewalLimit) {
+            var renewed = old
+            renewed.synced = end.offset
+            beginSegment(
+                renewed.encoded(), number: old.number,
+                content: .copy(
+                    name, position: UInt64(SegmentHeader.size), end: endPosition),
+                outcome: .recovered(tornBytes: tornBytes), into: &requests)
+        } else {
+            let size = end.offset - proven.offset
+            let base = RecordEncoder(
+                seed: encoder.seed, chain: proven.chain, offset: proven.offset)
+            beginSegment(
+                header(base: base, contentSize: Int(size) + prefaceSize).encoded(),
+                content: .copy(name, position: endPosition - size, end: endPosition),
+                outcome: .recovered(tornBytes: tornBytes), into: &requests)
+        }
         creation?.highestIndex = segments.last?.highestIndex ?? 0
     }
 
@@ -101,12 +114,13 @@ extension SegmentedLog {
     }
 
     private mutating func beginSegment(
-        _ bytes: [UInt8], content: Creation.Content, outcome: Creation.Outcome,
-        into requests: inout [StorageRequest]
+        _ bytes: [UInt8], number: UInt64? = nil, content: Creation.Content,
+        outcome: Creation.Outcome, into requests: inout [StorageRequest]
     ) {
+        let number = number ?? nextNumber
         creation = Creation(
-            number: nextNumber, length: UInt64(bytes.count), content: content, outcome: outcome)
-        let file = temporaryFile(nextNumber)
+            number: number, length: UInt64(bytes.count), content: content, outcome: outcome)
+        let file = temporaryFile(number)
         tickets.ask(.create(file), .creation, into: &requests)
         tickets.ask(.append(file, offset: 0, bytes: bytes), .creation, into: &requests)
     }
@@ -155,7 +169,10 @@ extension SegmentedLog {
             creation?.answers = 1
             tickets.ask(
                 .read(source, offset: position, length: length), .creation, into: &requests)
-        case .copy:
+        case .copy where made.number == nextNumber:
+            creation?.content = .preface
+            fillCreation(into: &requests)
+        case .preface:
             creation?.content = .nothing
             var bytes: [UInt8] = []
             encodePreface(into: &bytes)
@@ -172,7 +189,7 @@ extension SegmentedLog {
             }
             creation?.content = .records(records, from: next)
             fillCreation(with: bytes, into: &requests)
-        case .nothing, .records:
+        case .nothing, .copy, .records:
             creation?.stage = .syncing
             creation?.answers = 1
             tickets.ask(.sync(temporaryFile(made.number)), .creation, into: &requests)
@@ -193,6 +210,7 @@ extension SegmentedLog {
     private mutating func finishCreation(
         _ made: Creation, into requests: inout [StorageRequest], events: inout [Event]
     ) {
+        if segments.last?.number == made.number { segments.removeLast() }
         segments.append(
             Segment(
                 number: made.number, length: made.length, highestIndex: made.highestIndex))
@@ -201,8 +219,8 @@ extension SegmentedLog {
         case .rotated: break
         case .replaced(let sequence):
             removeBelow = made.number
+            if sequence > durableSequence { events.append(.durable(through: sequence)) }
             durableSequence = sequence
-            events.append(.durable(through: sequence))
             events.append(.replaced)
         case .recovered(let tornBytes):
             phase = .ready

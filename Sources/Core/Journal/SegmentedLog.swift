@@ -6,10 +6,12 @@
 //
 // Recovery: every byte that some later record knows to be synced must be intact, else the log
 // halts. What lies above the highest known-synced offset is never trusted to be on the platter just
-// because it can be read (after a crash of the process alone, or after a failed sync, a page cache
-// shows bytes that no disk holds): the readable part of it is copied to a new segment, synced, and
-// the old bytes are superseded by the new segment's `base`. So nothing is ever truncated in place,
-// and a crash in the middle of recovery changes nothing.
+// because it can be read: after a crash of the process alone, or after a failed sync, a page cache
+// shows bytes that no disk holds, and writing on behind them would leave a hole. So the readable
+// part is written anew, under a temporary name like every segment: a short last segment whole, in
+// its own place; of a long one only that part, to a new segment whose `base` says from where on the
+// old one is superseded. Nothing is ever cut or changed in place, and a crash in the middle of
+// recovery changes nothing.
 
 struct SegmentedLog: Sendable {
     struct Configuration: Sendable {

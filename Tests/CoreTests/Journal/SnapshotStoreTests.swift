@@ -2,7 +2,7 @@ import Testing
 
 @testable import Core
 
-@Suite("SnapshotStore")
+@Suite("SnapshotStore", .timeLimit(.minutes(5)))
 struct SnapshotStoreTests {
     struct Bench {
         var driver: TestDriver
