@@ -1,5 +1,12 @@
 // The way of a change: proposed, committed, applied, and told to those whom it concerns.
 
+/// What waits to be applied, in order.
+enum Committed {
+    case entry(LogEntry)
+    /// The election is over once everything before this is applied.
+    case lead(Term)
+}
+
 extension Node {
     mutating func withRaft(_ out: inout Outbox, _ body: (inout Raft, inout [Raft.Action]) -> Void) {
         var actions: [Raft.Action] = []
@@ -11,8 +18,26 @@ extension Node {
         switch action {
         case .persist(let state): log.append(state)
         case .persistEntry(let entry): log.append(entry)
-        case .commit(let entry): apply(entry, &out)
-        case .lead(let term): lead(term, &out)
+        case .commit(let entry): applyQueue.append(.entry(entry))
+        case .lead(let term): applyQueue.append(.lead(term))
+        }
+    }
+
+    /// The most bytes of entries applied in one step, except that one entry always is. A launch
+    /// takes about a hundred bytes and some tens of microseconds.
+    private static var applyBytes: Int { 16 << 10 }
+
+    /// Applies what is committed, a slice per step; all of it while nobody waits for the node yet.
+    mutating func applyCommitted(_ out: inout Outbox) {
+        var bytes = 0
+        let limit = phase == .recovering(.logs) ? Int.max : Self.applyBytes
+        while bytes < limit, !isHalted, let next = applyQueue.popFirst() {
+            switch next {
+            case .entry(let entry):
+                bytes += entry.payload.count
+                apply(entry, &out)
+            case .lead(let term): lead(term, &out)
+            }
         }
     }
 
@@ -22,8 +47,10 @@ extension Node {
         out.log(
             .info, "this server leads",
             [.init("term", "\(term)"), .init("node", config.nodeName.text)])
+        isLeading = true
         scheduler.forgetProposals()
         scheduler.rebuild()
+        readZonesAgain(&out)
         dispatcher.gainLeadership(at: now.monotonic)
         if store.cluster.clusterID.isEmpty { bootstrap(&out) }
         let ahead = store.cluster.lastStamp - time
@@ -53,44 +80,62 @@ extension Node {
 
     /// Stamps a command, adds what it must carry, and appends it to the log.
     mutating func propose(_ body: Command.Body, for id: ProposalID?, _ out: inout Outbox) {
-        guard raft.isLeading else {
+        guard isLeading else {
             if let id { fail(id, .noLeader, &out) }
             return
         }
-        if id != nil, raft.pendingCount >= config.tunables.proposalLimit {
+        if let id, raft.pendingCount >= config.tunables.proposalLimit {
             out.mark(.requestRefusedBusy)
-            if let id { fail(id, .busy, &out) }
+            fail(id, .busy, &out)
             return
         }
         let stamp = stamp
         if time < stamp { out.mark(.stampHeldBack) }
-        var decisions = decisionsCarried(by: body, at: stamp)
-        if !decisions.isEmpty { out.mark(.editCarriedTicks) }
-        // More than one entry holds: the first ones go ahead, under the same stamp and sync.
-        while decisions.count > Self.decisionsPerEntry {
-            let batch = Array(decisions.prefix(Self.decisionsPerEntry))
-            decisions.removeFirst(batch.count)
-            append(Command(stamp: stamp, decisions: batch, body: .decide), for: nil, &out)
-        }
-        append(
-            Command(stamp: stamp, decisions: decisions, body: withTargets(body)), for: id, &out)
-    }
-
-    /// Decisions of one tick each take about a hundred bytes.
-    private static var decisionsPerEntry: Int { 1_000 }
-
-    private mutating func append(
-        _ command: Command, for id: ProposalID?, _ out: inout Outbox
-    ) {
-        let payload = command.encoded
-        guard payload.count < config.tunables.journal.recordLimit - 1_024 else {
+        let complete = withTargets(body)
+        let bare = Command(stamp: stamp, basis: basis(of: complete), body: complete)
+        let size = bare.encoded.count
+        guard size < entryLimit else {
             invariant(id != nil, "what the node proposes by itself fits an entry")
             if let id { fail(id, .tooLarge, &out) }
             return
         }
+        let decisions = decisionsCarried(by: complete, at: stamp)
+        if !decisions.isEmpty { out.mark(.editCarriedTicks) }
+        // More than one entry holds: the first ones go ahead, under the same stamp and sync.
+        let room = min(config.tunables.entryBytes, entryLimit - size)
+        var batches = JobDecision.batches(decisions, limit: room)
+        let last = batches.popLast() ?? []
+        for batch in batches {
+            append(Command(stamp: stamp, decisions: batch, body: .decide), &out)
+        }
+        var command = bare
+        command.decisions = last
+        let index = append(command, &out)
+        if let id { proposals[index] = id }
+    }
+
+    /// Bytes of a command that a record of the log is sure to hold.
+    var entryLimit: Int { config.tunables.journal.recordLimit - 1_024 }
+
+    /// Appends a command that fits an entry; only while leading.
+    @discardableResult
+    mutating func append(_ command: Command, _ out: inout Outbox) -> LogIndex {
+        proposedStamp = max(proposedStamp, command.stamp)
+        let payload = command.encoded
         var index: LogIndex?
         withRaft(&out) { index = $0.propose(payload, into: &$1) }
-        if let id, let index { proposals[index] = id }
+        guard let index else { fatalError("invariant broken: a leader takes every proposal") }
+        return index
+    }
+
+    /// An edit of a job holds only for the job that it was computed from.
+    private func basis(of body: Command.Body) -> EditBasis? {
+        switch body {
+        case .putJob(let put):
+            return EditBasis(job: put.document.name, store.state(put.document.name))
+        case .deleteJob(let name, _, _): return EditBasis(job: name, store.state(name))
+        default: return nil
+        }
     }
 
     private mutating func fail(
@@ -182,11 +227,17 @@ extension Node {
             return
         }
         var events: [StoreEvent] = []
+        let isOutdated = store.isOutdated(command)
         let result = store.apply(command, at: entry.index, into: &events)
         for event in events { tell(event, at: entry.index, &out) }
-        guard raft.isLeading else { return }
+        guard isLeading else { return }
         for decision in command.decisions {
             withScheduler(&out) { $0.decided(decision.job, $1, $2, into: &$3) }
+        }
+        // Another edit of the job came in between: compute this one again.
+        if isOutdated, let id = proposals.remove(entry.index) {
+            propose(command.body, for: id, &out)
+            return
         }
         if let id = proposals.remove(entry.index) {
             withAPI(&out) { $0.applied(id, result, at: entry.index, $1, into: &$2) }
@@ -205,7 +256,7 @@ extension Node {
         case .forgetOutput(let key): history.remove(ByteKey(key.historyKey))
         case .mark(let mark): out.mark(mark)
         default:
-            if raft.isLeading { tellLeader(event, &out) }
+            if isLeading { tellLeader(event, &out) }
         }
     }
 

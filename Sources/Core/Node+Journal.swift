@@ -226,6 +226,9 @@ extension Node {
             var iterator = pinned.makeIterator(from: snapshotting.cursor)
             while writer.count < config.tunables.snapshotSlice, let entry = iterator.next() {
                 if entry.key == snapshotting.cursor { continue }
+                // A slice ends before an entry that would make it larger, unless it is empty.
+                let size = entry.key.bytes.count + entry.value.count + 16
+                if last != nil, writer.count + size > config.tunables.snapshotSlice { break }
                 writer.bytes(entry.key.bytes)
                 writer.bytes(entry.value)
                 last = entry.key

@@ -26,9 +26,7 @@ extension Node {
         case .stopNow, .detach:
             phase = .exited
             out.emit(.exit)
-        case .reload:
-            for name in zones.names where zones.beginLoading(name) { out.emit(.loadZone(name)) }
-            scheduler.rebuild()
+        case .reload: readZonesAgain(&out)
         }
     }
 
@@ -54,7 +52,9 @@ extension Node {
     mutating func continueStopping(_ out: inout Outbox) {
         guard phase == .stopping else { return }
         let monotonic = now.monotonic
-        if runner.heldCount == 0, raft.pendingCount == 0, log.isIdle, runLog.isIdle {
+        if runner.heldCount == 0, raft.pendingCount == 0, applyQueue.isEmpty,
+            log.isIdle, runLog.isIdle
+        {
             phase = .exited
             out.emit(.exit)
             return

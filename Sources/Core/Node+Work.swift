@@ -5,7 +5,7 @@ extension Node {
 
     /// Ticks may be decided now.
     var canDecide: Bool {
-        phase == .running && raft.isLeading && scheduler.isComplete
+        phase == .running && isLeading && scheduler.isComplete
             && !store.cluster.clusterID.isEmpty && !store.cluster.isPaused
             && !clusterTime.isGuarding
     }
@@ -33,32 +33,10 @@ extension Node {
 
     private mutating func propose(_ decisions: [JobDecision], _ out: inout Outbox) {
         let stamp = stamp
-        let payload = Command(stamp: stamp, decisions: decisions, body: .decide).encoded
-        if payload.count < config.tunables.journal.recordLimit - 1_024 {
-            withRaft(&out) { _ = $0.propose(payload, into: &$1) }
-            return
+        let limit = min(config.tunables.entryBytes, entryLimit - 64)
+        for batch in JobDecision.batches(decisions, limit: limit) {
+            append(Command(stamp: stamp, decisions: batch, body: .decide), &out)
         }
-        // Catching up launches a thousand runs of one job: halve until it fits.
-        invariant(
-            decisions.count > 1 || decisions.contains { $0.ticks.count > 1 },
-            "a decision of one tick fits an entry")
-        let halves = decisions.count > 1 ? halve(decisions) : halve(decisions[0])
-        propose(halves.0, &out)
-        propose(halves.1, &out)
-    }
-
-    private func halve(_ decisions: [JobDecision]) -> ([JobDecision], [JobDecision]) {
-        let middle = decisions.count / 2
-        return (Array(decisions[..<middle]), Array(decisions[middle...]))
-    }
-
-    private func halve(_ decision: JobDecision) -> ([JobDecision], [JobDecision]) {
-        let middle = decision.ticks.count / 2
-        var first = decision
-        var second = decision
-        first.ticks = Array(decision.ticks[..<middle])
-        second.ticks = Array(decision.ticks[middle...])
-        return ([first], [second])
     }
 
     /// Decides what is due, one slice.
@@ -75,6 +53,10 @@ extension Node {
         self.random = random
     }
 
+    mutating func readZonesAgain(_ out: inout Outbox) {
+        for name in zones.names where zones.beginLoading(name) { out.emit(.loadZone(name)) }
+    }
+
     mutating func zoneLoaded(_ name: String, _ bytes: [UInt8]?, _ out: inout Outbox) {
         zones.loaded(name, bytes)
         withScheduler(&out) { $0.zoneLoaded(name, $1, $2, into: &$3) }
@@ -83,7 +65,7 @@ extension Node {
 
     /// Work that goes over everything, a slice per step.
     mutating func continueSlices(_ out: inout Outbox) {
-        guard raft.isLeading else { return }
+        guard isLeading else { return }
         if !scheduler.isComplete {
             withScheduler(&out) { $0.continueRebuild($1, $2, into: &$3) }
             if scheduler.isComplete {
@@ -124,7 +106,8 @@ extension Node {
 
     /// Starts an attempt whose back-off is over, on the same node if it lives, else on another.
     private mutating func start(_ retry: PendingRetry, _ out: inout Outbox) {
-        guard let group = store.group(retry.generation, retry.group),
+        // While stopping it stays in the store, for the next leader.
+        guard phase == .running, let group = store.group(retry.generation, retry.group),
             group.targets.indices.contains(retry.target),
             group.targets[retry.target].attempts.last == retry.after,
             group.targets[retry.target].retryDue != nil
@@ -142,6 +125,7 @@ extension Node {
     }
 
     mutating func decideChild(_ trigger: ChildTrigger, _ out: inout Outbox) {
+        guard phase == .running else { return }
         let tags = store.document(trigger.child)?.tags ?? []
         propose(
             .decideChild(
@@ -189,7 +173,7 @@ extension Node {
 
     /// A report of this node's runner, for the leader: dropped without one, told again later.
     private mutating func receive(_ report: AgentReport, _ out: inout Outbox) {
-        guard raft.isLeading else { return }
+        guard isLeading else { return }
         let (node, monotonic) = (config.nodeName, now.monotonic)
         switch report {
         case .accepted(let key): dispatcher.accepted(key)
@@ -208,7 +192,7 @@ extension Node {
         guard !reports.isEmpty else { return }
         let news = reports
         reports.removeAll(keepingCapacity: true)
-        guard raft.isLeading else { return }
+        guard isLeading else { return }
         var batch: [Report] = []
         var bytes = 0
         for var report in news {
@@ -257,7 +241,9 @@ extension Node {
         case .exited: return .stopping
         case .running: break
         }
-        if raft.isLeading, scheduler.isComplete, !store.cluster.clusterID.isEmpty { return .leader }
+        if isLeading, scheduler.isComplete, scheduler.knowsZones, !store.cluster.clusterID.isEmpty {
+            return .leader
+        }
         return .follower(leader: nil)
     }
 

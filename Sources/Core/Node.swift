@@ -50,6 +50,12 @@ package struct Node {
 
     /// This step's clocks.
     var now: Now
+    /// This server leads and has applied everything of earlier terms.
+    package internal(set) var isLeading = false
+    /// Committed and not applied yet.
+    var applyQueue = RingBuffer<Committed>()
+    /// The largest stamp ever proposed: a clock that goes back must not stamp the past.
+    var proposedStamp = WallTime.distantPast
     /// Whose proposal each uncommitted entry is.
     var proposals = SortedMap<LogIndex, ProposalID>()
     /// News for the log, proposed together at the end of the step.
@@ -164,6 +170,7 @@ package struct Node {
 
     /// What follows from the input as a whole, in fixed order.
     private mutating func settle(_ out: inout Outbox) {
+        applyCommitted(&out)
         guard !isHalted else { return }
         continueSlices(&out)
         decideDueTicks(&out)
@@ -189,7 +196,7 @@ package struct Node {
     package var time: WallTime { clusterTime.time(at: now) }
 
     /// The stamp of a command proposed now.
-    var stamp: WallTime { max(time, store.cluster.lastStamp) }
+    var stamp: WallTime { max(time, store.cluster.lastStamp, proposedStamp) }
 
     private mutating func scheduleWakeUp() {
         guard !isHalted, phase != .exited else {
@@ -214,7 +221,8 @@ package struct Node {
     /// When ticks or slices of long work are due. A far tick does not let the node sleep through a
     /// step of the wall clock: it looks again within a second.
     private var nextSchedulingDeadline: Instant? {
-        guard raft.isLeading else { return nil }
+        if !applyQueue.isEmpty { return now.monotonic }
+        guard isLeading else { return nil }
         if !scheduler.isComplete || dispatcher.isTakingOver || !recovery.isHistoryRetained {
             return now.monotonic
         }
@@ -248,7 +256,7 @@ package struct Node {
     /// Checks what must hold between steps. O(1) but for the sub-machines' own checks.
     package func checkInvariants() {
         raft.checkInvariants()
-        invariant(store.appliedIndex == raft.commitIndex, "what is committed is applied")
+        invariant(store.appliedIndex <= raft.commitIndex, "only what is committed is applied")
         invariant(
             runner.runningCount <= max(config.tunables.maxRunning, runner.heldCount),
             "no more runs than there is room for")

@@ -35,9 +35,10 @@ package struct Scheduler {
     }
 
     /// How many jobs one step looks at.
-    static let sliceSize = 1_000
-    /// The most bytes of decisions proposed as one entry, about.
-    static let batchBytes = 128 << 10
+    static let sliceSize = 500
+    /// The most bytes of decisions made in one step, about: applying a hundred launches takes
+    /// milliseconds.
+    static let batchBytes = 12 << 10
 
     private var queue = MinHeap<Due>()
     /// Decisions that were proposed and not applied yet.
