@@ -168,15 +168,22 @@ func jsonBenchmarks() {
     let job = reportRate("job structure", rounds, bytes.count) { _ in
         if let job = try? BenchmarkJob(bytes) { length += job.name.utf8.count }
     }
+    let real = reportRate("validated job of the store", rounds, bytes.count) { _ in
+        if let document = try? JSONDocument(bytes),
+            let input = try? JobReader.read(document.root, of: document)
+        {
+            length += input.warnings.count
+        }
+    }
     guard let document = try? JSONDocument(bytes) else { return }
     let writing = reportRate("written again", rounds, bytes.count) { _ in
         var writer = JSONWriter()
         document.write(document.root, to: &writer)
         length += writer.bytes.count
     }
-    print(
-        "  of the byte scan: document 1/\(ratio(tree, scan)), structure 1/\(ratio(job, scan)), "
-            + "writing 1/\(ratio(writing, scan))  [\((sum ^ UInt64(nodes + length)) & 7)]")
+    let parts = [("document", tree), ("structure", job), ("validated", real), ("written", writing)]
+    let ratios = parts.map { "\($0.0) 1/\(ratio($0.1, scan))" }.joined(separator: ", ")
+    print("  of the byte scan: \(ratios)  [\((sum ^ UInt64(nodes + length)) & 7)]")
 }
 
 private func ratio(_ a: Double, _ b: Double) -> Double {
