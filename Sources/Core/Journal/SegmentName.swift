@@ -1,5 +1,5 @@
-/// How files below the data directory are named: a prefix, a number in sixteen lower-case
-/// hexadecimal digits, a suffix. So the order of their names is that of their numbers.
+/// How files below the data directory are named: a prefix, a number from 1 on in sixteen
+/// lower-case hexadecimal digits, a suffix. So the order of their names is that of their numbers.
 enum SegmentName {
     static func format(_ number: UInt64, prefix: String, suffix: String) -> String {
         let digits = String(number, radix: 16)
@@ -20,6 +20,6 @@ enum SegmentName {
             default: return nil
             }
         }
-        return value
+        return value > 0 ? value : nil
     }
 }
