@@ -57,6 +57,10 @@ struct APIHarness {
     var hostZones = ["Europe/Madrid": ZoneFile.utcLike]
     var members: [Member]
     var live: [ExecutionKey: [UInt8]] = [:]
+    var history = HistoryStore(dataID: 7)
+    var disk = TestDisk(seed: 1)
+    /// Pieces of output that were read from files.
+    var reads = 0
     var replies: [RequestID: Reply] = [:]
     var launched: [Assignment] = []
     var killed: [ExecutionKey] = []
@@ -79,6 +83,7 @@ struct APIHarness {
         config = Config(nodeName: NodeName("n1"), dataID: 7, incarnation: 3, version: "1.0")
         api = API(config: config)
         members = [Member(config)]
+        withHistory { $0.recover(through: 0, into: &$1) }
         applyDirectly(.bootstrap(clusterID: "c", settings: ClusterSettings(), paused: false))
         commands = []
     }
@@ -87,7 +92,7 @@ struct APIHarness {
         let live = live
         return APIContext(
             now: now, stamp: stamp, store: store, config: config, role: role, zones: zones,
-            members: members, history: HistoryStore(dataID: 7), liveOutput: { live[$0] })
+            members: members, history: history, liveOutput: { live[$0] })
     }
 
     var stamp: WallTime { max(now.wall, store.cluster.lastStamp) }
@@ -173,8 +178,10 @@ struct APIHarness {
         case .propose(let id, let body):
             if holdsProposals { return held.append((id, body)) }
             apply(id, body)
-        case .read(let ticket, _):
-            run { $0.storage(ticket, .failed(StorageFailure(.notFound, "gone")), $1, into: &$2) }
+        case .read(let ticket, let operation):
+            reads += 1
+            let result = disk.perform(operation)
+            run { $0.storage(ticket, result, $1, into: &$2) }
         case .loadZone(let name): loadZone(name)
         case .log(let record): logs.append(record)
         case .mark: break
@@ -210,6 +217,10 @@ struct APIHarness {
             switch event {
             case .launch(let assignment): launched.append(assignment)
             case .killRequested(let key, _): killed.append(key)
+            case .output(let key, let chunk, let bytes):
+                history.append(
+                    index: store.appliedIndex, key: ByteKey(key.historyKey), chunk: chunk,
+                    bytes: bytes)
             case .groupEnded(let job, let generation, let group):
                 run { $0.groupEnded(job, generation, group, $1, into: &$2) }
             default: break
@@ -257,6 +268,8 @@ struct APIHarness {
             state: state, startedAt: store.execution(assignment.key)?.startedAt ?? now.wall,
             finishedAt: now.wall)
         result.exitCode = exitCode
+        result.outputChunks = store.execution(assignment.key)?.outputChunks ?? 0
+        result.outputLength = store.execution(assignment.key)?.outputLength ?? 0
         report(assignment, .ended(result))
     }
 
@@ -264,6 +277,34 @@ struct APIHarness {
         let report = Report(job: assignment.job, key: assignment.key, news: news)
         tell(applyDirectly(.reports([report])).1)
         settle()
+    }
+
+    /// What the run printed, in pieces; before its end.
+    mutating func output(_ assignment: Assignment, _ pieces: [String]) {
+        for (number, piece) in pieces.enumerated() {
+            report(assignment, .output(chunk: UInt32(number), bytes: Array(piece.utf8)))
+        }
+    }
+
+    /// Has the history write what it holds to its files.
+    mutating func writeHistory() {
+        let index = store.appliedIndex
+        withHistory { $0.sync(through: index, into: &$1) }
+    }
+
+    private mutating func withHistory(
+        _ body: (inout HistoryStore, inout [StorageRequest]) -> Void
+    ) {
+        var requests: [StorageRequest] = []
+        var actions: [HistoryAction] = []
+        body(&history, &requests)
+        while !requests.isEmpty {
+            let request = requests.removeFirst()
+            let result = disk.perform(request.operation)
+            history.handle(
+                result, for: request.ticket, at: now.monotonic, into: &requests,
+                actions: &actions)
+        }
     }
 
     var lastLog: String { logs.last?.message ?? "" }

@@ -71,6 +71,75 @@ struct ExecutionAPITests {
             node.get("/v1/jobs/a/executions?output_size_limit=3&_end=1").each("output") == ["cö"])
     }
 
+    @Test("shows stored output, from memory and from files, and reads no more than it shows")
+    func storedOutput() {
+        var node = APIHarness()
+        node.put(#"{"name":"o","schedule":"@daily"}"#)
+        node.send(.post, "/v1/jobs/o/run?wait=0")
+        let run = node.launched[0]
+        node.start(run)
+        node.output(run, ["one <&>", " two\n", "three\u{0}"])
+        node.end(run)
+        let path = "/v1/jobs/o/executions/\(run.id)"
+        let shown = #""one <&> two\nthree\u0000""#
+        #expect(node.get(path)["output"] == shown)
+        #expect(node.get(path).text.contains(#"one \u003c\u0026\u003e two"#))
+        #expect(node.reads == 0)
+        node.writeHistory()
+        #expect(node.get(path)["output"] == shown)
+        #expect(node.get(path)["output_truncated"] == "false")
+        #expect(node.reads == 6)
+        let list = node.get("/v1/jobs/o/executions?output_size_limit=4")
+        #expect(list.each("output") == ["ree\u{0}"])
+        #expect(list.each("output_truncated") == ["true"])
+        #expect(node.reads == 7)
+        let none = node.get("/v1/jobs/o/executions?output_size_limit=0")
+        #expect(none.each("output") == [""])
+        #expect(none.each("output_truncated") == ["true"])
+        #expect(node.reads == 7)
+    }
+
+    @Test("an output that can't be read is told as such")
+    func damagedOutput() {
+        var node = APIHarness()
+        node.put(#"{"name":"o","schedule":"@daily"}"#)
+        node.send(.post, "/v1/jobs/o/run?wait=0")
+        let run = node.launched[0]
+        node.start(run)
+        node.output(run, ["one", "two"])
+        node.end(run)
+        node.writeHistory()
+        for file in node.disk.names(in: .history) { node.disk.delete(file) }
+        let reply = node.get("/v1/jobs/o/executions/\(run.id)")
+        #expect(reply.status == 200)
+        #expect(reply["output_error"]?.contains("can't be read") == true)
+        #expect(node.get("/v1/jobs/o/executions").status == 200)
+        #expect(node.api.pendingRequests == 0)
+    }
+
+    @Test("outputs beyond one piece stream, and a client that goes away ends the reading")
+    func largeOutputs() {
+        var node = APIHarness()
+        node.put(#"{"name":"o","schedule":"@daily"}"#)
+        let line = String(repeating: "x", count: 60_000)
+        for number in 0..<4 {
+            node.send(.post, "/v1/jobs/o/run?wait=0")
+            let run = node.launched[number]
+            node.start(run)
+            node.output(run, [line, line])
+            node.end(run)
+        }
+        node.writeHistory()
+        let reply = node.get("/v1/jobs/o/executions")
+        #expect(reply.pieces == 4)
+        #expect(reply.each("output").allSatisfy { $0.utf8.count == 120_000 })
+        node.isStalled = true
+        let id = node.begin(.get, "/v1/jobs/o/executions")
+        #expect(node.replies[id]?.pieces == 1)
+        node.abandon(id)
+        #expect(node.api.pendingRequests == 0)
+    }
+
     @Test("lists what is running anywhere")
     func busy() {
         var node = node()
