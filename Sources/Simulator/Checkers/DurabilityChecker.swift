@@ -85,11 +85,14 @@ struct DurabilityChecker {
     // MARK: The state
 
     /// The node's state against the reference at the same index.
-    func judge(_ node: borrowing Node, _ reference: Store, into verdict: inout Verdict) {
-        guard node.store.appliedIndex == reference.appliedIndex else { return }
+    func judge(
+        _ index: LogIndex, _ hash: RecordHash, _ reference: ReferenceLog,
+        into verdict: inout Verdict
+    ) {
+        guard index == reference.store.appliedIndex else { return }
         verdict.require(
-            node.store.hash == reference.hash, isRecovering ? .T4 : .T3,
-            "the state at index \(reference.appliedIndex) is not what the log gives")
+            hash == reference.store.hash, isRecovering ? .T4 : .T3,
+            "the state at index \(index) is not what the log gives")
     }
 
     /// The node serves again after a start.

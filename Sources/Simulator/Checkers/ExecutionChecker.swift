@@ -34,6 +34,8 @@ struct ExecutionChecker {
     var lastUncertainty = TrueTime.zero - .hours(1)
     var life: UInt64 = 0
     var isRestoring = false
+    /// Executions that a person declared lost, rightly or not.
+    private var givenUp: Set<String> = []
     /// Bytes of output that the node keeps.
     let outputLimit: Int
 
@@ -170,7 +172,8 @@ struct ExecutionChecker {
         let run = runs.last
         let name = "\(result.id) of \(job)"
         if let run, run.endedAt == nil {
-            let isTolerable = result.state == .lost && !run.isFenced
+            let isTolerable =
+                result.state == .lost && (!run.isFenced || givenUp.contains(run.execution))
             verdict.require(isTolerable, .X4, "\(name) is recorded \(result.state) while it runs")
             return
         }
@@ -191,7 +194,7 @@ struct ExecutionChecker {
         case .lost:
             let since = known[result.number]?.createdAt ?? .zero
             verdict.require(
-                lastUncertainty >= since || result.error.contains("person"), .X4,
+                lastUncertainty >= since || givenUp.contains(result.id.text), .X4,
                 "\(name) is given up though nothing went wrong: \(result.error)")
             return
         }
@@ -296,6 +299,8 @@ struct ExecutionChecker {
         owed[key] = 1
     }
 
+    mutating func didGiveUp(_ execution: String) { givenUp.insert(execution) }
+
     // MARK: Effects and real runs
 
     mutating func willStart(_ spec: RunSpec, into verdict: inout Verdict) {
@@ -344,7 +349,9 @@ struct ExecutionChecker {
                 theirs.generation == own.generation, theirs.group != own.group
             else { continue }
             // Given up without a fence: that overlap was accepted with `fence: false`.
-            if theirs.state == .lost, !other.isFenced { continue }
+            if theirs.state == .lost, !other.isFenced || givenUp.contains(other.execution) {
+                continue
+            }
             verdict.fail(
                 .X9, "\(run.execution) and \(other.execution) of \(run.job) run together")
         }
@@ -363,8 +370,11 @@ struct ExecutionChecker {
         }
         let unpaid = owed.filter { $0.value == 0 && !goneGenerations.contains($0.key.child) }
         if let first = unpaid.min(by: { $0.key.parentGroup < $1.key.parentGroup }) {
+            let child = view.jobs.first { $0.state.generation == first.key.child }
             verdict.fail(
-                .X11, "group \(first.key.parentGroup) succeeded and its child was never decided")
+                .X11,
+                "group \(first.key.parentGroup) succeeded and its child "
+                    + "\(child?.name.text ?? "?") was never decided")
         }
     }
 }

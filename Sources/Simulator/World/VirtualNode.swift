@@ -2,7 +2,15 @@
 
 import Core
 
-struct VirtualNode {
+/// A class, and the core in a box of its own: a node is a large value, and a copy of it per step
+/// would cost more than the step.
+final class VirtualNode {
+    final class Core {
+        var node: Node
+
+        init(_ node: Node) { self.node = node }
+    }
+
     enum Life: Hashable {
         case down
         case running
@@ -15,7 +23,7 @@ struct VirtualNode {
     let index: Int
     let name: String
     var life = Life.down
-    var core: Node?
+    var core: Core?
     /// Counts starts; everything on its way to an earlier life is dropped.
     var incarnation: UInt64 = 0
     var startedAt = TrueTime.zero
@@ -39,6 +47,15 @@ struct VirtualNode {
     /// Faults of the disk that entitle the node to halt.
     var mayHalt: String?
     var restartAfter: Duration = .seconds(1)
+
+    init(index: Int, clock: Clock, disk: Disk, supervisor: Supervisor, cpu: DrawStream) {
+        self.index = index
+        name = "s\(index + 1)"
+        self.clock = clock
+        self.disk = disk
+        self.supervisor = supervisor
+        self.cpu = cpu
+    }
 
     struct OpenRequest {
         var client: Int

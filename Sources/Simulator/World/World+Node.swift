@@ -26,11 +26,12 @@ extension World {
         checkers.beginLife(
             of: nodes[index].disk, life, configuration, seed: seed, now: now, at: time)
         out.clear()
-        nodes[index].core = Node(configuration, seed: seed, at: now, into: &out)
+        nodes[index].core = VirtualNode.Core(
+            Node(configuration, seed: seed, at: now, into: &out))
         afterStep(index, nil)
     }
 
-    private func configuration(of index: Int) -> Config {
+    func configuration(of index: Int) -> Config {
         var config = Config(
             nodeName: NodeName(nodes[index].name), dataID: 0xD0 + DataID(index),
             incarnation: nodes[index].incarnation, version: "0.0.0-simulated")
@@ -80,7 +81,7 @@ extension World {
         if case .requestAbandoned(let id) = input { nodes[index].requests[id] = nil }
         checkers.willStep(index, input, now: now, at: time)
         out.clear()
-        nodes[index].core!.step(input, at: now, into: &out)
+        nodes[index].core!.node.step(input, at: now, into: &out)
         afterStep(index, input)
     }
 
@@ -90,7 +91,7 @@ extension World {
         let life = nodes[index].incarnation
         let cost = nodes[index].cpu.exponential(parameters.cpuMean)
         nodes[index].busyUntil = max(time + cost, nodes[index].pausedUntil)
-        checkers.didEmit(index, nodes[index].core!, out.effects, runLog, at: time)
+        checkers.didEmit(nodes[index].core!, out.effects, runLog, at: time)
         // Effects are performed one by one, and a crash can fall between any two.
         var position = 0
         while position < out.effects.count {
@@ -121,7 +122,7 @@ extension World {
 
     /// One timer per node; older ones find that their generation is over.
     private mutating func rearm(_ index: Int) {
-        let deadline = nodes[index].core!.nextDeadline
+        let deadline = nodes[index].core!.node.nextDeadline
         guard deadline != nodes[index].armedDeadline else { return }
         nodes[index].armedDeadline = deadline
         nodes[index].timerGeneration += 1

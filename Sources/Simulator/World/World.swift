@@ -60,7 +60,7 @@ struct World {
             clock.offset = parameters.clockOffset
             clock.ratePPM = parameters.clockRatePPM
             return VirtualNode(
-                index: index, name: "s\(index + 1)", clock: clock,
+                index: index, clock: clock,
                 disk: Disk(
                     draws: draws, path: "disk/\(index + 1)", meanSync: parameters.meanSync,
                     stallOneIn: parameters.stallOneIn),
