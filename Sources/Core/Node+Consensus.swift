@@ -111,6 +111,10 @@ extension Node {
         var command = bare
         command.decisions = last
         let index = append(command, &out)
+        switch body {
+        case .pause, .settings: decisionBarrier = index
+        default: break
+        }
         if let id { proposals[index] = id }
     }
 

@@ -7,7 +7,7 @@ extension Node {
     var canDecide: Bool {
         phase == .running && isLeading && scheduler.isComplete
             && !store.cluster.clusterID.isEmpty && !store.cluster.isPaused
-            && !clusterTime.isGuarding
+            && !clusterTime.isGuarding && store.appliedIndex >= decisionBarrier
     }
 
     mutating func withScheduler(

@@ -56,6 +56,9 @@ package struct Node {
     var applyQueue = RingBuffer<Committed>()
     /// The largest stamp ever proposed: a clock that goes back must not stamp the past.
     var proposedStamp = WallTime.distantPast
+    /// A change that concerns the ticks of all jobs is in the log up to here; nothing is decided
+    /// until it is applied.
+    var decisionBarrier: LogIndex = 0
     /// Whose proposal each uncommitted entry is.
     var proposals = SortedMap<LogIndex, ProposalID>()
     /// News for the log, proposed together at the end of the step.

@@ -33,6 +33,9 @@ package struct RunJournal: Sendable {
 
     private var log: SegmentedLog
     private var isRewriting = false
+    /// What a rewrite left: the next one waits until the journal has doubled, or it would repeat
+    /// itself for ever where live records and their frames are all there is.
+    private var bytesAfterRewrite: UInt64 = 0
 
     package init(dataID: DataID, tunables: JournalTunables = JournalTunables()) {
         log = SegmentedLog(
@@ -61,7 +64,7 @@ package struct RunJournal: Sendable {
     /// Most of a large journal is dead, given the bytes of records that still matter.
     package func wantsRewrite(liveBytes: UInt64) -> Bool {
         log.isReady && !isRewriting && byteCount >= UInt64(log.tunables.rewriteSize)
-            && byteCount / 2 >= liveBytes
+            && byteCount / 2 >= max(liveBytes, bytesAfterRewrite)
     }
 
     /// Replaces everything appended so far by `records`, which become durable in one piece: after a
@@ -97,6 +100,7 @@ package struct RunJournal: Sendable {
             case .durable(let sequence): actions.append(.durable(through: sequence))
             case .replaced:
                 isRewriting = false
+                bytesAfterRewrite = byteCount
                 actions.append(.rewritten)
             case .halt(let reason): actions.append(.halt(reason: reason))
             }

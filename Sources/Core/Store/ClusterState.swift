@@ -45,6 +45,10 @@ package struct ClusterState: Hashable, Sendable {
     package func cursor(of state: JobState) -> WallTime { max(state.cursor, defaultZoneSince) }
 
     package var isPaused: Bool { pauses.last.map { $0.to == nil } ?? false }
+    /// Whether ticks at this time fall into a pause: after its beginning, up to its end.
+    package func isPause(at time: WallTime) -> Bool {
+        pauses.contains { $0.from < time && time <= ($0.to ?? .distantFuture) }
+    }
     package var refusesEdits: Bool { isPaused && !editsAllowedWhilePaused }
 }
 

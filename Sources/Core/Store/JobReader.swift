@@ -113,37 +113,37 @@ package struct JobReader {
         let value = member.value
         if json.isNull(value), !field.isRunTime { return setDefault(field) }
         switch field {
-        case .name: input.document.name = JobName(try text(value, field))
-        case .displayname: input.document.displayName = try text(value, field)
-        case .timezone: input.document.timezone = try text(value, field)
-        case .schedule: input.document.schedule = try text(value, field)
-        case .owner: input.document.owner = try text(value, field)
-        case .ownerEmail: input.document.ownerEmail = try text(value, field)
-        case .disabled: input.document.isDisabled = try bool(value, field)
-        case .tags: try merge(value, field, into: &input.document.tags)
-        case .metadata: try merge(value, field, into: &input.document.metadata)
+        case .name: input.document.name = JobName(try json.text(value, field))
+        case .displayname: input.document.displayName = try json.text(value, field)
+        case .timezone: input.document.timezone = try json.text(value, field)
+        case .schedule: input.document.schedule = try json.text(value, field)
+        case .owner: input.document.owner = try json.text(value, field)
+        case .ownerEmail: input.document.ownerEmail = try json.text(value, field)
+        case .disabled: input.document.isDisabled = try json.bool(value, field)
+        case .tags: try json.merge(value, field, into: &input.document.tags)
+        case .metadata: try json.merge(value, field, into: &input.document.metadata)
         case .retries: try takeRetries(value)
         case .parentJob:
-            let parent = try text(value, field)
+            let parent = try json.text(value, field)
             input.document.parent = parent.isEmpty ? nil : JobName(parent)
         case .processors: try takeProcessors(value)
-        case .concurrency: concurrencyText = try text(value, field)
-        case .executor: input.document.executor = try text(value, field)
+        case .concurrency: concurrencyText = try json.text(value, field)
+        case .executor: input.document.executor = try json.text(value, field)
         case .executorConfig:
-            try merge(value, field, into: &input.document.executorConfig)
+            try json.merge(value, field, into: &input.document.executorConfig)
             takeEnvironment(value)
-        case .ephemeral: input.document.isEphemeral = try bool(value, field)
-        case .startsAt: input.document.startsAt = try time(value, field)
-        case .expiresAt: input.document.expiresAt = try time(value, field)
-        case .dst: dstText = try text(value, field)
-        case .catchUp: catchUpText = try text(value, field)
-        case .catchUpWindow: catchUpWindowText = try text(value, field)
-        case .lostAfter: lostAfterText = try text(value, field)
-        case .fence: input.document.fence = try bool(value, field)
-        case .command: older.command = try text(value, field)
-        case .shell: older.shell = try bool(value, field)
-        case .environmentVariables: older.environment = try texts(value, field)
-        case .runAsUser: older.user = try text(value, field)
+        case .ephemeral: input.document.isEphemeral = try json.bool(value, field)
+        case .startsAt: input.document.startsAt = try json.time(value, field)
+        case .expiresAt: input.document.expiresAt = try json.time(value, field)
+        case .dst: dstText = try json.text(value, field)
+        case .catchUp: catchUpText = try json.text(value, field)
+        case .catchUpWindow: catchUpWindowText = try json.text(value, field)
+        case .lostAfter: lostAfterText = try json.text(value, field)
+        case .fence: input.document.fence = try json.bool(value, field)
+        case .command: older.command = try json.text(value, field)
+        case .shell: older.shell = try json.bool(value, field)
+        case .environmentVariables: older.environment = try json.texts(value, field)
+        case .runAsUser: older.user = try json.text(value, field)
         case .successCount, .errorCount, .lastSuccess, .lastError, .everyAnchor:
             if source == .export { try takeRunTime(field, value) }
         case .id, .dependentJobs, .status, .next, .running, .version, .invalidReason, .warnings:
@@ -169,11 +169,11 @@ package struct JobReader {
     private mutating func takeRunTime(_ field: Field, _ value: JSONValue) throws(JobError) {
         if json.isNull(value) { return }
         switch field {
-        case .successCount: input.successCount = try count(value, field)
-        case .errorCount: input.errorCount = try count(value, field)
-        case .lastSuccess: input.lastSuccess = try time(value, field)
-        case .lastError: input.lastError = try time(value, field)
-        case .everyAnchor: input.everyAnchor = try time(value, field)
+        case .successCount: input.successCount = try json.count(value, field)
+        case .errorCount: input.errorCount = try json.count(value, field)
+        case .lastSuccess: input.lastSuccess = try json.time(value, field)
+        case .lastError: input.lastError = try json.time(value, field)
+        case .everyAnchor: input.everyAnchor = try json.time(value, field)
         default: break
         }
     }
@@ -182,7 +182,7 @@ package struct JobReader {
         guard let number = json.uint64(value), number <= UInt32.max else {
             throw JobError(
                 .wrongType, "retries",
-                "The field retries must be a whole number from 0, found \(described(value)).")
+                "The field retries must be a whole number from 0, found \(json.described(value)).")
         }
         input.document.retries = UInt32(number)
     }
@@ -198,121 +198,30 @@ package struct JobReader {
 
     /// The order is that of the text; the key `order` of a processor overrides its place.
     private mutating func takeProcessors(_ value: JSONValue) throws(JobError) {
-        try expect(.object, value, Field.processors)
+        try json.expect(.object, value, .processors)
+        guard json.count(of: value) <= Limit.settings else {
+            throw JobError(
+                .invalidField, "processors",
+                "A job has at most \(Limit.settings) processors.")
+        }
         for member in json.members(of: value) {
             let name = json.string(member.name) ?? ""
             guard json.kind(of: member.value) == .object || json.isNull(member.value) else {
                 throw JobError(
                     .wrongType, "processors.\(name)",
                     "The settings of the processor \(name) must be an object, found"
-                        + " \(described(member.value)).")
+                        + " \(json.described(member.value)).")
             }
             var settings: [Setting] = []
-            merge(json.members(of: member.value), into: &settings)
+            json.merge(json.members(of: member.value), into: &settings)
             let processors = input.document.processors
-            if let index = processors.firstIndex(where: { same($0.name, name) }) {
+            if let index = processors.firstIndex(where: { Setting.compare($0.name, name) == 0 }) {
                 input.document.processors[index].settings = settings
             } else {
                 input.document.processors.append(
                     ProcessorSettings(name: name, settings: settings))
             }
         }
-    }
-
-    // MARK: Values
-
-    private func text(_ value: JSONValue, _ field: Field) throws(JobError) -> String {
-        guard let text = json.string(value) else { throw wrongType("a string", value, field) }
-        return text
-    }
-
-    private func bool(_ value: JSONValue, _ field: Field) throws(JobError) -> Bool {
-        guard let bool = json.bool(value) else { throw wrongType("true or false", value, field) }
-        return bool
-    }
-
-    private func count(_ value: JSONValue, _ field: Field) throws(JobError) -> Int64 {
-        guard let number = json.int64(value), number >= 0 else {
-            throw wrongType("a whole number from 0", value, field)
-        }
-        return number
-    }
-
-    private func texts(_ value: JSONValue, _ field: Field) throws(JobError) -> [String] {
-        try expect(.array, value, field)
-        var texts: [String] = []
-        for element in json.elements(of: value) { texts.append(try text(element, field)) }
-        return texts
-    }
-
-    /// Full RFC 3339, or a UTC minute. The zero time stands for none, as older exports have it.
-    private func time(_ value: JSONValue, _ field: Field) throws(JobError) -> WallTime? {
-        let text = try text(value, field)
-        if text == "0001-01-01T00:00:00Z" { return nil }
-        if text.utf8.count == 16, let minute = try? RFC3339.parseMinute(text) { return minute }
-        do throws(TextError) {
-            return try RFC3339.parse(text)
-        } catch {
-            throw JobError(
-                .invalidField, field.rawValue,
-                "The field \(field.rawValue) is not a time: \(error).")
-        }
-    }
-
-    private func expect(
-        _ kind: JSONKind, _ value: JSONValue, _ field: Field
-    ) throws(JobError) {
-        guard json.kind(of: value) == kind else {
-            throw wrongType(kind.description, value, field)
-        }
-    }
-
-    /// Adds the members of an object to a list sorted by name; a later one of a name replaces.
-    private func merge(
-        _ value: JSONValue, _ field: Field, into settings: inout [Setting]
-    ) throws(JobError) {
-        try expect(.object, value, field)
-        merge(json.members(of: value), into: &settings)
-    }
-
-    private func merge(_ members: JSONMembers, into settings: inout [Setting]) {
-        for member in members {
-            let name = json.string(member.name) ?? ""
-            let setting = Setting(name: name, value: settingText(member.value))
-            if let index = settings.firstIndex(where: { same($0.name, name) }) {
-                settings[index] = setting
-            } else {
-                settings.append(setting)
-            }
-        }
-        settings.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-    }
-
-    /// Settings are texts: booleans and numbers as written, lists and objects as compact JSON.
-    func settingText(_ value: JSONValue) -> String {
-        if json.isNull(value) { return "" }
-        return json.string(value) ?? String(decoding: json.compact(value), as: UTF8.self)
-    }
-
-    /// Byte for byte: `==` of texts would merge two spellings of one character.
-    private func same(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
-
-    // MARK: Errors
-
-    private func wrongType(_ wanted: String, _ value: JSONValue, _ field: Field) -> JobError {
-        JobError(
-            .wrongType, field.rawValue,
-            "The field \(field.rawValue) must be \(wanted), found \(described(value)).")
-    }
-
-    /// The kind of a value and where it stands.
-    private func described(_ value: JSONValue) -> String {
-        let position = json.position(of: value)
-        let place = "line \(position.line), column \(position.column)"
-        if json.kind(of: value) == .number, let text = json.numberText(value) {
-            return "the number \(text.prefix(40)) (\(place))"
-        }
-        return "\(json.kind(of: value)) (\(place))"
     }
 
     private func unknown(_ member: JSONMember) -> JobError {

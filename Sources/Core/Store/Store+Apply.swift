@@ -89,6 +89,10 @@ extension Store {
             ticks.from = max(ticks.from, cluster.cursor(of: state) + .nanoseconds(1))
             let outcome: Outcome
             switch ticks.verdict {
+            case .run where cluster.isPause(at: ticks.from):
+                // An edit that was proposed while the pause was on its way did not know of it.
+                outcome = .skipped(.paused)
+                events.append(.mark(.pausedSkipped))
             case .run(let targets):
                 outcome = launch(
                     document, &state, .tick(ticks.from), targets: targets, stamp, &events)

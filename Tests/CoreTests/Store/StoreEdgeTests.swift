@@ -329,4 +329,13 @@ import Testing
         fixture.apply(.putJob(PutJob(document: document, runOnCreate: run)))
         #expect(fixture.ledger("a").map(\.outcome) == [.skipped(.noTarget)])
     }
+
+    @Test func aTickInsideAPauseNeverRuns() {
+        var fixture = StoreFixture()
+        fixture.put("a", schedule: "@every 1s")
+        fixture.apply(.pause(editsAllowed: true))
+        fixture.decide("a", [(1_000_000, fixture.run), (1_000_001, fixture.run)])
+        #expect(fixture.launched.isEmpty)
+        #expect(fixture.ledger("a").map(\.outcome) == [.skipped(.paused)])
+    }
 }
