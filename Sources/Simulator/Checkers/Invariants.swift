@@ -1,5 +1,8 @@
 // What must hold. Each invariant has an id, which plans, mutants and reports name, and a sentence.
 
+// The ids are those that people use for them.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Core
 
 enum InvariantID: String, CaseIterable, Sendable {

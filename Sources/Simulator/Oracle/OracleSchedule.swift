@@ -91,7 +91,7 @@ struct OracleSchedule: Sendable {
             let nameBase = index == 4 ? 1 : 0
             for item in part.split(separator: ",") {
                 guard
-                    let (values, star) = item_(
+                    let (values, star) = singleItem(
                         String(item), index, ranges[index], names, nameBase, jobName)
                 else { return nil }
                 for value in values { set[index == 5 && value == 7 ? 0 : value] = true }
@@ -108,7 +108,7 @@ struct OracleSchedule: Sendable {
             weekday: sets[5], dayHasStar: stars[3], weekdayHasStar: stars[5], hourIsOpen: open)
     }
 
-    private static func item_(
+    private static func singleItem(
         _ item: String, _ field: Int, _ range: ClosedRange<Int>, _ names: [String],
         _ nameBase: Int, _ jobName: String
     ) -> (values: [Int], star: Bool)? {
