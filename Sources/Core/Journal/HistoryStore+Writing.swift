@@ -23,12 +23,14 @@ extension HistoryStore {
         case create, header, syncTemporary, rename, syncName
         /// Appends the first `inFlight` chunks of the queue.
         case append
-        // Closing the active segment: `footerInFlight` records of the footer at a time.
-        case footer, syncFooter
+        /// Closes the active segment. The chunks are synced before the footer is written, so that a
+        /// footer which survives a crash proves them.
+        case syncChunks, footer, syncFooter
         /// Syncs the chunks; the mark after it proves that.
         case sync, mark, syncMark
-        /// Cuts off stray bytes.
-        case cut
+        /// Cuts off stray bytes, durably: were they to come back after a crash, behind what is
+        /// written in their place, they would pass for what belongs there.
+        case cut, syncCut
         /// Removes a stray file.
         case discard
         /// Reads from the segment that is being compacted.
@@ -61,14 +63,14 @@ extension HistoryStore {
             syncActive(into: &requests)
         } else if queue.isEmpty {
             compact(into: &requests)
-        } else if active == nil {
-            begin(.create, .create(Self.temporaryFile(lastSegment + 1)), into: &requests)
-        } else if activeLength >= max(UInt64(tunables.segmentSize), UInt64(SegmentHeader.size) + 1)
-        {
-            close()
-            writeFooter(into: &requests)
+        } else if let active {
+            if activeLength >= max(UInt64(tunables.segmentSize), UInt64(SegmentHeader.size) + 1) {
+                begin(.syncChunks, .sync(Self.file(active.number)), into: &requests)
+            } else {
+                appendBatch(into: &requests)
+            }
         } else {
-            appendBatch(into: &requests)
+            begin(.create, .create(Self.temporaryFile(lastSegment + 1)), into: &requests)
         }
     }
 
@@ -110,6 +112,9 @@ extension HistoryStore {
         case .create, .header, .syncTemporary, .rename, .syncName:
             continueMaking(after: finished, into: &requests)
         case .append: appended()
+        case .syncChunks:
+            active?.markSynced()
+            close()
         case .footer:
             commitEncoding()
             active?.footer?.removeFirst(inFlight)
@@ -129,7 +134,11 @@ extension HistoryStore {
                 begin(.syncMark, .sync(Self.file(active.number)), into: &requests)
             }
         case .syncMark: finishSync(actions: &actions)
-        case .cut: active?.hasStrayBytes = false
+        case .cut:
+            if let active {
+                begin(.syncCut, .sync(Self.file(active.number)), into: &requests)
+            }
+        case .syncCut: active?.hasStrayBytes = false
         case .discard: strayFile = nil
         case .readVictim: takeVictim(result, actions: &actions)
         case .remove(let number): segments.removeAll { $0.number == number }
@@ -139,8 +148,8 @@ extension HistoryStore {
             guard isDegraded else { return }
             isDegraded = false
             actions.append(.restored)
-        case .create, .header, .syncTemporary, .rename, .syncFooter, .sync, .syncMark, .cut,
-            .discard, .readVictim, .remove:
+        case .create, .header, .syncTemporary, .rename, .syncChunks, .syncFooter, .sync,
+            .syncMark, .cut, .syncCut, .discard, .readVictim, .remove:
             break
         }
     }
@@ -164,7 +173,7 @@ extension HistoryStore {
         // Nothing was ever written to the file under its own name.
         case .header, .syncTemporary, .rename: strayFile = Self.temporaryFile(lastSegment + 1)
         case .create, .cut, .discard, .remove: break
-        case .syncName, .syncFooter, .sync, .syncMark, .readVictim:
+        case .syncName, .syncChunks, .syncFooter, .sync, .syncMark, .syncCut, .readVictim:
             return halt(failure.message, actions: &actions)
         }
         retryDue = now + tunables.retryDelay
@@ -332,8 +341,9 @@ extension HistoryStore.Work {
     var isRemoval: Bool {
         switch self {
         case .discard, .remove: true
-        case .create, .header, .syncTemporary, .rename, .syncName, .append, .footer, .syncFooter,
-            .sync, .mark, .syncMark, .cut, .readVictim:
+        case .create, .header, .syncTemporary, .rename, .syncName, .append, .syncChunks, .footer,
+            .syncFooter,
+            .sync, .mark, .syncMark, .cut, .syncCut, .readVictim:
             false
         }
     }
