@@ -243,7 +243,7 @@ extension HistoryStore {
             recovery.scanner = scanner
             return nil
         }
-        finishOpenSegment(scanner, &recovery)
+        finishOpenSegment(scanner, &recovery, into: &requests)
         nextSegment(&recovery, into: &requests)
         return nil
     }
@@ -272,7 +272,8 @@ extension HistoryStore {
     }
 
     private mutating func finishOpenSegment(
-        _ scanner: RecordScanner, _ recovery: inout Recovery
+        _ scanner: RecordScanner, _ recovery: inout Recovery,
+        into requests: inout [StorageRequest]
     ) {
         guard let end = scanner.boundaries.last else { return }
         let number = scanner.header.number
@@ -280,13 +281,17 @@ extension HistoryStore {
         index(recovery.listings, recovery)
         // Everything up to the last live chunk has been synced; what lies behind it may exist in a
         // cache only, and is cut off and written again as its entries are applied again. Without
-        // anything alive the whole segment goes.
+        // anything alive the whole segment goes. Either happens before anything else is written:
+        // else a later start could take such a chunk for the older of two copies.
         let isLast: (HistoryListing) -> Bool = { listing in
             isLive(
                 listing.key, number: listing.number, segment: number,
                 position: UInt64(listing.position))
         }
-        guard let last = recovery.listings.lastIndex(where: isLast) else { return }
+        guard let last = recovery.listings.lastIndex(where: isLast) else {
+            segments.removeLast()
+            return tickets.ask(.remove(Self.file(number)), .cleaning, into: &requests)
+        }
         let listings = recovery.listings[...last].filter { $0.index <= recovery.snapshotIndex }
         let position = UInt64(recovery.listings[last].position + recovery.listings[last].length)
         let offset = position - UInt64(SegmentHeader.size)

@@ -41,7 +41,7 @@ extension HistoryStore {
     enum Purpose: Sendable {
         case recovery
         case work
-        /// A file that is not needed; if it stays, the next start tries again.
+        /// Removes a file that a start has no use for.
         case cleaning
     }
 
@@ -88,7 +88,9 @@ extension HistoryStore {
         let purpose = tickets.redeem(ticket)
         if case .halted = phase { return }
         switch purpose {
-        case .cleaning: return
+        case .cleaning:
+            guard case .failed(let failure) = result, failure.reason != .notFound else { return }
+            return halt(failure.message, actions: &actions)
         case .recovery: recover(result, into: &requests, actions: &actions)
         case .work:
             guard let finished = work else {

@@ -85,7 +85,7 @@ struct RunJournalTests {
                 case 0, 1, 2:
                     let record = RunRecord(
                         kind: UInt8(round), key: [UInt8(step)],
-                        payload: [UInt8](repeating: UInt8(seed), count: random.int(in: 0...90)))
+                        payload: [UInt8](repeating: UInt8(truncatingIfNeeded: seed), count: random.int(in: 0...90)))
                     let sequence = bench.journal.append(record)
                     states.append(states[states.count - 1] + [record])
                     stateOfSequence[sequence] = states.count - 1
