@@ -86,6 +86,7 @@ struct Checkers {
     mutating func willStep(_ node: Int, _ input: Input, now: Now, at time: TrueTime) {
         verdict.time = time
         replay.record(input, now)
+        durability.willStep(input)
     }
 
     /// Right after a step, before anything it wants is performed.
@@ -150,10 +151,10 @@ struct Checkers {
     }
 
     mutating func didPerform(
-        _ operation: StorageOperation, _ result: StorageResult, _ node: VirtualNode,
-        at time: TrueTime
+        _ ticket: StorageTicket, _ operation: StorageOperation, _ result: StorageResult,
+        _ node: VirtualNode, at time: TrueTime
     ) {
-        durability.didPerform(operation, result)
+        durability.didPerform(ticket, operation, result)
         guard case .done = result else { return }
         switch operation {
         case .sync(let file) where file.directory == .log: reference.refresh(node.disk)

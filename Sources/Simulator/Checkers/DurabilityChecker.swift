@@ -7,19 +7,29 @@ struct DurabilityChecker {
     private(set) var acknowledgedIndex: LogIndex = 0
     /// A sync failed in this life: the node may only stop.
     private var failedSync: String?
+    private var untold: [StorageTicket: String] = [:]
     private var damage: String?
     private(set) var isRecovering = false
 
     mutating func beginLife() {
         failedSync = nil
+        untold.removeAll()
         isRecovering = true
     }
 
     mutating func didDamage(_ place: String) { damage = place }
 
-    mutating func didPerform(_ operation: StorageOperation, _ result: StorageResult) {
+    mutating func didPerform(
+        _ ticket: StorageTicket, _ operation: StorageOperation, _ result: StorageResult
+    ) {
         guard case .sync(let file) = operation, case .failed = result else { return }
-        failedSync = "\(file.directory.name)/\(file.name)"
+        untold[ticket] = "\(file.directory.name)/\(file.name)"
+    }
+
+    /// From here on the node knows.
+    mutating func willStep(_ input: Input) {
+        guard !untold.isEmpty, case .storage(let ticket, _) = input else { return }
+        failedSync = untold.removeValue(forKey: ticket) ?? failedSync
     }
 
     // MARK: Effects

@@ -19,11 +19,15 @@ struct ScheduleChecker {
 
     private struct Watch {
         var era: Era
+        /// Ticks up to here are decided.
+        var cursor: WallTime
         /// The last tick row seen, which may still grow.
         var lastRow: LedgerPlace?
     }
 
     private var watches: [Generation: Watch] = [:]
+    /// Since when the cluster's default zone is what it is.
+    private var defaultZoneSince = WallTime.distantPast
     private(set) var ticksJudged = 0
     /// Ticks beyond this many in one stretch are taken on trust.
     private static let stretchLimit = 20_000
@@ -33,7 +37,18 @@ struct ScheduleChecker {
     ) {
         for sight in changes.created { begin(sight, view, store, &verdict) }
         for (before, after) in changes.changed {
+            verdict.require(
+                after.state.cursor >= before.state.cursor, .S4,
+                "the cursor of \(after.name) went back from "
+                    + "\(oracleTimeText(before.state.cursor.nanoseconds)) to "
+                    + oracleTimeText(after.state.cursor.nanoseconds))
+            judgeAnchor(before, after, &verdict)
             judge(before, after, view, store, &verdict)
+        }
+        if view.cluster.defaultZoneSince != defaultZoneSince {
+            defaultZoneSince = view.cluster.defaultZoneSince
+            // Every job's ticks up to the change were decided in the same entry, under the old zone.
+            for sight in view.jobs { judge(sight, sight, view, store, &verdict) }
         }
         for sight in changes.removed { watches[sight.state.generation] = nil }
     }
@@ -45,7 +60,9 @@ struct ScheduleChecker {
     ) {
         let generation = sight.state.generation
         let rows = tickRows(of: generation, after: nil, store)
-        watches[generation] = Watch(era: era(of: sight, view), lastRow: rows.last?.place)
+        watches[generation] = Watch(
+            era: era(of: sight, view), cursor: view.cluster.cursor(of: sight.state),
+            lastRow: rows.last?.place)
     }
 
     private func era(of sight: JobSight, _ view: StoreView) -> Era {
@@ -70,29 +87,23 @@ struct ScheduleChecker {
         let generation = after.state.generation
         guard var watch = watches[generation] else { return }
         defer { watches[generation] = watch }
-        judgeAnchor(before, after, &verdict)
-        let sameRevision = before.state.revision == after.state.revision
-        verdict.require(
-            after.state.cursor >= before.state.cursor, .S4,
-            "the cursor of \(after.name) went back from "
-                + "\(oracleTimeText(before.state.cursor.nanoseconds)) to "
-                + oracleTimeText(after.state.cursor.nanoseconds))
-        if sameRevision, before.state.cursor == after.state.cursor {
+        let sameRevision = watch.era.revision == after.state.revision
+        let from = watch.cursor
+        let cursor = view.cluster.cursor(of: after.state)
+        watch.cursor = cursor
+        if sameRevision, from == cursor {
             watch.era.anchor = after.state.everyAnchor.nanoseconds
             return
         }
         let rows = tickRows(of: generation, after: watch.lastRow, store)
         let old = rows.filter { $0.row.revision == watch.era.revision }
         if sameRevision {
-            judge(
-                old, of: watch.era, after, from: before.state.cursor, to: after.state.cursor,
-                view, &verdict)
+            judge(old, of: watch.era, after, from: from, to: cursor, view, &verdict)
         } else if after.state.revision == watch.era.revision + 1 {
             // The edit carried what was due; its stamp is where the new revision begins.
             let new = rows.filter { $0.row.revision == after.state.revision }
-            let end = new.isEmpty ? after.state.cursor : old.last?.row.to ?? before.state.cursor
-            judge(
-                old, of: watch.era, before, from: before.state.cursor, to: end, view, &verdict)
+            let end = new.isEmpty ? cursor : old.last?.row.to ?? from
+            judge(old, of: watch.era, before, from: from, to: end, view, &verdict)
         }
         watch.lastRow = rows.last?.place ?? watch.lastRow
         watch.era = era(of: after, view)
@@ -261,7 +272,7 @@ struct ScheduleChecker {
             let waits = sight.document.catchUp == .all && sight.document.concurrency != .allow
             if waits, sight.state.activeGroups > 0 { continue }
             let expected = ticks(
-                of: watch.era, from: sight.state.cursor.nanoseconds,
+                of: watch.era, from: watch.cursor.nanoseconds,
                 to: (now - bound).nanoseconds)
             guard let expected else { continue }
             let open = expected.filter { !isPaused($0, view, strictly: false) }

@@ -178,7 +178,7 @@ extension World {
         guard nodes[index].isRunning, nodes[index].incarnation == life else { return }
         let result = nodes[index].disk.perform(operation)
         if case .sync = operation { statistics.syncs += 1 }
-        checkers.didPerform(operation, result, nodes[index], at: time)
+        checkers.didPerform(ticket, operation, result, nodes[index], at: time)
         let delay = nodes[index].cpu.exponential(.microseconds(15))
         queue.push(
             .input(node: index, life: life, .storage(ticket, result)), at: time + delay,
