@@ -100,15 +100,15 @@ extension JobReader {
     /// Turns the older fields into settings of `shell`.
     mutating func translateOlderFields() throws(JobError) {
         guard !older.isEmpty else { return }
-        let document = input.document
+        let executor = input.document.executor
         // Releases since 1.1 ignored these fields, so an export may hold them beside an executor.
-        if !document.executor.isEmpty, source == .export { return }
-        guard document.executor.isEmpty || document.executor == "shell" else {
+        if !executor.isEmpty, source == .export { return }
+        guard executor.isEmpty || executor == "shell" else {
             throw JobError(
                 .invalidField, "executor",
                 "The fields command, shell, environment_variables and run_as_user at the top level"
                     + " belong to the executor shell, and this job has the executor"
-                    + " \(document.executor).")
+                    + " \(executor).")
         }
         input.document.executor = "shell"
         try set("command", older.command, from: .command)
@@ -175,7 +175,7 @@ extension JobReader {
             var pairs: [String] = []
             for member in json.members(of: value) {
                 guard let name = json.string(member.name) else { return nil }
-                pairs.append("\(name)=\(settingText(member.value))")
+                pairs.append("\(name)=\(json.settingText(member.value))")
             }
             return joined(pairs)
         case .null, .bool, .number, .string: return nil

@@ -75,9 +75,8 @@ extension JobReader {
     }
 
     private mutating func checkSchedule() {
-        let document = input.document
-        if document.schedule.isEmpty {
-            if document.parent == nil {
+        if input.document.schedule.isEmpty {
+            if input.document.parent == nil {
                 violate(
                     .schedule,
                     "A job needs a schedule, unless it has a parent_job; @manually is one that"
@@ -86,7 +85,7 @@ extension JobReader {
             return
         }
         do throws(ScheduleError) {
-            _ = try Schedule.parse(document.schedule, jobName: document.name)
+            _ = try Schedule.parse(input.document.schedule, jobName: input.document.name)
         } catch {
             violate(.schedule, "The schedule can't be read: \(error).")
         }
@@ -154,52 +153,51 @@ extension JobReader {
     }
 
     private mutating func checkSizes() {
-        let document = input.document
-        let texts: [(Field, String)] = [
-            (.displayname, document.displayName), (.timezone, document.timezone),
-            (.schedule, document.schedule), (.owner, document.owner),
-            (.ownerEmail, document.ownerEmail), (.parentJob, document.parent?.text ?? ""),
-            (.executor, document.executor),
-        ]
-        for (field, text) in texts where text.utf8.count > Limit.text {
-            violate(
-                field,
-                "The field \(field.rawValue) has \(text.utf8.count) bytes; at most \(Limit.text)"
-                    + " are allowed.")
-        }
-        checkSettings(.tags, "", document.tags, value: Limit.text)
-        checkSettings(.metadata, "", document.metadata, value: Limit.setting)
-        checkSettings(.executorConfig, "", document.executorConfig, value: .max)
-        if document.processors.count > Limit.settings {
-            violate(.processors, "A job has at most \(Limit.settings) processors.")
-        }
-        for processor in document.processors {
+        checkSize(.displayname, input.document.displayName.utf8.count)
+        checkSize(.timezone, input.document.timezone.utf8.count)
+        checkSize(.schedule, input.document.schedule.utf8.count)
+        checkSize(.owner, input.document.owner.utf8.count)
+        checkSize(.ownerEmail, input.document.ownerEmail.utf8.count)
+        checkSize(.parentJob, input.document.parent?.text.utf8.count ?? 0)
+        checkSize(.executor, input.document.executor.utf8.count)
+        checkSettings(.tags, "", input.document.tags, value: Limit.text)
+        checkSettings(.metadata, "", input.document.metadata, value: Limit.setting)
+        checkSettings(.executorConfig, "", input.document.executorConfig, value: .max)
+        for processor in input.document.processors {
             checkSettings(
-                .processors, ".\(processor.name)", processor.settings, value: Limit.setting)
+                .processors, processor.name, processor.settings, value: Limit.setting)
         }
     }
 
+    private mutating func checkSize(_ field: Field, _ count: Int) {
+        guard count > Limit.text else { return }
+        violate(
+            field,
+            "The field \(field.rawValue) has \(count) bytes; at most \(Limit.text) are allowed.")
+    }
+
     private mutating func checkSettings(
-        _ field: Field, _ path: String, _ settings: [Setting], value: Int
+        _ field: Field, _ processor: String, _ settings: [Setting], value: Int
     ) {
-        let place = field.rawValue + path
-        if settings.count > Limit.settings {
-            violate(field, "The field \(place) has more than \(Limit.settings) members.")
+        for setting in settings
+        where setting.name.utf8.count > Limit.settingName || setting.value.utf8.count > value {
+            let place = "\(field.rawValue).\(processor.isEmpty ? setting.name : processor)"
+            violate(
+                field,
+                "A name in \(place.prefix(100)) has more than \(Limit.settingName) bytes, or its"
+                    + " value more than \(value).")
         }
-        for setting in settings {
-            let name = setting.name.utf8.count
-            if name > Limit.settingName {
-                violate(field, "The field \(place) has a name of \(name) bytes; the most is 255.")
-            }
-            if setting.value.utf8.count > value {
-                violate(
-                    field, "The value of \(place).\(setting.name) has more than \(value) bytes.")
-            }
+        if settings.count > Limit.settings {
+            violate(field, "The field \(field.rawValue) has more than \(Limit.settings) members.")
         }
     }
 
     /// Sorts processors by their key `order`; those without one keep the place they were sent at.
     private mutating func orderProcessors() {
+        let hasOrder = input.document.processors.contains { processor in
+            processor.settings.contains { $0.name == "order" }
+        }
+        guard hasOrder else { return }
         var places: [(order: Int64, index: Int)] = []
         for (index, processor) in input.document.processors.enumerated() {
             var order = Int64(index)

@@ -190,6 +190,7 @@ package struct JobReader {
     /// The setting `env` may be a list or an object; it is kept as the text that means the same.
     private mutating func takeEnvironment(_ config: JSONValue) {
         guard let value = json.member(named: "env", of: config),
+            json.kind(of: value) == .array || json.kind(of: value) == .object,
             let text = environmentText(value),
             let index = input.document.executorConfig.firstIndex(where: { $0.name == "env" })
         else { return }
@@ -215,7 +216,7 @@ package struct JobReader {
             var settings: [Setting] = []
             json.merge(json.members(of: member.value), into: &settings)
             let processors = input.document.processors
-            if let index = processors.firstIndex(where: { Setting.compare($0.name, name) == 0 }) {
+            if let index = processors.firstIndex(where: { $0.name.compare(name) == 0 }) {
                 input.document.processors[index].settings = settings
             } else {
                 input.document.processors.append(

@@ -118,6 +118,22 @@ struct JobReaderTests {
         #expect(document.concurrency == .allow && !document.concurrencyIsEmpty)
     }
 
+    @Test("settings are sorted by the bytes of their names, few and many alike")
+    func sorting() throws {
+        for count in [3, 16, 17, 18, 100] {
+            let names = (0..<count).map { "k\($0 * 37 % count)" }
+            let members = (names + ["k1", "k0"]).enumerated().map { index, name in
+                #""\#(name)":\#(index)"#
+            }
+            let document = try read(
+                #"{"name":"a","schedule":"@daily","tags":{\#(members.joined(separator: ","))}}"#
+            ).document
+            #expect(document.tags.map(\.name) == Set(names).sorted())
+            #expect(value(document.tags, "k0") == "\(count + 1)")
+            #expect(value(document.tags, "k1") == "\(count)")
+        }
+    }
+
     @Test("times have two forms, and the zero time is none")
     func times() throws {
         let document = try read(

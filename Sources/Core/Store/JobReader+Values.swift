@@ -1,0 +1,137 @@
+// Values of a job's JSON by the type that their field has. They hang on the text and not on the
+// reader, so that taking one does not copy what was taken before.
+
+extension JSONDocument {
+    typealias Field = JobReader.Field
+
+    func text(_ value: JSONValue, _ field: Field) throws(JobError) -> String {
+        guard let text = string(value) else { throw wrongType("a string", value, field) }
+        return text
+    }
+
+    func bool(_ value: JSONValue, _ field: Field) throws(JobError) -> Bool {
+        guard let bool = bool(value) else { throw wrongType("true or false", value, field) }
+        return bool
+    }
+
+    func count(_ value: JSONValue, _ field: Field) throws(JobError) -> Int64 {
+        guard let number = int64(value), number >= 0 else {
+            throw wrongType("a whole number from 0", value, field)
+        }
+        return number
+    }
+
+    func texts(_ value: JSONValue, _ field: Field) throws(JobError) -> [String] {
+        try expect(.array, value, field)
+        var texts: [String] = []
+        for element in elements(of: value) { texts.append(try text(element, field)) }
+        return texts
+    }
+
+    /// Full RFC 3339, or a UTC minute. The zero time stands for none, as older exports have it.
+    func time(_ value: JSONValue, _ field: Field) throws(JobError) -> WallTime? {
+        let text = try text(value, field)
+        if text == "0001-01-01T00:00:00Z" { return nil }
+        if text.utf8.count == 16, let minute = try? RFC3339.parseMinute(text) { return minute }
+        do throws(TextError) {
+            return try RFC3339.parse(text)
+        } catch {
+            throw JobError(
+                .invalidField, field.rawValue,
+                "The field \(field.rawValue) is not a time: \(error).")
+        }
+    }
+
+    func expect(_ kind: JSONKind, _ value: JSONValue, _ field: Field) throws(JobError) {
+        guard self.kind(of: value) == kind else {
+            throw wrongType(kind.description, value, field)
+        }
+    }
+
+    // MARK: Settings
+
+    /// Adds the members of an object to a list sorted by name; a later one of a name replaces.
+    func merge(
+        _ value: JSONValue, _ field: Field, into settings: inout [Setting]
+    ) throws(JobError) {
+        try expect(.object, value, field)
+        merge(members(of: value), into: &settings)
+    }
+
+    func merge(_ members: JSONMembers, into settings: inout [Setting]) {
+        settings.reserveCapacity(8)
+        for member in members {
+            let name = string(member.name) ?? ""
+            settings.place(Setting(name: name, value: settingText(member.value)))
+        }
+        if settings.count > [Setting].placed { settings.sortByName() }
+    }
+
+    /// Settings are texts: booleans and numbers as written, lists and objects as compact JSON.
+    func settingText(_ value: JSONValue) -> String {
+        if let text = string(value) { return text }
+        return isNull(value) ? "" : String(decoding: compact(value), as: UTF8.self)
+    }
+
+    // MARK: Errors
+
+    func wrongType(_ wanted: String, _ value: JSONValue, _ field: Field) -> JobError {
+        JobError(
+            .wrongType, field.rawValue,
+            "The field \(field.rawValue) must be \(wanted), found \(described(value)).")
+    }
+
+    /// The kind of a value and where it stands.
+    func described(_ value: JSONValue) -> String {
+        let position = position(of: value)
+        let place = "line \(position.line), column \(position.column)"
+        if kind(of: value) == .number, let text = numberText(value) {
+            return "the number \(text.prefix(40)) (\(place))"
+        }
+        return "\(kind(of: value)) (\(place))"
+    }
+}
+
+extension [Setting] {
+    /// Up to so many are kept in order from the start, which is quickest for few.
+    fileprivate static var placed: Int { 16 }
+
+    fileprivate mutating func place(_ setting: Setting) {
+        guard count <= Self.placed else { return append(setting) }
+        var place = count
+        while place > 0 {
+            let order = setting.name.compare(self[place - 1].name)
+            if order == 0 { return self[place - 1] = setting }
+            if order > 0 { break }
+            place -= 1
+        }
+        insert(setting, at: place)
+    }
+
+    /// Sorts by the bytes of the names; of several of one name the last stays.
+    fileprivate mutating func sortByName() {
+        let sorted = enumerated().sorted {
+            let order = $0.element.name.compare($1.element.name)
+            return order < 0 || order == 0 && $0.offset < $1.offset
+        }.map(\.element)
+        removeAll(keepingCapacity: true)
+        for setting in sorted {
+            if let last, last.name.compare(setting.name) == 0 { removeLast() }
+            append(setting)
+        }
+    }
+}
+
+extension String {
+    /// Byte by byte: below zero, zero or above. `==` of texts would make two spellings of one
+    /// character equal.
+    func compare(_ other: String) -> Int {
+        let a = utf8.span
+        let b = other.utf8.span
+        let shorter = min(a.count, b.count)
+        for index in 0..<shorter where a[index] != b[index] {
+            return a[index] < b[index] ? -1 : 1
+        }
+        return a.count - b.count
+    }
+}
