@@ -2,7 +2,8 @@
 package enum Input: Sendable {
     /// A deadline may have passed. Early, late and repeated calls are harmless.
     case deadline
-    /// A whole HTTP request. Answered by exactly one `respond` unless `requestAbandoned` comes first.
+    /// A whole HTTP request. Answered by exactly one `respond` unless `requestAbandoned` comes
+    /// first.
     case request(RequestID, HTTPRequest)
     /// The client went away; nothing more may be sent under this id.
     case requestAbandoned(RequestID)

@@ -1,7 +1,7 @@
 // A whole scheduler node, wired: the only file and its extensions that know who listens to whom.
 //
 //   request ──► api ──propose──► raft ──entry──► log journal ──durable──► raft ──commit──► store
-//                                  ▲                                                          │ events
+//                                  ▲                                                events    │
 //        scheduler (due ticks) ────┤                       ┌──────────────┬──────────────┬────┤
 //        dispatcher (retries) ─────┤                       ▼              ▼              ▼    ▼
 //        runner (reports) ─────────┘                  dispatcher      scheduler       history api

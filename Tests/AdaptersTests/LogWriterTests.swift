@@ -36,10 +36,9 @@ struct LogWriterTests {
         let log = LogWriter(level: .info, descriptor: pipe.writing)
         log.write(
             LogRecord(.info, "agent: up", [.init("node", "n1"), .init("job", "a b")]), at: time)
-        #expect(
-            pipe.read()
-                == "time=\"2024-01-02T03:04:05Z\" level=info msg=\"agent: up\" node=n1 job=\"a b\"\n"
-        )
+        let line =
+            "time=\"2024-01-02T03:04:05Z\" level=info msg=\"agent: up\" node=n1 job=\"a b\"\n"
+        #expect(pipe.read() == line)
     }
 
     @Test func `what is below the level is not written`() {

@@ -62,8 +62,8 @@ extension SegmentedLog {
         for (earlier, later) in zip(recovery.files, recovery.files.dropFirst())
         where later.number != earlier.number + 1 {
             return
-                "\(SegmentFault.path(file(earlier.number + 1))) is missing, though there are older and newer"
-                + " ones. " + SegmentFault.remedy
+                "\(SegmentFault.path(file(earlier.number + 1))) is missing, though there are older"
+                + " and newer ones. " + SegmentFault.remedy
         }
         if recovery.files.isEmpty {
             beginRotation(outcome: .recovered(tornBytes: 0), into: &requests)
@@ -116,8 +116,8 @@ extension SegmentedLog {
             let length = recovery.files[position].length
             guard end >= UInt64(SegmentHeader.size), end <= length else {
                 return
-                    "\(SegmentFault.path(file(header.number))) has \(length) bytes, though \(end) had been"
-                    + " written and synced. " + SegmentFault.remedy
+                    "\(SegmentFault.path(file(header.number))) has \(length) bytes, though \(end)"
+                    + " had been written and synced. " + SegmentFault.remedy
             }
             if end == UInt64(SegmentHeader.size) {
                 return finishScan(scanner, &recovery, into: &requests)

@@ -99,7 +99,7 @@ package struct Raft {
         actions.append(.persist(hardState))
     }
 
-    /// What was asked to be persisted is durable: everything through `index` and this term and vote.
+    /// What was asked to be persisted is durable: all through `index`, and this term and vote.
     mutating func persisted(
         through index: LogIndex, _ state: HardState, into actions: inout [Action]
     ) {

@@ -29,6 +29,8 @@ struct ScheduleChecker {
     /// Since when the cluster's default zone is what it is.
     private var defaultZoneSince = WallTime.distantPast
     private(set) var ticksJudged = 0
+    /// How late a decision may be while nothing is wrong; nil while something may be.
+    var calmBound: Duration?
     /// Ticks beyond this many in one stretch are taken on trust.
     private static let stretchLimit = 20_000
 
@@ -47,7 +49,7 @@ struct ScheduleChecker {
         }
         if view.cluster.defaultZoneSince != defaultZoneSince {
             defaultZoneSince = view.cluster.defaultZoneSince
-            // Every job's ticks up to the change were decided in the same entry, under the old zone.
+            // Every job's ticks up to the change were decided in the same entry, in the old zone.
             for sight in view.jobs { judge(sight, sight, view, store, &verdict) }
         }
         for sight in changes.removed { watches[sight.state.generation] = nil }
@@ -201,7 +203,8 @@ struct ScheduleChecker {
         let document = sight.document
         let window = document.catchUpWindow ?? settings.catchUpWindow
         let youngest = row.decidedAt.nanoseconds - last
-        let when = oracleTimeText(first)
+        // Written only for a message.
+        var when: String { oracleTimeText(first) }
         switch row.outcome {
         case .ran:
             verdict.require(
@@ -212,6 +215,12 @@ struct ScheduleChecker {
             verdict.require(
                 !isPaused(first, view, strictly: true), .S3,
                 "the tick \(when) of \(sight.name) ran in a pause")
+            if let calmBound {
+                verdict.require(
+                    youngest <= calmBound.nanoseconds, .S6,
+                    "the tick \(when) of \(sight.name) was decided "
+                        + "\(durationText(.nanoseconds(youngest))) late in calm weather")
+            }
             guard youngest > settings.onTime.nanoseconds else { return }
             lateRuns += 1
             verdict.require(

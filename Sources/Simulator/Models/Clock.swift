@@ -71,7 +71,7 @@ struct Clock: Sendable {
     /// Wall minus true.
     func error(at time: TrueTime) -> Duration { wall(at: time) - (epoch + time) }
 
-    /// Begins to run faster or slower by `ppm` from now until `until`; what was slewed so far stays.
+    /// Runs faster or slower by `ppm` from now until `until`; what was slewed so far stays.
     mutating func slew(ppm: Int64, from time: TrueTime, until: TrueTime) {
         offset = wallShift(at: time)
         slewPPM = ppm

@@ -1,4 +1,4 @@
-// What clients ask for: every area of the interface, names that collide, and one request in ten that
+// What clients ask for: every area of the interface, names that collide, and one in ten that
 // must be refused. SimTests/coverage.md says which field and endpoint is made here.
 
 import Core

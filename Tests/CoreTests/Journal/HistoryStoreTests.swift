@@ -200,6 +200,11 @@ struct HistoryStoreTests {
             bench.store.flush(into: &bench.requests)
             bench.expectModel("replayed")
         }
+        expectOrderAtRest(&bench)
+    }
+
+    /// At rest no closed segment is mostly dead, and when nothing lives nothing is kept.
+    static func expectOrderAtRest(_ bench: inout Bench) {
         bench.driver.disk.fault = { _, _ in nil }
         bench.settle()
         bench.expectModel("at rest")

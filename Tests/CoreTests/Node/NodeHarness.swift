@@ -1,6 +1,6 @@
 @testable import Core
 
-/// A node on a perfect machine: its disk answers at once, its supervisor starts what it is told, and
+/// A node on a perfect machine: its disk answers at once, its supervisor starts what it is told and
 /// the clock moves when the test says so. Faults are the simulator's matter.
 struct NodeHarness {
     var node: Node

@@ -151,7 +151,10 @@ import Testing
         var harness = harness()
         _ = harness.ask(
             .post, "/v1/jobs",
-            #"{"name": "m", "schedule": "@manually", "executor": "shell", "executor_config": {"command": "true"}}"#
+            """
+            {"name": "m", "schedule": "@manually", "executor": "shell", \
+            "executor_config": {"command": "true"}}
+            """
         )
         harness.advance(.seconds(5))
         #expect(harness.node.nextDeadline == nil)
