@@ -31,9 +31,9 @@ package struct HistoryRecovery: Hashable, Sendable {
 
 /// Keeps outputs in append-only segments and an index of them in memory.
 ///
-/// Events: `recover` once; `append` and `remove` as commands are applied; `flush` at the end of each
-/// step; `sync` before a snapshot through that index is finished; `handle` for every answer to a
-/// ticket of `.history`; `deadline` when `nextDeadline` has come.
+/// Events: `recover` once; `append` and `remove` as commands are applied; `flush` at the end of
+/// each step; `sync` before a snapshot through that index is finished; `handle` for every answer to
+/// a ticket of `.history`; `deadline` when `nextDeadline` has come.
 ///
 /// One operation is in flight at a time (`work`), the most urgent first (`flush`). Chunks are
 /// served from memory until the disk has them. A chunk that compaction copied is served from its

@@ -20,8 +20,8 @@ package struct JournalTunables: Hashable, Sendable {
     package var recordLimit = 1 << 20
     /// The most bytes of one append, except that a single record always fits.
     package var batchLimit = 4 << 20
-    /// Bytes asked for at once while recovering.
-    package var readChunk = 1 << 20
+    /// Bytes asked for at once while recovering: what they hold is taken in within one step.
+    package var readChunk = 256 << 10
     /// A start writes the last segment anew if it is at most this long, and goes on in another one
     /// if it is longer.
     package var renewalLimit = 1 << 20

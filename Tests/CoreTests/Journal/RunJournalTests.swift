@@ -83,9 +83,10 @@ struct RunJournalTests {
             for step in 0..<random.int(in: 0...100) {
                 switch random.below(6) {
                 case 0, 1, 2:
+                    let size = random.int(in: 0...90)
                     let record = RunRecord(
                         kind: UInt8(round), key: [UInt8(step)],
-                        payload: [UInt8](repeating: UInt8(truncatingIfNeeded: seed), count: random.int(in: 0...90)))
+                        payload: [UInt8](repeating: UInt8(truncatingIfNeeded: seed), count: size))
                     let sequence = bench.journal.append(record)
                     states.append(states[states.count - 1] + [record])
                     stateOfSequence[sequence] = states.count - 1
