@@ -25,8 +25,8 @@ extension API {
     mutating func showExecution(
         _ call: Call, _ context: APIContext, _ actions: inout [APIAction]
     ) throws(APIError) {
-        let (execution, key) = try execution(call, context)
-        try startStream(call, .execution(call.job, execution, key), context, &actions)
+        let (_, key) = try execution(call, context)
+        try startStream(call, .execution(call.job, key), context, &actions)
     }
 
     mutating func listTicks(
@@ -79,10 +79,15 @@ extension API {
             stream.awaits = .drain
             if send(bytes, last: last, &stream, context, &actions) {
                 pending.remove(id)
-                return
+                return finish(stream)
             }
         }
         streams[id] = stream
+    }
+
+    /// Ends a list: what it holds is freed in slices.
+    mutating func finish(_ stream: consuming ListStream) {
+        if !stream.discard() { finished.append(stream) }
     }
 
     /// Sends a piece; true when it was the last. A list of one piece goes out whole.

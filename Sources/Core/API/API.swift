@@ -28,6 +28,8 @@ package struct API {
     /// When waiting for a group is over.
     var timeouts = SortedMap<WaitEnd, GroupWaiter>()
     var streams = SortedMap<RequestID, ListStream>()
+    /// Lists that are over and still hold an index.
+    var finished: [ListStream] = []
     /// Whose read a ticket is.
     var reads = SortedMap<UInt64, RequestID>()
     /// The restore under way; there is one at a time.
@@ -79,7 +81,8 @@ package struct API {
         case .proposal(let proposal):
             proposals.update(proposal) { $0.isAbandoned = true }
         case .group(let wait): forget(wait)
-        case .stream: streams.remove(id)
+        case .stream:
+            if let stream = streams.remove(id) { finish(stream) }
         case .restore: abandonRestore(&actions)
         case .zone: break
         }
@@ -177,6 +180,10 @@ package struct API {
             waiters.remove(first.value)
             endWait(of: first.value.request, hasEnded: false, context, &actions)
         }
+        if let last = finished.indices.last {
+            if finished[last].discard() { finished.removeLast() }
+            return
+        }
         guard !work.isEmpty else { return }
         let id = work.removeFirst()
         switch pending[id] {
@@ -187,7 +194,7 @@ package struct API {
     }
 
     package var nextDeadline: Instant? {
-        work.isEmpty ? timeouts.first?.key.at : lastEvent
+        work.isEmpty && finished.isEmpty ? timeouts.first?.key.at : lastEvent
     }
 
     /// Requests that wait for something. Bounded: beyond it requests that would wait get 503.

@@ -67,8 +67,7 @@ extension JSONWriter {
         ownFields(document)
         member("running", state.activeGroups)
         member("version", state.version)
-        let isEvery = document.schedule.contains("@every")
-        member("every_anchor", nullable: isEvery ? state.everyAnchor : nil)
+        member("every_anchor", nullable: document.isEvery ? state.everyAnchor : nil)
         if let reason = document.invalidReason { member("invalid_reason", reason) }
         if !warnings.isEmpty {
             key("warnings")
@@ -129,6 +128,15 @@ extension JSONWriter {
             settings(processor.settings)
         }
         endObject()
+    }
+}
+
+extension JobDocument {
+    /// Whether the schedule is `@every`, perhaps behind a zone. No reading of the schedule: a list
+    /// asks this of every job.
+    fileprivate var isEvery: Bool {
+        guard let at = schedule.utf8.firstIndex(of: UInt8(ascii: "@")) else { return false }
+        return schedule.utf8[at...].starts(with: "@every ".utf8)
     }
 }
 

@@ -10,15 +10,18 @@ struct ListStream {
         case jobs(JobFilter, JobSort, isDescending: Bool)
         case executions(JobName, Generation, ExecutionSort, isDescending: Bool)
         /// One alone, as an object.
-        case execution(JobName, Execution, ExecutionKey)
+        case execution(JobName, ExecutionKey)
         case busy
         case ticks(JobDocument, JobState, from: WallTime, to: WallTime)
     }
 
+    /// Small, because an index holds as many as there are jobs; what it names is looked up when
+    /// it is written.
     enum Item {
         case job(JobName)
-        case execution(JobName, Execution, ExecutionKey)
-        case row(LedgerRow)
+        case execution(JobName, ExecutionKey)
+        /// Of `rows`.
+        case row(Int)
     }
 
     /// What has to happen before the next advance.
@@ -35,7 +38,7 @@ struct ListStream {
 
     /// How many bytes a piece has before it is sent, and how many rows one step looks at.
     static let pieceSize = 64 << 10
-    static let sliceRows = 500
+    static let sliceRows = 250
 
     let call: Call
     let store: Store
@@ -47,6 +50,7 @@ struct ListStream {
 
     private var stage: Stage
     private var index = SortedMap<ByteKey, Item>()
+    private var rows: [LedgerRow] = []
     /// Where the collecting stands.
     private var collected = Place.start
     /// Where the writing stands: a key of the index or of the store.
@@ -176,8 +180,9 @@ struct ListStream {
             }
             let next = TickPlan.next(document, state, store.cluster, context.zones)
             writer.job(document, state, next: next)
-        case .row(let row): writer.ledgerRow(row)
-        case .execution(let job, let execution, let key):
+        case .row(let index): writer.ledgerRow(rows[index])
+        case .execution(let job, let key):
+            guard let execution = store.execution(key) else { return }
             if execution.state.isEnded, execution.outputChunks > 0, outputLimit != 0 {
                 let output = OutputFetch(key, limit: outputLimit, context.history)
                 fetch = (job, execution, output)
@@ -205,12 +210,21 @@ struct ListStream {
         }
     }
 
+    /// Lets go of a share of the index; true when nothing is left. Freeing it at once would take
+    /// longer than a step may.
+    mutating func discard() -> Bool {
+        var budget = Self.sliceRows * 4
+        while budget > 0, let first = index.first {
+            index.remove(first.key)
+            budget -= 1
+        }
+        return index.isEmpty
+    }
+
     // MARK: Walking
 
     private mutating func nextItem() -> Item? {
-        if case .execution(let job, let execution, let key) = source {
-            return .execution(job, execution, key)
-        }
+        if case .execution(let job, let key) = source { return .execution(job, key) }
         if isDirect {
             guard let name = nextName() else { return nil }
             return .job(name)
@@ -294,7 +308,7 @@ struct ListStream {
         collected = .record(entry.key)
         let execution = Execution(stored: entry.value)
         let key = ExecutionKey(generation: generation, number: execution.number)
-        add(sort.key(execution), .execution(job, execution, key))
+        add(sort.key(execution), .execution(job, key))
     }
 
     private mutating func collectGroup(_ budget: inout Int) {
@@ -313,7 +327,7 @@ struct ListStream {
             var order = SortKey()
             order.add(execution.startedAt?.nanoseconds ?? .max)
             order.add(number)
-            add(order, .execution(found.job, execution, key))
+            add(order, .execution(found.job, key))
         }
     }
 
@@ -327,7 +341,7 @@ struct ListStream {
         let rows = store.ledger(
             of: state.generation, from: from, to: to, before: place, limit: 100)
         for (place, row) in rows {
-            add(Self.order(place), .row(row))
+            add(place, row)
             collected = .row(place)
         }
         budget -= rows.count
@@ -342,14 +356,15 @@ struct ListStream {
         let rows = TickPlan.pausedRows(
             document, state, store.cluster, context.zones, upTo: context.stamp)
         for row in rows where row.to >= from && row.from <= to {
-            add(Self.order(LedgerPlace(time: row.from, sequence: 0)), .row(row))
+            add(LedgerPlace(time: row.from, sequence: 0), row)
         }
     }
 
-    private static func order(_ place: LedgerPlace) -> SortKey {
+    private mutating func add(_ place: LedgerPlace, _ row: LedgerRow) {
         var key = SortKey()
         key.add(place.time.nanoseconds)
         key.add(place.sequence)
-        return key
+        add(key, .row(rows.count))
+        rows.append(row)
     }
 }

@@ -143,6 +143,7 @@ struct ListAPITests {
         #expect(node.api.nextDeadline == node.now.monotonic)
         node.abandon(id)
         #expect(node.api.pendingRequests == 0)
+        node.maxStepsOfWork = 100
         node.settle()
         #expect(node.api.nextDeadline == nil)
         #expect(node.replies[id] == nil)
