@@ -21,8 +21,9 @@ struct SnapshotState {
     var bytesWritten = 0
     /// Log bytes applied since the last snapshot.
     var logBytes = 0
-    /// The snapshot is safe; the log may go once the history through it is safe too.
-    var compactThrough: LogIndex?
+    /// Outputs of entries through here are safe. A snapshot is finished only when those through
+    /// its own index are: a start reads none of the entries below it again.
+    var historyDurable: LogIndex = 0
     /// The size of the last snapshot: a large store is not written again for little.
     var lastSize = 0
     /// Term of the last applied entry.
@@ -86,10 +87,7 @@ extension Node {
         case .loaded(let head): snapshotRecovered(head, &out)
         case .written(let head):
             out.mark(.snapshotTaken)
-            snapshotting.compactThrough = head.index
-            withHistory(&out) { history, requests, _ in
-                history.sync(through: head.index, into: &requests)
-            }
+            compactLog(through: head.index, &out)
         case .abandoned(let failure):
             snapshotting.pinned = nil
             out.log(
@@ -108,7 +106,8 @@ extension Node {
                 log.recover(after: snapshotIndex, into: &requests)
             }
             withRunLog(&out) { log, requests, _ in log.recover(into: &requests) }
-        case .durable(let index): compactLog(through: index, &out)
+        case .durable(let index):
+            snapshotting.historyDurable = max(snapshotting.historyDurable, index)
         case .degraded(let failure):
             out.log(.error, "outputs wait in memory, the disk is full: \(failure.message)")
         case .restored: out.log(.info, "outputs are written again")
@@ -241,6 +240,8 @@ extension Node {
                     snapshots.write(slice: slice, into: &requests)
                 }
             } else {
+                let index = snapshotting.head?.index ?? 0
+                guard snapshotting.historyDurable >= index else { return }
                 snapshotting.pinned = nil
                 snapshotting.lastSize = snapshotting.bytesWritten
                 withSnapshots(&out) { snapshots, requests, _ in
@@ -253,20 +254,22 @@ extension Node {
     private mutating func beginSnapshotIfDue(_ out: inout Outbox) {
         let threshold = max(config.tunables.snapshotBytes, snapshotting.lastSize)
         guard snapshotting.logBytes >= threshold, !snapshots.isWriting,
-            snapshotting.compactThrough == nil, store.appliedIndex > (snapshots.newest?.index ?? 0)
+            store.appliedIndex > (snapshots.newest?.index ?? 0)
         else { return }
         let head = SnapshotHead(
             index: store.appliedIndex, term: snapshotting.appliedTerm, meta: [])
+        snapshotting.head = head
         snapshotting.pinned = store.records
         snapshotting.cursor = nil
         snapshotting.bytesWritten = 0
         snapshotting.logBytes = 0
         withSnapshots(&out) { snapshots, requests, _ in snapshots.begin(head, into: &requests) }
+        withHistory(&out) { history, requests, _ in
+            history.sync(through: head.index, into: &requests)
+        }
     }
 
-    private mutating func compactLog(through durable: LogIndex, _ out: inout Outbox) {
-        guard let index = snapshotting.compactThrough, durable >= index else { return }
-        snapshotting.compactThrough = nil
+    private mutating func compactLog(through index: LogIndex, _ out: inout Outbox) {
         let before = log.byteCount
         withLog(&out) { log, requests, _ in log.compact(through: index, into: &requests) }
         if log.byteCount < before { out.mark(.logSegmentRemoved) }
