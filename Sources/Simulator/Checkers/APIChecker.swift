@@ -201,6 +201,7 @@ struct APIChecker {
         switch operation.draft.method {
         case "POST" where path.count == 2, "PUT", "PATCH":
             guard let version = json["version"]?.integer else { return }
+            judgeAnswer(operation, json, version, name, &verdict)
             guard let sight = view.job(name) else { return }
             verdict.require(
                 UInt64(version) <= sight.state.version || operation.hadUnknownAttempt, .A1,
@@ -215,6 +216,37 @@ struct APIChecker {
                 .A4, "\(name) was deleted at index \(index) and is still there")
         default: return
         }
+    }
+
+    /// The answer to a write shows what was asked for.
+    private func judgeAnswer(
+        _ operation: Operation, _ json: NaiveJSON, _ version: Int64, _ name: String,
+        _ verdict: inout Verdict
+    ) {
+        let headers = operation.draft.headers
+        if headers.contains(where: { $0.name == "If-None-Match" }) {
+            verdict.require(
+                version == 1 || operation.attempts > 1, .A1,
+                "\(name) was created in spite of being there: version \(version)")
+        }
+        guard let asked = NaiveJSON(Array(operation.draft.body.utf8)),
+            !wasRewritten(name, operation)
+        else { return }
+        for field in ["schedule", "retries", "disabled", "owner", "parent_job", "timezone"] {
+            guard let value = asked[field], value != .null else { continue }
+            verdict.require(
+                json[field] == value, .A1,
+                "\(name) was asked for \(field) \(value.json) and is answered "
+                    + (json[field]?.json ?? "nothing"))
+        }
+    }
+
+    /// Whether somebody else wrote the same job while the request was under way.
+    private func wasRewritten(_ name: String, _ operation: Operation) -> Bool {
+        wishes.values.count {
+            ($0.path.count > 2 ? $0.path[2] == name : $0.body?["name"]?.text == name)
+                || $0.path.contains("restore")
+        } > 1
     }
 
     private func wasReplaced(_ name: String, since operation: Operation) -> Bool {

@@ -10,12 +10,14 @@ struct Checkers {
     /// The index that the node has applied.
     private var nodeIndex: LogIndex = 0
     private var steps: UInt64 = 0
+    /// A forward step of the wall clock that is not to be believed yet.
+    private var clockGuard: (since: TrueTime, wall: WallTime)?
     private(set) var schedule = ScheduleChecker()
     private(set) var executions: ExecutionChecker
     private(set) var durability = DurabilityChecker()
     private(set) var api = APIChecker()
     private var replay: ReplayChecker
-    private var resources = ResourceChecker()
+    private var resources: ResourceChecker
     /// Places of the newest ledger rows seen, to find runs without a tick.
     private var lastRows: [Generation: LedgerPlace] = [:]
     private(set) var marks: UInt64 = 0
@@ -26,8 +28,9 @@ struct Checkers {
     init(parameters: Parameters, samplesReplay: Bool) {
         self.parameters = parameters
         replay = ReplayChecker(isOn: samplesReplay)
+        resources = ResourceChecker(TunableNames.tunables(parameters.tunables))
         executions = ExecutionChecker(
-            outputLimit: TunableNames.outputLimit(parameters.tunables))
+            outputLimit: TunableNames.tunables(parameters.tunables).outputLimit)
     }
 
     mutating func fail(_ id: InvariantID, _ message: String, at time: TrueTime) {
@@ -50,6 +53,7 @@ struct Checkers {
         of disk: Disk, _ life: UInt64, _ config: Config, seed: UInt64, now: Now, at time: TrueTime
     ) {
         verdict.time = time
+        clockGuard = nil
         reference.beginLife(disk)
         durability.beginLife()
         api.beginLife()
@@ -75,8 +79,27 @@ struct Checkers {
 
     mutating func didDamage(_ node: Int, _ place: String) { durability.didDamage(place) }
 
-    mutating func didStepClock(_ node: Int, by: Duration, at time: TrueTime) {
+    /// - Parameter wall: what the clock showed before.
+    mutating func didStepClock(by: Duration, from wall: WallTime, at time: TrueTime) {
         executions.lastUncertainty = time
+        // Steps upon steps are judged by their first.
+        clockGuard = by > .seconds(60) && clockGuard == nil ? (time, wall) : nil
+    }
+
+    mutating func didPause(at time: TrueTime) {
+        executions.lastUncertainty = time
+        clockGuard = nil
+    }
+
+    /// A forward step of more than a minute must stand for a minute before anything is stamped by
+    /// it.
+    private mutating func judgeStamp(at time: TrueTime) {
+        guard let clockGuard, time - clockGuard.since < .seconds(59) else { return }
+        let latest = clockGuard.wall + (time - clockGuard.since) + .seconds(61)
+        verdict.require(
+            view.cluster.lastStamp <= latest, .S8,
+            "a stamp follows a step of the clock that has stood for "
+                + durationText(time - clockGuard.since))
     }
 
     mutating func didLoseSupervisor(at time: TrueTime) { executions.lastUncertainty = time }
@@ -115,6 +138,7 @@ struct Checkers {
             var isChild = false
             if case .decideChild = command.body { isChild = true }
             if changes.isEmpty, !isChild { continue }
+            judgeStamp(at: time)
             executions.isRestoring = api.isRestoring
             schedule.observe(changes, view, reference.store, into: &verdict)
             executions.observe(changes, view, log, at: time, into: &verdict)
@@ -200,6 +224,8 @@ struct Checkers {
     }
 
     // MARK: Liveness
+
+    mutating func becomeCalm(bound: Duration?) { schedule.calmBound = bound }
 
     func hasActiveGroup(of job: String) -> Bool {
         view.groups.values.contains { $0.job.text == job }

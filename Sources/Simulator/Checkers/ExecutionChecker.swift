@@ -9,6 +9,8 @@ struct ExecutionChecker {
         let group: GroupID
         let attempt: UInt32
         let createdAt: TrueTime
+        /// The time-out that the job's document asked for, in nanoseconds.
+        let timeout: Int64?
         var state: Execution.State
         var endedAt: TrueTime?
         /// The life of the node in which it ended, for the back-off.
@@ -52,6 +54,10 @@ struct ExecutionChecker {
         _ changes: StoreChanges, _ view: StoreView, _ log: RunLog, at time: TrueTime,
         into verdict: inout Verdict
     ) {
+        for sight in changes.removed {
+            goneGenerations.insert(sight.state.generation)
+            folds[sight.state.generation] = nil
+        }
         for sight in changes.created { begin(sight) }
         for (_, after) in changes.changed {
             let generation = after.state.generation
@@ -59,7 +65,7 @@ struct ExecutionChecker {
         }
         for group in changes.newGroups { judge(newGroup: group, view, changes, &verdict) }
         for (group, execution) in changes.newExecutions {
-            judge(newExecution: execution, of: group, log, at: time, &verdict)
+            judge(newExecution: execution, of: group, view, log, at: time, &verdict)
         }
         for (group, before, after) in changes.executions {
             judge(before, after, of: group, log, at: time, &verdict)
@@ -68,10 +74,6 @@ struct ExecutionChecker {
             judge(ended: before, after, view, &verdict)
         }
         for (before, after) in changes.changed { judge(before, after, changes, &verdict) }
-        for sight in changes.removed {
-            goneGenerations.insert(sight.state.generation)
-            folds[sight.state.generation] = nil
-        }
     }
 
     private mutating func begin(_ sight: JobSight) {
@@ -101,8 +103,8 @@ struct ExecutionChecker {
     }
 
     private mutating func judge(
-        newExecution execution: Execution, of group: GroupSight, _ log: RunLog,
-        at time: TrueTime, _ verdict: inout Verdict
+        newExecution execution: Execution, of group: GroupSight, _ view: StoreView,
+        _ log: RunLog, at time: TrueTime, _ verdict: inout Verdict
     ) {
         verdict.require(
             known[execution.number] == nil, .X2, "the number \(execution.number) was given twice")
@@ -111,9 +113,12 @@ struct ExecutionChecker {
             UInt64(execution.attempt) <= UInt64(retries) + 1, .X7,
             "attempt \(execution.attempt) of \(group.job) with \(retries) retries")
         if execution.attempt > 1 { judgeRetry(execution, group, log, at: time, &verdict) }
+        let job = view.jobs.first { $0.state.generation == group.generation }
+        let timeout = job?.document.executorConfig.first { $0.name == "timeout" }?.value
         known[execution.number] = Known(
             job: group.job.text, generation: group.generation, group: group.group.id,
-            attempt: execution.attempt, createdAt: time, state: .pending)
+            attempt: execution.attempt, createdAt: time,
+            timeout: timeout.flatMap { OracleSchedule.goDuration($0[...]) }, state: .pending)
     }
 
     private func judgeRetry(
@@ -235,7 +240,12 @@ struct ExecutionChecker {
     private mutating func judge(
         ended sight: GroupSight, _ after: Group?, _ view: StoreView, _ verdict: inout Verdict
     ) {
-        guard !goneGenerations.contains(sight.generation), let group = after else { return }
+        guard !goneGenerations.contains(sight.generation) else { return }
+        guard let group = after else {
+            let open = sight.executions.values.contains { !$0.execution.state.isEnded }
+            return verdict.require(
+                !open, .X14, "group \(sight.group.id) of \(sight.job) went unfinished")
+        }
         let last = group.targets.map { target in
             target.attempts.last.flatMap { known[$0]?.state }
         }
@@ -270,6 +280,7 @@ struct ExecutionChecker {
     ) {
         let generation = after.state.generation
         guard let fold = folds[generation] else { return }
+        judgeStatus(after, changes, &verdict)
         let isReset = after.state.successCount == 0 && after.state.errorCount == 0
         if isReset || isRestoring {
             folds[generation] = Fold(
@@ -281,6 +292,24 @@ struct ExecutionChecker {
             .X13,
             "\(after.name) counts \(after.state.successCount)/\(after.state.errorCount), its "
                 + "results make \(fold.successes)/\(fold.errors)")
+    }
+
+    /// The status of a job follows the last group that ended.
+    private func judgeStatus(
+        _ job: JobSight, _ changes: StoreChanges, _ verdict: inout Verdict
+    ) {
+        let ended = changes.endedGroups.filter { $0.before.generation == job.state.generation }
+        // Of several that ended in one entry the order is not seen.
+        guard ended.count == 1, let group = ended[0].after else { return }
+        let expected: JobStatus =
+            switch group.state {
+            case .success: .success
+            case .partiallyFailed: .partiallyFailed
+            case .failed, .killed, .waiting, .active: .failed
+            }
+        verdict.require(
+            job.state.status == expected, .X15,
+            "\(job.name) is \(job.state.status), its last group ended \(group.state)")
     }
 
     /// Rows of runs without a tick: children must be owed, and come once.
@@ -311,6 +340,9 @@ struct ExecutionChecker {
         verdict.require(
             !execution.state.isEnded, .X2,
             "\(text) is started after it was recorded as \(execution.state)")
+        verdict.require(
+            spec.timeout?.nanoseconds == execution.timeout, .X17,
+            "\(text) is started with the time-out \(spec.timeout.map(durationText) ?? "none")")
     }
 
     func willRelease(_ id: ExecutionID, into verdict: inout Verdict) {

@@ -6,9 +6,17 @@ struct ResourceChecker {
     /// More effects than this from one step stall everything else.
     static let effectsPerStep = 20_000
     static let largestRecord = 5 << 20
-    /// Log, snapshots and what is being rewritten; far above any setting of the plans.
-    static let largestLog = 256 << 20
+    private let tunables: Tunables
     private var stepsSinceLook = 0
+
+    init(_ tunables: Tunables) { self.tunables = tunables }
+
+    /// What the log may hold: what a snapshot waits for, what comes while it is written, and
+    /// segments that are only partly dead.
+    private func logBound(_ node: VirtualNode) -> Int {
+        8 * tunables.snapshotBytes + 4 * tunables.journal.segmentSize
+            + 8 * node.disk.size(of: .snapshots) + 2 << 20
+    }
 
     func judge(_ effects: [Effect], _ verdict: inout Verdict) {
         verdict.require(
@@ -25,7 +33,7 @@ struct ResourceChecker {
         guard stepsSinceLook >= 1_000 else { return }
         stepsSinceLook = 0
         let size = node.disk.size(of: .log)
-        verdict.require(size <= Self.largestLog, .B1, "the log's files hold \(size) bytes")
+        verdict.require(size <= logBound(node), .B1, "the log's files hold \(size) bytes")
     }
 
     func requireNothingOpen(_ node: VirtualNode, _ verdict: inout Verdict) {

@@ -40,20 +40,27 @@ struct RealRun: Sendable {
 
     var isSuccess: Bool { ending == .exited(0) }
 
-    /// The byte of the output at a position: text in lines of 32, or anything.
-    static func outputByte(_ key: UInt64, _ position: Int, binary: Bool) -> UInt8 {
-        let mixed = PRNG.mix(key &+ UInt64(position / 8)) >> UInt64(position % 8 * 8)
-        if binary { return UInt8(truncatingIfNeeded: mixed) }
-        if position % 32 == 31 { return 0x0a }
-        return 0x61 + UInt8(truncatingIfNeeded: mixed & 0xff) % 26
-    }
-
     func output(_ range: Range<Int>) -> [UInt8] {
         Self.output(outputKey, range, binary: behaviour.isBinary)
     }
 
+    /// Part of what a command prints: text in lines of 32, or anything. Byte by byte a function of
+    /// its position, eight at a time.
     static func output(_ key: UInt64, _ range: Range<Int>, binary: Bool) -> [UInt8] {
-        range.map { outputByte(key, $0, binary: binary) }
+        [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
+            var position = range.lowerBound
+            var word: UInt64 = 0
+            while position < range.upperBound {
+                if position % 8 == 0 || count == 0 {
+                    word = mixed(key &+ UInt64(position / 8)) >> UInt64(position % 8 * 8)
+                }
+                let byte = UInt8(truncatingIfNeeded: word)
+                word >>= 8
+                buffer[count] = binary ? byte : position % 32 == 31 ? 0x0a : 0x61 + byte % 26
+                count += 1
+                position += 1
+            }
+        }
     }
 }
 

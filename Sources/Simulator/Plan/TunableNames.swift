@@ -25,11 +25,11 @@ enum TunableNames {
         for setting in settings { apply(setting, to: &config.tunables) }
     }
 
-    /// The most bytes of output that a run of this plan keeps.
-    static func outputLimit(_ settings: [Plan.Setting]) -> Int {
+    /// What the settings come to.
+    static func tunables(_ settings: [Plan.Setting]) -> Tunables {
         var tunables = Tunables()
         for setting in settings { apply(setting, to: &tunables) }
-        return tunables.outputLimit
+        return tunables
     }
 
     private static func apply(_ setting: Plan.Setting, to tunables: inout Tunables) {

@@ -13,7 +13,7 @@ struct Draws: Sendable {
         // FNV-1a, 64 bits: paths are few and ours.
         var digest: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in path.utf8 { digest = (digest ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        return DrawStream(key: PRNG.mix(PRNG.mix(seed) ^ digest))
+        return DrawStream(key: mixed(mixed(seed) ^ digest))
     }
 }
 
@@ -22,17 +22,17 @@ struct DrawStream: Sendable {
     private let key: UInt64
     private(set) var counter: UInt64 = 0
 
-    init(key: UInt64) { self.key = PRNG.mix(key) }
+    init(key: UInt64) { self.key = mixed(key) }
 
     /// A stream of its own for one of many like things.
     func child(_ number: UInt64) -> DrawStream {
-        DrawStream(key: key ^ PRNG.mix(number &+ 0x9e37_79b9_7f4a_7c15))
+        DrawStream(key: key ^ mixed(number &+ 0x9e37_79b9_7f4a_7c15))
     }
 
     /// 64 uniform bits.
     mutating func next() -> UInt64 {
         counter &+= 1
-        return PRNG.mix(key &+ counter &* 0x9e37_79b9_7f4a_7c15)
+        return mixed(key &+ counter &* 0x9e37_79b9_7f4a_7c15)
     }
 
     /// Uniform in 0 ..< bound. The bias of multiply-high is below 2⁻³² for our bounds.
@@ -100,4 +100,13 @@ struct DrawStream: Sendable {
         let value = base + below(base)
         return .nanoseconds(Int64(min(max(value, from), to)))
     }
+}
+
+/// Spreads a number over all 64 bits (the finisher of splitmix64).
+@inline(__always)
+func mixed(_ value: UInt64) -> UInt64 {
+    var z = value
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
 }

@@ -6,21 +6,22 @@ import Core
 /// Virtual time since the run began.
 typealias TrueTime = Duration
 
-struct EventQueue<Event> {
-    private struct Key: Comparable {
-        var time: Int64
-        /// A drawn tie-break above a sequence number. First come, first served would hide every
-        /// other order of things that happen at one instant; within a lane (one link, one
-        /// directory, one run) it is the contract and stays.
-        var order: UInt64
-        var slot: UInt32
+/// Outside the queue, which is generic: only so the heap is specialised for it.
+private struct EventKey: Comparable {
+    var time: Int64
+    /// A drawn tie-break above a sequence number. First come, first served would hide every
+    /// other order of things that happen at one instant; within a lane (one link, one
+    /// directory, one run) it is the contract and stays.
+    var order: UInt64
+    var slot: UInt32
 
-        static func < (a: Key, b: Key) -> Bool {
-            a.time != b.time ? a.time < b.time : a.order < b.order
-        }
+    static func < (a: EventKey, b: EventKey) -> Bool {
+        a.time != b.time ? a.time < b.time : a.order < b.order
     }
+}
 
-    private var heap = MinHeap<Key>()
+struct EventQueue<Event> {
+    private var heap = MinHeap<EventKey>()
     private var slots: [Event?] = []
     private var free: [UInt32] = []
     private var sequence: UInt32 = 0
@@ -44,9 +45,9 @@ struct EventQueue<Event> {
             slot = UInt32(slots.count)
             slots.append(event)
         }
-        let tie = PRNG.mix(tieKey ^ PRNG.mix(lane) ^ UInt64(bitPattern: time.nanoseconds))
+        let tie = mixed(tieKey ^ mixed(lane) ^ UInt64(bitPattern: time.nanoseconds))
         let order = (tie >> 32) << 32 | UInt64(sequence)
-        heap.insert(Key(time: time.nanoseconds, order: order, slot: slot))
+        heap.insert(EventKey(time: time.nanoseconds, order: order, slot: slot))
     }
 
     mutating func pop() -> (time: TrueTime, event: Event)? {

@@ -140,7 +140,13 @@ extension World {
     }
 
     private mutating func stayQuiet(_ since: TrueTime) {
-        guard time - since >= Phases.quietLength else { return }
+        guard time - since >= Phases.quietLength else {
+            // One decision of a job waits for the one before it to be on the disk.
+            let disk =
+                parameters.stallOneIn > 0 ? Duration.seconds(30) : parameters.meanSync * 40
+            return checkers.becomeCalm(bound: .seconds(1) + disk)
+        }
+        checkers.becomeCalm(bound: nil)
         checkers.requireTotality(
             now: nodes[0].clock.wall(at: time), bound: .seconds(5), at: time)
         let operation = submit(

@@ -27,7 +27,7 @@ struct Trace {
     }
 
     mutating func absorb(_ value: UInt64) {
-        hash = PRNG.mix(hash ^ value) &+ 0x9e37_79b9_7f4a_7c15
+        hash = mixed(hash ^ value) &+ 0x9e37_79b9_7f4a_7c15
     }
 
     mutating func absorb(_ bytes: [UInt8]) {

@@ -15,7 +15,7 @@ extension World {
         case .pause(let target, let length):
             guard let node = resolve(target), allowsFaults else { return }
             nodes[node].pausedUntil = time + length
-            checkers.didStepClock(node, by: length, at: time)
+            checkers.didPause(at: time)
             nodes[node].busyUntil = max(nodes[node].busyUntil, time + length)
         case .reload(let target):
             guard let node = resolve(target) else { return }
@@ -96,19 +96,20 @@ extension World {
     private mutating func apply(_ fault: Plan.ClockFault, to node: Int) {
         switch fault {
         case .step(let by):
+            checkers.didStepClock(by: by, from: nodes[node].clock.wall(at: time), at: time)
             nodes[node].clock.offset = nodes[node].clock.offset + by
-            checkers.didStepClock(node, by: by, at: time)
         case .slew(let ppm, let length):
             nodes[node].clock.slew(ppm: Int64(ppm), from: time, until: time + length)
         case .strobe(let by, let length):
             nodes[node].clock.strobeBy = by
             nodes[node].clock.strobeUntil = time + length
-            checkers.didStepClock(node, by: by, at: time)
+            checkers.didPause(at: time)
         case .coarse(let step): nodes[node].clock.granularity = step
         case .right:
             let before = nodes[node].clock.error(at: time)
+            checkers.didStepClock(
+                by: .zero - before, from: nodes[node].clock.wall(at: time), at: time)
             nodes[node].clock.set(offset: .zero)
-            checkers.didStepClock(node, by: .zero - before, at: time)
         }
     }
 }
