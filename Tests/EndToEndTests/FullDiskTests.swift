@@ -55,6 +55,7 @@ extension EndToEnd {
             let missing = acknowledged.filter { server.get("/v1/jobs/\($0)")?.status != 200 }
             #expect(missing == [])
             server.crashWithSupervisor()
+            withExtendedLifetime((disk, roomy)) {}
         }
     }
 }

@@ -123,6 +123,7 @@ extension EndToEnd {
             try mounted.remountReadOnly()
             server.extraArguments = ["--data-dir", mounted.path + "/data"]
             try expectRefusal(server, mounted.path, "read-only", "--data-dir")
+            withExtendedLifetime(mounted) {}
         }
 
         @Test("a log damaged in its middle")

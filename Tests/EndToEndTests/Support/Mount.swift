@@ -5,10 +5,12 @@ import Glibc
 /// Whether this process may mount; in many containers root may not.
 let canMount: Bool = {
     let scratch = Scratch("mount")
-    return (try? Mount(scratch.path("disk"), size: "64k")) != nil
+    return withExtendedLifetime(scratch) {
+        (try? Mount(scratch.path("disk"), size: "64k")) != nil
+    }
 }()
 
-/// A file system in memory; unmounted when it goes.
+/// A file system in memory; unmounted when it goes, so extend its life over all of its use.
 final class Mount {
     struct Refused: Error {
         let reason: String
