@@ -84,9 +84,10 @@ package final class DataDirectory {
             throw DataDirectoryError(
                 """
                 it holds \(name), the store of Dkron itself, which this program can't read; \
-                nothing was touched. To move over: with the old server still running, save its jobs by \
-                'curl http://OLD:8080/v1/jobs > jobs.json'; start this program with a new \
-                --data-dir; then 'curl -F file=@jobs.json http://NEW:8080/v1/restore'
+                nothing was touched. To move over: with the old server still running, save \
+                its jobs by 'curl http://OLD:8080/v1/jobs > jobs.json'; start this program \
+                with a new --data-dir; then \
+                'curl -F file=@jobs.json http://NEW:8080/v1/restore'
                 """, path)
         }
     }
