@@ -14,7 +14,10 @@ struct SizeTests {
 
     /// Files above the target, and functions (`path: name`) above theirs, each with its reason.
     /// Nothing excuses going above the limits.
-    static let exceptions: [String: String] = [:]
+    static let exceptions: [String: String] = [
+        "Tests/CoreTests/Journal/HistoryStoreTests.swift: liveRandomly":
+            "one random life after another, whose steps share a dozen variables"
+    ]
 
     @Test("lines")
     func lines() {
