@@ -129,6 +129,10 @@ func sweep(_ seeds: ClosedRange<UInt64>, _ options: Options) -> Tally {
             children[nextChild] = child
             nextChild += 1
         }
+        if tally.hasFailed(options.until) {
+            for child in children.values { end(child) }
+            return tally
+        }
         for key in children.keys.sorted() {
             if pump(&children[key]!, key, &tally) { continue }
             let child = children.removeValue(forKey: key)!
@@ -146,6 +150,13 @@ func sweep(_ seeds: ClosedRange<UInt64>, _ options: Options) -> Tally {
         }
     }
     return tally
+}
+
+func end(_ child: Child) {
+    kill(child.process, SIGKILL)
+    var status: Int32 = 0
+    waitpid(child.process, &status, 0)
+    close(child.output)
 }
 
 func slices(of seeds: ClosedRange<UInt64>, _ options: Options) -> [ClosedRange<UInt64>] {

@@ -9,8 +9,9 @@ struct ExecutionChecker {
         let group: GroupID
         let attempt: UInt32
         let createdAt: TrueTime
-        /// The time-out that the job's document asked for, in nanoseconds.
-        let timeout: Int64?
+        /// The time-out that the job's document asked for, in nanoseconds; two where the entry that
+        /// launched it also changed the document.
+        let timeouts: [Int64?]
         var state: Execution.State
         var endedAt: TrueTime?
         /// The life of the node in which it ended, for the back-off.
@@ -65,7 +66,7 @@ struct ExecutionChecker {
         }
         for group in changes.newGroups { judge(newGroup: group, view, changes, &verdict) }
         for (group, execution) in changes.newExecutions {
-            judge(newExecution: execution, of: group, view, log, at: time, &verdict)
+            judge(newExecution: execution, of: group, view, changes, log, at: time, &verdict)
         }
         for (group, before, after) in changes.executions {
             judge(before, after, of: group, log, at: time, &verdict)
@@ -86,17 +87,16 @@ struct ExecutionChecker {
         newGroup sight: GroupSight, _ view: StoreView, _ changes: StoreChanges,
         _ verdict: inout Verdict
     ) {
-        guard let job = view.jobs.first(where: { $0.state.generation == sight.generation }) else {
-            return
-        }
-        guard job.document.concurrency != .allow else { return }
+        // An edit carries the launches of ticks due before it, under the document before it.
+        let policies = documents(of: sight.generation, view, changes).map(\.concurrency)
+        guard !policies.isEmpty, !policies.contains(.allow) else { return }
         exclusive.insert(sight.group.id)
         let others = view.groups.values.filter {
             $0.generation == sight.generation && $0.group.id != sight.group.id
                 && $0.group.state == .active
         }
         // Under `replace` the newcomer waits; under `forbid` there is nobody to wait for.
-        let mayWait = job.document.concurrency == .replace && sight.group.state == .waiting
+        let mayWait = policies.contains(.replace) && sight.group.state == .waiting
         verdict.require(
             others.isEmpty || mayWait, .X9,
             "group \(sight.group.id) of \(sight.job) began beside \(others.count) active ones")
@@ -104,7 +104,7 @@ struct ExecutionChecker {
 
     private mutating func judge(
         newExecution execution: Execution, of group: GroupSight, _ view: StoreView,
-        _ log: RunLog, at time: TrueTime, _ verdict: inout Verdict
+        _ changes: StoreChanges, _ log: RunLog, at time: TrueTime, _ verdict: inout Verdict
     ) {
         verdict.require(
             known[execution.number] == nil, .X2, "the number \(execution.number) was given twice")
@@ -113,12 +113,27 @@ struct ExecutionChecker {
             UInt64(execution.attempt) <= UInt64(retries) + 1, .X7,
             "attempt \(execution.attempt) of \(group.job) with \(retries) retries")
         if execution.attempt > 1 { judgeRetry(execution, group, log, at: time, &verdict) }
-        let job = view.jobs.first { $0.state.generation == group.generation }
-        let timeout = job?.document.executorConfig.first { $0.name == "timeout" }?.value
+        let timeouts = documents(of: group.generation, view, changes).map { document in
+            document.executorConfig.first { $0.name == "timeout" }.flatMap {
+                OracleSchedule.goDuration($0.value[...])
+            }
+        }
         known[execution.number] = Known(
             job: group.job.text, generation: group.generation, group: group.group.id,
             attempt: execution.attempt, createdAt: time,
-            timeout: timeout.flatMap { OracleSchedule.goDuration($0[...]) }, state: .pending)
+            timeouts: timeouts, state: .pending)
+    }
+
+    /// The document of a job, and the one before where this entry changed it.
+    private func documents(
+        of generation: Generation, _ view: StoreView, _ changes: StoreChanges
+    ) -> [JobDocument] {
+        var documents: [JobDocument] = []
+        for (before, after) in changes.changed where after.state.generation == generation {
+            documents = [before.document, after.document]
+        }
+        guard documents.isEmpty else { return documents }
+        return view.jobs.first { $0.state.generation == generation }.map { [$0.document] } ?? []
     }
 
     private func judgeRetry(
@@ -341,7 +356,7 @@ struct ExecutionChecker {
             !execution.state.isEnded, .X2,
             "\(text) is started after it was recorded as \(execution.state)")
         verdict.require(
-            spec.timeout?.nanoseconds == execution.timeout, .X17,
+            execution.timeouts.contains(spec.timeout?.nanoseconds), .X17,
             "\(text) is started with the time-out \(spec.timeout.map(durationText) ?? "none")")
     }
 

@@ -19,6 +19,8 @@ struct Options {
     /// Runs every seed in two processes and compares their traces.
     var twice = false
     var untilFailure = false
+    /// Ends a sweep at the first violation of one of these.
+    var until: [String] = []
     /// A child of a sweep: results go to standard output in the form that the parent reads.
     var isSlice = false
     /// Fails the sweep when a mark was never hit.
@@ -39,6 +41,7 @@ struct Options {
           --twice           run every seed of a sweep in two processes and compare
           --replay          feed every life of a node to a second one and compare
           --until-failure   go on with new seeds until one fails
+          --until ID,ID     end a sweep when one of these invariants is violated
           --require-marks   fail a sweep that never reached some mark
           --stats           say what the runs did
           --canary          make one seed in a hundred fail, to test the reporting
@@ -63,6 +66,8 @@ struct Options {
             case "--plan": mode = .plan(try value(of: option))
             case "--seeds": mode = .seeds(try Self.range(try value(of: option)))
             case "--jobs": jobs = Int(try Self.number(try value(of: option)))
+            case "--until":
+                until = try value(of: option).split(separator: ",").map(String.init)
             case "--lines": lines = Int(try Self.number(try value(of: option)))
             case "--trace": trace = true
             case "--shrink": shrink = true

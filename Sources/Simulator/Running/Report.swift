@@ -35,6 +35,11 @@ struct Tally {
     var virtualSeconds: UInt64 = 0
     var statistics = Statistics()
     var failures: [String] = []
+    /// Whether one of these invariants was violated.
+    func hasFailed(_ ids: [String]) -> Bool {
+        failures.contains { line in ids.contains { line.hasPrefix("FAIL \($0):") } }
+    }
+
     /// Hashes by seed, for comparing two runs.
     var hashes: [UInt64: UInt64] = [:]
     /// Seeds that were begun and not finished, by child.

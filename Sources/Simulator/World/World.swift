@@ -222,7 +222,7 @@ struct RunResult: Sendable {
 struct Budget {
     let maximumTime: TrueTime
     let maximumEvents: UInt64
-    let maximumPerSecond: UInt64 = 50_000
+    let maximumPerSecond: UInt64 = 200_000
     private var second: Int64 = -1
     private var eventsAtSecond: UInt64 = 0
 
