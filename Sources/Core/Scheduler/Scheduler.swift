@@ -43,6 +43,9 @@ package struct Scheduler {
     private var queue = MinHeap<Due>()
     /// Decisions that were proposed and not applied yet.
     private var deciding = SortedMap<JobName, InFlight>()
+    /// Jobs with a due tick that waits for a group before it to end: the queue holds them for when
+    /// the wait is over, an edit of all jobs must decide them now.
+    private var waitingTurn = SortedMap<JobName, Bool>()
     /// Jobs that wait for a zone, by its name; when it is read they are looked at again.
     private var waitingForZone = SortedMap<Identifier<ZoneNameKind>, SortedMap<JobName, Bool>>()
     /// Zones that were asked for and are not there yet. Ticks of their jobs can't be told.
@@ -64,6 +67,7 @@ package struct Scheduler {
     /// Everything may have changed: look at all jobs again, in slices.
     mutating func rebuild() {
         queue.removeAll(keepingCapacity: true)
+        waitingTurn = SortedMap()
         waitingForZone = SortedMap()
         zonesToCome = SortedMap()
         rebuildFrom = JobName("")
@@ -142,6 +146,7 @@ package struct Scheduler {
             looks += 1
             _ = queue.popFirst()
             guard !deciding.contains(due.job) else { continue }
+            waitingTurn.remove(due.job)
             guard let document = store.document(due.job), let state = store.state(due.job) else {
                 continue
             }
@@ -161,6 +166,7 @@ package struct Scheduler {
                 batch.append(decision)
             } else if let again = decider.waitsUntil {
                 queue.insert(Due(time: max(again, stamp + .nanoseconds(1)), job: due.job))
+                waitingTurn[due.job] = true
             }
         }
         if !batch.isEmpty { actions.append(.propose(batch)) }
@@ -196,10 +202,13 @@ package struct Scheduler {
     ) -> [JobDecision] {
         // Those that are being decided are not in the queue; more may have come due since.
         var names = deciding.map { $0.key }
+        func add(_ name: JobName) { if !deciding.contains(name) { names.append(name) } }
         while let due = queue.first, due.time <= stamp {
             _ = queue.popFirst()
-            if !deciding.contains(due.job) { names.append(due.job) }
+            add(due.job)
         }
+        for (name, _) in waitingTurn { add(name) }
+        waitingTurn = SortedMap()
         return names.compactMap {
             decisionsBeforeEdit(of: $0, at: stamp, store, zones, chooseTargets: chooseTargets)
         }
