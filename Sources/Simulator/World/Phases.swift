@@ -140,15 +140,14 @@ extension World {
     }
 
     private mutating func stayQuiet(_ since: TrueTime) {
-        guard time - since >= Phases.quietLength else {
-            // One decision of a job waits for the one before it to be on the disk.
-            let disk =
-                parameters.stallOneIn > 0 ? Duration.seconds(30) : parameters.meanSync * 40
+        // One decision of a job waits for the one before it to be on the disk.
+        let disk = parameters.stallOneIn > 0 ? Duration.seconds(30) : parameters.meanSync * 40
+        guard time - since >= Phases.quietLength + disk else {
             return checkers.becomeCalm(bound: .seconds(1) + disk)
         }
         checkers.becomeCalm(bound: nil)
         checkers.requireTotality(
-            now: nodes[0].clock.wall(at: time), bound: .seconds(5), at: time)
+            now: nodes[0].clock.wall(at: time), bound: .seconds(5) + disk, at: time)
         let operation = submit(
             Plan.Draft(method: "POST", target: "/v1/pause"), client: 0, isProbe: true)
         phases.stage = .pausing(operation: operation)
