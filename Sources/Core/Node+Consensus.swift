@@ -166,7 +166,9 @@ extension Node {
             }
             return names.flatMap { decisions(of: $0, at: stamp) }
         case .pause where !store.cluster.isPaused: return allDecisions(at: stamp)
-        case .restoreCommit: return allDecisions(at: stamp)
+        case .restoreCommit(let id, _):
+            let edited = scheduler.hasJobsWithoutZone ? store.stagedNames(restore: id) : []
+            return allDecisions(at: stamp, edited: edited)
         case .settings(let settings)
         where settings.defaultTimezone != store.cluster.settings.defaultTimezone:
             return allDecisions(at: stamp)
@@ -185,11 +187,13 @@ extension Node {
         }.map { [$0] } ?? []
     }
 
-    private mutating func allDecisions(at stamp: WallTime) -> [JobDecision] {
+    private mutating func allDecisions(
+        at stamp: WallTime, edited: [JobName] = []
+    ) -> [JobDecision] {
         let members = members
         var random = random
         defer { self.random = random }
-        return scheduler.decisionsBeforeEditOfAll(at: stamp, store, zones) {
+        return scheduler.decisionsBeforeEditOfAll(at: stamp, edited: edited, store, zones) {
             TargetSelection.choose($0, members, using: &random)
         }
     }

@@ -1,4 +1,5 @@
-// Stopping: no further decisions, local runs are waited for, the rest is ended and said so.
+// Stopping: no further decisions; what was decided runs to its end here for a while, then the rest
+// is ended and said so.
 
 /// How far a stop is.
 struct StopState {
@@ -37,7 +38,6 @@ extension Node {
             return
         }
         phase = .stopping
-        runner.isStopping = true
         stopping.endsRunsAt = now.monotonic + config.shutdownTimeout
         stopping.reportsAt = now.monotonic + Self.stopReportInterval
         out.log(

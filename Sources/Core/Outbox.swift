@@ -34,6 +34,7 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case tickMissedWindow
     case tickMissedSuperseded
     case tickMissedPolicy
+    case tickMissedZone
     case overlapSkipped
     case replaceKilledWaiting
     case replaceWaited

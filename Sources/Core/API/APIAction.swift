@@ -60,6 +60,9 @@ package struct APIContext {
     package var history: HistoryStore
     /// What a run of this node has printed so far; nil for runs that are not here.
     package var liveOutput: (ExecutionKey) -> [UInt8]?
+    package var isRecovering: Bool {
+        if case .recovering = role { true } else { false }
+    }
 
     package init(
         now: Now, stamp: WallTime, store: Store, config: Config, role: Role, zones: ZoneTable,

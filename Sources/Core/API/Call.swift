@@ -95,7 +95,9 @@ struct Answer: Sendable {
                 headers.append("Access-Control-Expose-Headers", "*")
             }
         }
-        headers.append("X-Dkron-Index", "\(index ?? context.store.appliedIndex)")
+        // While a node reads its files, the index says nothing about what it will know.
+        let index = index ?? context.store.appliedIndex
+        if index > 0, !context.isRecovering { headers.append("X-Dkron-Index", "\(index)") }
         return HTTPResponse(status: status, headers: headers, body: body)
     }
 

@@ -118,6 +118,8 @@ extension LedgerRow {
         case .missed(.window): return "missed: too late for the catch-up window"
         case .missed(.superseded): return "missed: a younger tick ran in its place"
         case .missed(.policy): return "missed: the job's catch_up is none"
+        case .missed(.zone):
+            return "missed: the job was changed while its time zone could not be read"
         }
     }
 }

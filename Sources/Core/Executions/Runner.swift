@@ -68,7 +68,7 @@ package struct Runner {
     /// The most bytes of output in one report.
     static let chunkLimit = 64 << 10
 
-    let tunables: Tunables
+    var tunables: Tunables
     var runs = SortedMap<ExecutionKey, Run>()
     /// Keys by the number in the execution's id, which is unique in the cluster.
     private var keys = SortedMap<Int64, ExecutionKey>()
@@ -87,8 +87,6 @@ package struct Runner {
     private var refused: [ExecutionKey] = []
     private var nextHeartbeat = Instant.distantFuture
     private var nextResend = Instant.distantFuture
-    /// Nothing new is started any more.
-    var isStopping = false
 
     init(tunables: Tunables) { self.tunables = tunables }
 
@@ -230,6 +228,11 @@ package struct Runner {
         _ key: ExecutionKey, _ run: Run, at now: Now, into actions: inout [Action]
     ) {
         actions.append(.report(.accepted(key)))
+        // From now on the leader counts on hearing of it, also while it waits for its start.
+        if nextHeartbeat == .distantFuture {
+            nextHeartbeat = now.monotonic + Self.heartbeatInterval
+            actions.append(.report(.heartbeat(sentAt: now.monotonic)))
+        }
         runs[key]?.phase = .queued
         guard run.isKillRequested || stopReason != nil else {
             queue.append(key)
@@ -243,17 +246,13 @@ package struct Runner {
     /// Starts what waits while there is room.
     mutating func startQueued(at now: Now, into actions: inout [Action]) {
         if !queue.isEmpty, runningCount >= tunables.maxRunning { actions.append(.mark(.runQueued)) }
-        while runningCount < tunables.maxRunning, !isStopping, let key = queue.popFirst() {
+        while runningCount < tunables.maxRunning, let key = queue.popFirst() {
             guard let run = runs[key], case .queued = run.phase else { continue }
             switch specification(of: run.assignment) {
             case .success(let spec):
                 runs[key]?.phase = .running
                 runningCount += 1
                 actions.append(.start(spec))
-                if nextHeartbeat == .distantFuture {
-                    nextHeartbeat = now.monotonic + Self.heartbeatInterval
-                    actions.append(.report(.heartbeat(sentAt: now.monotonic)))
-                }
             case .failure(let error):
                 finish(key, unstarted(run, .failed, error.sentence, now.wall), into: &actions)
             }

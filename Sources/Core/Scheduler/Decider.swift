@@ -54,6 +54,20 @@ struct Decider {
             ticks: ticks)
     }
 
+    /// The decision before an edit of a job whose zone can't be read: one row for all that may have
+    /// been due, so that nothing is passed over in silence. Nil when nothing can have been.
+    static func unknowable(
+        _ document: JobDocument, _ state: JobState, _ cluster: ClusterState, stamp: WallTime
+    ) -> JobDecision? {
+        let first = max(
+            cluster.cursor(of: state) + .nanoseconds(1), document.startsAt ?? .distantPast)
+        let last = min(stamp, document.expiresAt ?? .distantFuture)
+        guard first <= last else { return nil }
+        return JobDecision(
+            job: document.name, generation: state.generation, revision: state.revision,
+            ticks: [JobDecision.Ticks(from: first, to: last, verdict: .miss(.zone))])
+    }
+
     // MARK: What is due
 
     private struct Span {

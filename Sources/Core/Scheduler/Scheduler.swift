@@ -54,6 +54,8 @@ package struct Scheduler {
     /// Where the walk over all jobs goes on that fills the queue; nil when it is complete.
     private var rebuildFrom: JobName? = JobName("")
 
+    /// Some job can't be decided for want of its zone.
+    var hasJobsWithoutZone: Bool { !waitingForZone.isEmpty }
     /// The queue knows every job.
     var isComplete: Bool { rebuildFrom == nil }
     /// Every zone in use was read, or can't be: an edit can tell which ticks it must bring along.
@@ -177,27 +179,38 @@ package struct Scheduler {
     /// entry decides. They count as proposed, so the edit must be.
     mutating func decisionsBeforeEdit(
         of name: JobName, at stamp: WallTime, _ store: Store, _ zones: ZoneTable,
-        chooseTargets: ([Setting]) -> [NodeName]
+        waitsForZone: Bool = false, chooseTargets: ([Setting]) -> [NodeName]
     ) -> JobDecision? {
-        guard let document = store.document(name), var state = store.state(name),
-            case .ready(let plan) = TickPlan.resolve(document, state, store.cluster, zones)
-        else { return nil }
+        guard let document = store.document(name), var state = store.state(name) else {
+            return nil
+        }
         if let proposed = deciding[name], proposed.generation == state.generation,
             proposed.revision == state.revision
         {
             state.cursor = max(state.cursor, proposed.through)
         }
-        var decider = Decider(
-            document: document, state: state, cluster: store.cluster, plan: plan, stamp: stamp,
-            isFinal: true)
-        let decision = decider.decide { chooseTargets(document.tags) }
+        let decision: JobDecision?
+        switch TickPlan.resolve(document, state, store.cluster, zones) {
+        case .ready(let plan):
+            var decider = Decider(
+                document: document, state: state, cluster: store.cluster, plan: plan, stamp: stamp,
+                isFinal: true)
+            decision = decider.decide { chooseTargets(document.tags) }
+        case .idle: return nil
+        case .needsZone, .zoneMissing:
+            guard !waitsForZone else { return nil }
+            decision = Decider.unknowable(document, state, store.cluster, stamp: stamp)
+        }
         if let decision { deciding[name] = InFlight(decision) }
         return decision
     }
 
     /// The decisions of every job that is due at `stamp`, for an edit that concerns all of them.
+    ///
+    /// - Parameter edited: jobs whose schedule the edit changes; of the others, those whose zone
+    ///   can't be read wait for it.
     mutating func decisionsBeforeEditOfAll(
-        at stamp: WallTime, _ store: Store, _ zones: ZoneTable,
+        at stamp: WallTime, edited: [JobName], _ store: Store, _ zones: ZoneTable,
         chooseTargets: ([Setting]) -> [NodeName]
     ) -> [JobDecision] {
         // Those that are being decided are not in the queue; more may have come due since.
@@ -209,9 +222,15 @@ package struct Scheduler {
         }
         for (name, _) in waitingTurn { add(name) }
         waitingTurn = SortedMap()
-        return names.compactMap {
+        let first = edited.compactMap {
             decisionsBeforeEdit(of: $0, at: stamp, store, zones, chooseTargets: chooseTargets)
         }
+        return first
+            + names.compactMap {
+                decisionsBeforeEdit(
+                    of: $0, at: stamp, store, zones, waitsForZone: true,
+                    chooseTargets: chooseTargets)
+            }
     }
 
     // MARK: The queue

@@ -22,18 +22,23 @@ package enum SkipReason: UInt8, Sendable, CaseIterable {
 /// Not run in time.
 package enum MissReason: UInt8, Sendable, CaseIterable {
     case window, superseded, policy
+    /// The zone could not be read when the schedule was changed: which instants of the range were
+    /// ticks is not known.
+    case zone
 
     package var text: String {
         switch self {
         case .window: "window"
         case .superseded: "superseded"
         case .policy: "policy"
+        case .zone: "zone"
         }
     }
 }
 
 /// One row of a job's ledger. A row with `from < to` stands for every tick of the schedule in
-/// force between the two, both included.
+/// force between the two, both included
+/// (for `missed: zone`, for those that there may be).
 package struct LedgerRow: Hashable, Sendable {
     package var from: WallTime
     package var to: WallTime

@@ -343,6 +343,7 @@ extension MissReason {
         case .window: .tickMissedWindow
         case .superseded: .tickMissedSuperseded
         case .policy: .tickMissedPolicy
+        case .zone: .tickMissedZone
         }
     }
 }

@@ -262,6 +262,13 @@ extension Store {
         return .applied
     }
 
+    /// The names of staged jobs. O(bytes staged).
+    func stagedNames(restore id: UInt64) -> [JobName] {
+        keys(withPrefix: Key.prefix(.staged, id)).flatMap {
+            decodeStaged(bytes($0) ?? []).map(\.document.name)
+        }
+    }
+
     /// Imports the staged jobs, all or none of them. Of two jobs of one name the later counts.
     mutating func commitRestore(
         _ id: UInt64, parts: UInt32, at index: LogIndex, _ stamp: WallTime,

@@ -227,6 +227,8 @@ struct Checkers {
 
     mutating func becomeCalm(bound: Duration?) { schedule.calmBound = bound }
 
+    mutating func zonesMayBeAbsent() { schedule.zonesMayBeAbsent = true }
+
     func hasActiveGroup(of job: String) -> Bool {
         view.groups.values.contains { $0.job.text == job }
     }

@@ -31,6 +31,8 @@ struct ScheduleChecker {
     private(set) var ticksJudged = 0
     /// How late a decision may be while nothing is wrong; nil while something may be.
     var calmBound: Duration?
+    /// Whether a zone file was ever away.
+    var zonesMayBeAbsent = false
     /// Ticks beyond this many in one stretch are taken on trust.
     private static let stretchLimit = 20_000
 
@@ -141,6 +143,12 @@ struct ScheduleChecker {
         var next = 0
         var lateRuns = 0
         for (_, row) in rows where row.to > from {
+            if case .missed(.zone) = row.outcome {
+                while next < expected.count, expected[next] <= row.to.nanoseconds { next += 1 }
+                verdict.require(
+                    zonesMayBeAbsent, .S3, "\(sight.name) missed ticks for a zone that is there")
+                continue
+            }
             if row.from > from {
                 // A range may begin anywhere after the tick before it, a run stands on its tick.
                 var begins = next < expected.count && expected[next] == row.from.nanoseconds
@@ -256,6 +264,7 @@ struct ScheduleChecker {
             verdict.require(
                 document.catchUp == .latest && youngest > settings.onTime.nanoseconds, .S7,
                 "\(sight.name) let \(when) be superseded for no reason")
+        case .missed(.zone): break
         case .missed(.policy):
             verdict.require(
                 document.catchUp == .none && youngest > settings.onTime.nanoseconds, .S7,

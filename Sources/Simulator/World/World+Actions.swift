@@ -28,6 +28,7 @@ extension World {
             apply(fault, to: node)
         case .zone(let name, let isPresent):
             if isPresent { absentZones.remove(name) } else { absentZones.insert(name) }
+            checkers.zonesMayBeAbsent()
         case .note: break
         }
     }

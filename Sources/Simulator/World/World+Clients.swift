@@ -20,7 +20,8 @@ extension World {
         guard clients[client].current == nil, !clients[client].queue.isEmpty else { return }
         let index = clients[client].queue.removeFirst()
         clients[client].current = index
-        clients[client].retriesLeft = parameters.clientRetries
+        clients[client].retriesLeft =
+            operations[index].isProbe ? 1_000 : parameters.clientRetries
         operations[index].sentAt = time
         operations[index].target = resolved(operations[index].draft.target, client)
         operations[index].outcome = .open
@@ -150,7 +151,8 @@ extension World {
             time, "client \(client)",
             "← \(reply.status) for \(operations[index].draft.method) "
                 + operations[index].target)
-        if reply.status == 503, operations[index].isRepeatable, retryLater(client, index) { return }
+        if reply.status == 503, operations[index].isRepeatable || operations[index].isProbe,
+            retryLater(client, index) { return }
         learn(client, reply)
         conclude(client, index, .answered(reply))
     }
@@ -179,6 +181,8 @@ extension World {
         guard operations[index].attempts == attempt, clients[client].current == index else {
             return
         }
+        // A probe waits for as long as the phase that sent it allows.
+        guard !operations[index].isProbe else { return }
         abandon(index)
         operations[index].hadUnknownAttempt = true
         conclude(client, index, .unknown)

@@ -108,7 +108,7 @@ struct RunnerFixture {
     mutating func bring(to phase: String) {
         _ = assign(1)
         if phase == "accepting" { return }
-        if phase == "queued" { runner.isStopping = true }
+        if phase == "queued" { runner.tunables.maxRunning = 0 }
         _ = sync()
         if phase == "queued" || phase == "running" { return }
         _ = event(1, Self.started)
@@ -198,7 +198,7 @@ struct RunnerFixture {
     func noRepetitionStartsASecondTime(phase: String) {
         var fixture = Fixture()
         fixture.bring(to: phase)
-        fixture.runner.isStopping = false
+        fixture.runner.tunables.maxRunning = 512
         var starts = ["running", "finishing", "finished", "settled"].contains(phase) ? 1 : 0
         for _ in 0..<3 {
             let found = fixture.assign(1) + fixture.sync()
@@ -346,7 +346,6 @@ struct RunnerFixture {
         for number in Int64(1)...2 { _ = fixture.assign(number) }
         _ = fixture.sync()
         _ = fixture.assign(3)
-        fixture.runner.isStopping = true
         fixture.runner.endAll(
             reason: "killed: node stopped", at: fixture.now.wall, into: &fixture.actions)
         same(fixture.take(), ["stop 1", "journal finished"])

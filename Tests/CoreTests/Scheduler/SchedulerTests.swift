@@ -132,7 +132,7 @@ import Testing
         fixture.wait(2)
         let node = fixture.store.node
         let all = fixture.scheduler.decisionsBeforeEditOfAll(
-            at: fixture.store.stamp, fixture.store.store, fixture.zones
+            at: fixture.store.stamp, edited: [], fixture.store.store, fixture.zones
         ) { _ in [node] }
         #expect(all.map(\.job.text) == ["a", "b"])
         #expect(times(all) == [4, 3])
@@ -140,6 +140,38 @@ import Testing
         fixture.apply(all)
         fixture.wait(2)
         same(times(fixture.decide()).sorted(), [6, 6])
+    }
+
+    @Test func anEditOfAllCarriesTicksThatWaitTheirTurn() {
+        var fixture = Fixture()
+        fixture.put("a", "@every 2s") {
+            $0.catchUp = .all
+            $0.concurrency = .forbid
+        }
+        fixture.wait(2)
+        fixture.apply(fixture.decide())
+        fixture.wait(2)
+        same(fixture.decide().count, 0)
+        let node = fixture.store.node
+        let all = fixture.scheduler.decisionsBeforeEditOfAll(
+            at: fixture.store.stamp, edited: [], fixture.store.store, fixture.zones
+        ) { _ in [node] }
+        same(times(all), [4])
+    }
+
+    @Test func anEditSaysThatTheZoneWasNotToBeHad() {
+        var fixture = Fixture()
+        fixture.put("a", "*/2 * * * * *") { $0.timezone = "Europe/Berlin" }
+        fixture.zones.loaded("Europe/Berlin", nil)
+        fixture.wait(5)
+        let node = fixture.store.node
+        let others = fixture.scheduler.decisionsBeforeEditOfAll(
+            at: fixture.store.stamp, edited: [], fixture.store.store, fixture.zones
+        ) { _ in [node] }
+        same(others.count, 0)
+        let decisions = fixture.edit("a")
+        same(decisions.flatMap(\.ticks).map(\.verdict), [.miss(.zone)])
+        same(decisions.flatMap(\.ticks).map(\.to), [fixture.store.stamp])
     }
 
     @Test func whatIsProposedInTwoEntriesIsDoneWithTheLast() {
