@@ -63,7 +63,7 @@ struct Checkers {
 
     mutating func endLife(of node: VirtualNode, at time: TrueTime) {
         verdict.time = time
-        executions.lastUncertainty = time
+        executions.beUncertain(until: time)
         replay.end(into: &verdict)
     }
 
@@ -74,20 +74,25 @@ struct Checkers {
     }
 
     mutating func didLosePower(_ node: VirtualNode, at time: TrueTime) {
-        executions.lastUncertainty = time
+        executions.beUncertain(until: time)
     }
 
     mutating func didDamage(_ node: Int, _ place: String) { durability.didDamage(place) }
 
     /// - Parameter wall: what the clock showed before.
     mutating func didStepClock(by: Duration, from wall: WallTime, at time: TrueTime) {
-        executions.lastUncertainty = time
+        executions.beUncertain(until: time)
         // Steps upon steps are judged by their first.
-        clockGuard = by > .seconds(60) && clockGuard == nil ? (time, wall) : nil
+        // Stamps may have been ahead of the clock already.
+        let latest = max(wall, view.cluster.lastStamp)
+        clockGuard = by > .seconds(60) && clockGuard == nil ? (time, latest) : nil
     }
 
+    /// Until then the disk may take longer than anybody waits for an answer.
+    mutating func didSlowDisk(until time: TrueTime) { executions.beUncertain(until: time) }
+
     mutating func didPause(at time: TrueTime) {
-        executions.lastUncertainty = time
+        executions.beUncertain(until: time)
         clockGuard = nil
     }
 
@@ -102,7 +107,7 @@ struct Checkers {
                 + durationText(time - clockGuard.since))
     }
 
-    mutating func didLoseSupervisor(at time: TrueTime) { executions.lastUncertainty = time }
+    mutating func didLoseSupervisor(at time: TrueTime) { executions.beUncertain(until: time) }
 
     // MARK: Steps
 

@@ -36,7 +36,7 @@ struct ExecutionChecker {
     private var removedBy: [String: WallTime] = [:]
     private var judgedRuns = 0
     /// When the last thing happened that can make an outcome unknowable.
-    var lastUncertainty = TrueTime.zero - .hours(1)
+    private var lastUncertainty = TrueTime.zero - .hours(1)
     var life: UInt64 = 0
     var isRestoring = false
     /// Executions that a person declared lost, rightly or not.
@@ -344,6 +344,10 @@ struct ExecutionChecker {
             owed[key] != nil, .X11,
             "\(sight.name) was started for group \(group) of \(parent), which owes it nothing")
         owed[key] = 1
+    }
+
+    mutating func beUncertain(until time: TrueTime) {
+        lastUncertainty = max(lastUncertainty, time)
     }
 
     mutating func didGiveUp(_ execution: String) { givenUp.insert(execution) }

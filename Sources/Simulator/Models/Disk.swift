@@ -56,6 +56,9 @@ struct Disk: Sendable {
 
     // MARK: Timing
 
+    /// When everything asked for so far will have been performed.
+    var busyUntil: TrueTime { directories.map(\.busyUntil).max() ?? .zero }
+
     /// When an operation asked for at `now` will be performed: in order within its directory.
     mutating func performanceTime(of operation: StorageOperation, asked now: TrueTime) -> TrueTime {
         var cost: Duration

@@ -65,6 +65,7 @@ extension World {
             length = duration
         case .slow(let times, let duration):
             nodes[node].disk.faults.slowness = Int64(times)
+            checkers.didSlowDisk(until: time + duration)
             length = duration
         case .failSync(let directory, let count):
             nodes[node].disk.faults.failingSyncs[directory, default: 0] += count
@@ -89,7 +90,9 @@ extension World {
         case .full: nodes[node].disk.faults.isFull = false
         case .readOnly: nodes[node].disk.faults.isReadOnly = false
         case .unreadable: nodes[node].disk.faults.failsReads = false
-        case .slow: nodes[node].disk.faults.slowness = 1
+        case .slow:
+            nodes[node].disk.faults.slowness = 1
+            checkers.didSlowDisk(until: nodes[node].disk.busyUntil)
         case .failSync, .damage: break
         }
     }
