@@ -84,10 +84,14 @@ extension Node {
             if let id { fail(id, .noLeader, &out) }
             return
         }
-        if let id, raft.pendingCount >= config.tunables.proposalLimit {
-            out.mark(.requestRefusedBusy)
-            fail(id, .busy, &out)
-            return
+        if let id {
+            guard raft.pendingCount + heldEdits.count < config.tunables.proposalLimit else {
+                out.mark(.requestRefusedBusy)
+                return fail(id, .busy, &out)
+            }
+            if body.changesSchedules, !scheduler.knowsTicks {
+                return heldEdits.append((body, id))
+            }
         }
         let stamp = stamp
         if time < stamp { out.mark(.stampHeldBack) }
@@ -116,6 +120,13 @@ extension Node {
         default: break
         }
         if let id { proposals[index] = id }
+    }
+
+    mutating func proposeHeldEdits(_ out: inout Outbox) {
+        guard !heldEdits.isEmpty, scheduler.knowsTicks else { return }
+        let held = heldEdits
+        heldEdits = []
+        for edit in held { propose(edit.body, for: edit.id, &out) }
     }
 
     /// Bytes of a command that a record of the log is sure to hold.
@@ -295,5 +306,17 @@ package enum Hexadecimal {
     package static func text(of value: UInt64) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
+}
+
+extension Command.Body {
+    /// Whether ticks due before it must be decided with it.
+    fileprivate var changesSchedules: Bool {
+        switch self {
+        case .putJob, .deleteJob, .restoreCommit, .pause, .settings: true
+        case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
+            .unpause, .restorePart, .restoreAbandon, .reports:
+            false
+        }
     }
 }

@@ -52,7 +52,7 @@ extension Node {
     mutating func continueStopping(_ out: inout Outbox) {
         guard phase == .stopping else { return }
         let monotonic = now.monotonic
-        if runner.heldCount == 0, raft.pendingCount == 0, applyQueue.isEmpty,
+        if runner.heldCount == 0, raft.pendingCount == 0, heldEdits.isEmpty, applyQueue.isEmpty,
             log.isIdle, runLog.isIdle
         {
             phase = .exited

@@ -61,6 +61,7 @@ extension Node {
         zones.loaded(name, bytes)
         withScheduler(&out) { $0.zoneLoaded(name, $1, $2, into: &$3) }
         withAPI(&out) { $0.zoneLoaded(name, $1, into: &$2) }
+        proposeHeldEdits(&out)
     }
 
     /// Work that goes over everything, a slice per step.
@@ -70,6 +71,7 @@ extension Node {
             withScheduler(&out) { $0.continueRebuild($1, $2, into: &$3) }
             if scheduler.isComplete {
                 out.log(.info, "scheduling", [.init("jobs", "\(store.counters.jobs)")])
+                proposeHeldEdits(&out)
             }
         }
         if dispatcher.isTakingOver {
@@ -241,7 +243,7 @@ extension Node {
         case .exited: return .stopping
         case .running: break
         }
-        if isLeading, scheduler.isComplete, scheduler.knowsZones, !store.cluster.clusterID.isEmpty {
+        if isLeading, scheduler.isComplete, !store.cluster.clusterID.isEmpty {
             return .leader
         }
         return .follower(leader: nil)

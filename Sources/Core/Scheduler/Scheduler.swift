@@ -59,7 +59,7 @@ package struct Scheduler {
     /// The queue knows every job.
     var isComplete: Bool { rebuildFrom == nil }
     /// Every zone in use was read, or can't be: an edit can tell which ticks it must bring along.
-    var knowsZones: Bool { zonesToCome.isEmpty }
+    var knowsTicks: Bool { isComplete && zonesToCome.isEmpty }
 
     /// When the first job may be due.
     package var nextDue: WallTime? { queue.first?.time }

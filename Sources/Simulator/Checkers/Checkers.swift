@@ -246,6 +246,12 @@ struct Checkers {
     mutating func requireAllEnded(_ node: VirtualNode, _ log: RunLog, at time: TrueTime) {
         verdict.time = time
         executions.requireAllEnded(view, into: &verdict)
-        resources.requireNothingOpen(node, &verdict)
+        let orphans = orphans(of: node.supervisor)
+        resources.requireNothingOpen(node, orphans: orphans, &verdict)
+    }
+
+    /// How many commands run of jobs that are gone: nobody waits for them.
+    func orphans(of supervisor: Supervisor) -> Int {
+        supervisor.runningExecutions.count { executions.isOrphan($0) }
     }
 }

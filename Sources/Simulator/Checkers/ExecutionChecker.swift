@@ -9,9 +9,8 @@ struct ExecutionChecker {
         let group: GroupID
         let attempt: UInt32
         let createdAt: TrueTime
-        /// The time-out that the job's document asked for, in nanoseconds; two where the entry that
-        /// launched it also changed the document.
-        let timeouts: [Int64?]
+        /// Where the time-outs that it may have begin in its job's list.
+        let firstTimeout: Int
         var state: Execution.State
         var endedAt: TrueTime?
         /// The life of the node in which it ended, for the back-off.
@@ -26,6 +25,9 @@ struct ExecutionChecker {
     private(set) var known: [Int64: Known] = [:]
     private var folds: [Generation: Fold] = [:]
     private var mostRetries: [Generation: UInt32] = [:]
+    /// The time-outs in nanoseconds that each job's documents asked for, in order. A run that waits
+    /// for its start is started as its job is then.
+    private var timeouts: [Generation: [Int64?]] = [:]
     /// Groups created under a policy that forbids company.
     private var exclusive: Set<GroupID> = []
     /// Children owed: (child generation, parent group), and what came of them.
@@ -63,8 +65,11 @@ struct ExecutionChecker {
             folds[sight.state.generation] = nil
         }
         for sight in changes.created { begin(sight) }
-        for (_, after) in changes.changed {
+        for (before, after) in changes.changed {
             let generation = after.state.generation
+            if before.document != after.document {
+                timeouts[generation, default: []].append(timeout(of: after.document))
+            }
             mostRetries[generation] = max(mostRetries[generation] ?? 0, after.document.retries)
         }
         for group in changes.newGroups { judge(newGroup: group, view, changes, &verdict) }
@@ -84,6 +89,13 @@ struct ExecutionChecker {
         let state = sight.state
         folds[state.generation] = Fold(successes: state.successCount, errors: state.errorCount)
         mostRetries[state.generation] = sight.document.retries
+        timeouts[state.generation] = [timeout(of: sight.document)]
+    }
+
+    private func timeout(of document: JobDocument) -> Int64? {
+        document.executorConfig.first { $0.name == "timeout" }.flatMap {
+            OracleSchedule.goDuration($0.value[...])
+        }
     }
 
     private mutating func judge(
@@ -116,15 +128,12 @@ struct ExecutionChecker {
             UInt64(execution.attempt) <= UInt64(retries) + 1, .X7,
             "attempt \(execution.attempt) of \(group.job) with \(retries) retries")
         if execution.attempt > 1 { judgeRetry(execution, group, log, at: time, &verdict) }
-        let timeouts = documents(of: group.generation, view, changes).map { document in
-            document.executorConfig.first { $0.name == "timeout" }.flatMap {
-                OracleSchedule.goDuration($0.value[...])
-            }
-        }
+        let documents = documents(of: group.generation, view, changes)
+        let timeouts = timeouts[group.generation]?.count ?? 0
         known[execution.number] = Known(
             job: group.job.text, generation: group.generation, group: group.group.id,
             attempt: execution.attempt, createdAt: time,
-            timeouts: timeouts, state: .pending)
+            firstTimeout: max(0, timeouts - max(1, documents.count)), state: .pending)
     }
 
     /// The document of a job, and the one before where this entry changed it.
@@ -158,7 +167,8 @@ struct ExecutionChecker {
         // The back-off counts from the report's stamp, which lies between the real end and the
         // moment at which the report was applied.
         let before = "\(target.attempts[position - 1])-\(execution.node)"
-        guard earlier.endedInLife == life, let ended = log.runs(of: before).last?.endedAt,
+        guard earlier.state == .failed, earlier.endedInLife == life,
+            let ended = log.runs(of: before).last?.endedAt,
             lastUncertainty < ended
         else { return }
         let base = min(Duration.seconds(1 << Int64(min(earlier.attempt - 1, 9))), .minutes(5))
@@ -368,7 +378,8 @@ struct ExecutionChecker {
             !execution.state.isEnded, .X2,
             "\(text) is started after it was recorded as \(execution.state)")
         verdict.require(
-            execution.timeouts.contains(spec.timeout?.nanoseconds), .X17,
+            timeouts[execution.generation]?[execution.firstTimeout...]
+                .contains(spec.timeout?.nanoseconds) ?? true, .X17,
             "\(text) is started with the time-out \(spec.timeout.map(durationText) ?? "none")")
     }
 
@@ -420,6 +431,13 @@ struct ExecutionChecker {
 
     private func watch(of run: RealRun) -> Known? {
         Int64(run.execution.prefix { $0 != "-" }).flatMap { known[$0] }
+    }
+
+    /// Whether a run's job is gone.
+    func isOrphan(_ id: ExecutionID) -> Bool {
+        guard let number = Int64(id.text.prefix { $0 != "-" }), let execution = known[number]
+        else { return true }
+        return goneGenerations.contains(execution.generation)
     }
 
     // MARK: The end

@@ -45,12 +45,20 @@ struct ReferenceLog {
             while position + Self.recordHeader <= bytes.count {
                 let length = Int(Self.number(bytes, position + Self.lengthOffset, 4))
                 let end = position + Self.recordHeader + length
-                guard end <= bytes.count else { break }
+                // What a crash tore is not on the platter, however long it looks.
+                guard end <= bytes.count, isWhole(bytes, position, end) else { break }
                 take(bytes, position + Self.recordHeader, length, bytes[position + Self.typeOffset])
                 position = end
             }
             positions[name] = position
         }
+    }
+
+    /// A record's checksum begins with the identity of the data directory and the kind of file.
+    private func isWhole(_ bytes: [UInt8], _ start: Int, _ end: Int) -> Bool {
+        let seed = Checksum.crc32c(Array(bytes[40..<56]) + [bytes[10]])
+        return Checksum.crc32c(bytes[(start + 4)..<end], continuing: seed)
+            == UInt32(Self.number(bytes, start, 4))
     }
 
     private mutating func take(_ bytes: [UInt8], _ start: Int, _ length: Int, _ type: UInt8) {

@@ -36,9 +36,11 @@ struct ResourceChecker {
         verdict.require(size <= logBound(node), .B1, "the log's files hold \(size) bytes")
     }
 
-    func requireNothingOpen(_ node: VirtualNode, _ verdict: inout Verdict) {
+    func requireNothingOpen(
+        _ node: VirtualNode, orphans: Int, _ verdict: inout Verdict
+    ) {
         verdict.require(
-            node.supervisor.heldRuns == 0, .B5,
+            node.supervisor.heldRuns == orphans, .B5,
             "the supervisor still holds \(node.supervisor.heldRuns) runs")
         verdict.require(
             node.requests.isEmpty, .B5, "\(node.requests.count) requests are not answered")

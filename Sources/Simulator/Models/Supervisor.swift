@@ -71,6 +71,10 @@ struct Supervisor: Sendable {
 
     /// Runs held for the agent: started or starting, and not released.
     var heldRuns: Int { runs.count }
+    /// Those of them whose command runs.
+    var runningExecutions: [ExecutionID] {
+        runs.values.filter { $0.ending == nil && $0.refusal == nil }.map(\.spec.execution)
+    }
     var runningCount: Int { runs.values.count { $0.end == nil && $0.refusal == nil } }
 
     // MARK: What the agent asks

@@ -61,6 +61,7 @@ extension World {
             nodes[node].pausedUntil = time
             nodes[node].busyUntil = min(nodes[node].busyUntil, time)
             nodes[node].mayHalt = nil
+            nodes[node].restartAfter = min(nodes[node].restartAfter, .seconds(1))
             steadyClock(node)
             if nodes[node].isRunning {
                 offer(.control(.reload), to: node, life: nodes[node].incarnation)
@@ -185,5 +186,8 @@ extension World {
         }
     }
 
-    private var isAllReleased: Bool { nodes.allSatisfy { $0.supervisor.heldRuns == 0 } }
+    /// Commands of deleted jobs may go on for ever.
+    private var isAllReleased: Bool {
+        nodes.allSatisfy { $0.supervisor.heldRuns == checkers.orphans(of: $0.supervisor) }
+    }
 }

@@ -152,7 +152,10 @@ extension World {
             "← \(reply.status) for \(operations[index].draft.method) "
                 + operations[index].target)
         if reply.status == 503, operations[index].isRepeatable || operations[index].isProbe,
-            retryLater(client, index) { return }
+            retryLater(client, index)
+        {
+            return
+        }
         learn(client, reply)
         conclude(client, index, .answered(reply))
     }
