@@ -10,24 +10,22 @@ package struct JSONNames: Sendable {
     package let names: [String]
     /// Open addressing, a power of two at least eight times the number of names.
     let slots: [Slot]
-    /// What follows the first eight bytes of long names, in lower case, filled up with zeros.
-    let rests: [UInt64]
 
     struct Slot: Sendable {
         /// The first eight bytes in lower case, the first lowest, missing ones zero.
         var first: UInt64
+        /// The last eight bytes likewise; zero for names that the first eight tell in full.
+        var last: UInt64
         /// Bytes of the name; -1 if the slot is empty.
         var length: Int32
         /// Which name it is.
-        var index: Int16
-        /// Where its rest starts.
-        var rest: Int16
+        var index: Int32
 
-        init(first: UInt64, length: Int, index: Int, rest: Int) {
+        init(first: UInt64, last: UInt64, length: Int, index: Int) {
             self.first = first
+            self.last = last
             self.length = Int32(length)
-            self.index = Int16(index)
-            self.rest = Int16(rest)
+            self.index = Int32(index)
         }
     }
 
@@ -36,22 +34,19 @@ package struct JSONNames: Sendable {
         var size = 16
         while size < names.count * 8 { size *= 2 }
         var slots = [Slot](
-            repeating: Slot(first: 0, length: -1, index: 0, rest: 0), count: size)
-        var rests: [UInt64] = []
+            repeating: Slot(first: 0, last: 0, length: -1, index: 0), count: size)
         for (index, name) in names.enumerated() {
             let bytes = name.utf8.map(asciiLowercased)
             let input = bytes.span.bytes
-            let first = Self.word(input, 0, bytes.count)
+            let first = Self.first(input, 0, bytes.count)
             var slot = Self.hash(first, bytes.count) & (size - 1)
             while slots[slot].length >= 0 { slot = (slot + 1) & (size - 1) }
-            slots[slot] = Slot(first: first, length: bytes.count, index: index, rest: rests.count)
-            for start in stride(from: 8, to: bytes.count, by: 8) {
-                rests.append(Self.word(input, start, bytes.count - start))
-            }
+            slots[slot] = Slot(
+                first: first, last: Self.last(input, 0, bytes.count), length: bytes.count,
+                index: index)
         }
         self.names = names
         self.slots = slots
-        self.rests = rests
     }
 
     /// The number of a member's name; nil if it is not in the set.
@@ -66,24 +61,29 @@ package struct JSONNames: Sendable {
             in: document.bytes.span.bytes, at: Int(node.start) &+ 1, length: Int(node.length) &- 2)
     }
 
-    /// Most names are found in lower case at the first place looked at.
+    /// Most names are found in lower case at the first place looked at, and two words tell them.
     @inline(__always)
     func index(in input: RawSpan, at start: Int, length: Int) -> Int? {
-        let first = Self.word(input, start, length)
+        let first = Self.first(input, start, length)
+        let last = Self.last(input, start, length)
         let slot = slots[Self.hash(first, length) & (slots.count &- 1)]
-        if slot.first == first, Int(slot.length) == length, length <= 8 {
+        if slot.first == first, slot.last == last, Int(slot.length) == length, length <= 16 {
             return Int(slot.index)
         }
-        return search(input, at: start, length: length, first: first)
+        return search(input, at: start, length: length, first: first, last: last)
     }
 
+    /// Any case, any place, any length.
     @inline(never)
-    func search(_ input: RawSpan, at start: Int, length: Int, first: UInt64) -> Int? {
+    private func search(
+        _ input: RawSpan, at start: Int, length: Int, first: UInt64, last: UInt64
+    ) -> Int? {
         var place = Self.hash(first, length) & (slots.count - 1)
         while slots[place].length >= 0 {
             let slot = slots[place]
-            if Int(slot.length) == length, Self.equal(first, slot.first),
-                length <= 8 || restEquals(input, start, length, slot)
+            if Int(slot.length) == length, Self.lowercased(first) == slot.first,
+                Self.lowercased(last) == slot.last,
+                length <= 16 || middleEquals(input, start, length, names[Int(slot.index)])
             {
                 return Int(slot.index)
             }
@@ -92,27 +92,21 @@ package struct JSONNames: Sendable {
         return nil
     }
 
-    func restEquals(_ input: RawSpan, _ start: Int, _ length: Int, _ slot: Slot) -> Bool {
-        var offset = 8
-        var rest = Int(slot.rest)
-        while offset < length {
-            let word = Self.word(input, start &+ offset, length &- offset)
-            guard Self.equal(word, rests[rest]) else { return false }
-            offset &+= 8
-            rest &+= 1
+    /// Compares what lies between the first and the last eight bytes.
+    private func middleEquals(
+        _ input: RawSpan, _ start: Int, _ length: Int, _ name: String
+    ) -> Bool {
+        let wanted = name.utf8.span
+        for offset in 8..<(length - 8) {
+            let byte = input.unsafeLoad(fromByteOffset: start + offset, as: UInt8.self)
+            if asciiLowercased(byte) != asciiLowercased(wanted[offset]) { return false }
         }
         return true
     }
 
-    /// Names usually come in lower case.
+    /// The first eight bytes of a name as a number, the first lowest, missing ones zero.
     @inline(__always)
-    static func equal(_ word: UInt64, _ lowercase: UInt64) -> Bool {
-        word == lowercase || lowercased(word) == lowercase
-    }
-
-    /// Up to eight bytes as a number, the first byte lowest, missing ones zero.
-    @inline(__always)
-    static func word(_ input: RawSpan, _ start: Int, _ length: Int) -> UInt64 {
+    static func first(_ input: RawSpan, _ start: Int, _ length: Int) -> UInt64 {
         guard start >= 0, start &+ 8 <= input.byteCount else {
             return shortWord(input, start, length)
         }
@@ -121,6 +115,13 @@ package struct JSONNames: Sendable {
                 fromUncheckedByteOffset: start, as: UInt64.self))
         if length >= 8 { return word }
         return word & ((1 &<< UInt64(truncatingIfNeeded: length &* 8)) &- 1)
+    }
+
+    /// The last eight bytes of a name that has more than eight, otherwise zero.
+    @inline(__always)
+    static func last(_ input: RawSpan, _ start: Int, _ length: Int) -> UInt64 {
+        guard length > 8 else { return 0 }
+        return first(input, start &+ length &- 8, 8)
     }
 
     /// Near the end of a text.
@@ -142,7 +143,7 @@ package struct JSONNames: Sendable {
         return result
     }
 
-    /// The same for both cases of a letter; what else it makes equal, `matches` tells apart.
+    /// The same for both cases of a letter; what else it makes equal, a slot tells apart.
     static func hash(_ first: UInt64, _ length: Int) -> Int {
         let folded = (first | 0x2020_2020_2020_2020) &+ UInt64(truncatingIfNeeded: length)
         return Int(truncatingIfNeeded: (folded &* 0x9e37_79b9_7f4a_7c15) >> 40)

@@ -44,10 +44,12 @@ extension JobReader {
     private mutating func checkName() {
         let name = input.document.name.text
         guard !name.isEmpty else { return violate(.name, "A job needs a name.") }
-        let allowed = "allowed are lower-case letters, digits, \"_\" and \"-\""
-        for scalar in name.unicodeScalars where !Self.isAllowed(scalar) {
-            let shown = Self.shown(scalar)
-            return violate(.name, "The name of a job can't hold \(shown); \(allowed).")
+        if !name.utf8.allSatisfy(Self.isPlain),
+            let scalar = name.unicodeScalars.first(where: { !Self.isAllowed($0) })
+        {
+            let allowed = "allowed are lower-case letters, digits, \"_\" and \"-\""
+            return violate(
+                .name, "The name of a job can't hold \(Self.shown(scalar)); \(allowed).")
         }
         if name.utf8.count > Limit.name {
             violate(
@@ -58,9 +60,18 @@ extension JobReader {
     }
 
     private static func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar {
-        case "a"..."z", "0"..."9", "_", "-": true
-        default: !scalar.isASCII && scalar.properties.generalCategory == .lowercaseLetter
+        scalar.isASCII
+            ? isPlain(UInt8(truncatingIfNeeded: scalar.value))
+            : scalar.properties.generalCategory == .lowercaseLetter
+    }
+
+    /// A character of ASCII that names may hold.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "_"), UInt8(ascii: "-"):
+            true
+        default: false
         }
     }
 
@@ -97,7 +108,7 @@ extension JobReader {
         let concurrency = concurrencyText ?? absent
         if concurrency.isEmpty {
             input.document.concurrencyIsEmpty = true
-        } else if let policy = ConcurrencyPolicy.allCases.first(where: { $0.text == concurrency }) {
+        } else if let policy = ConcurrencyPolicy(text: concurrency) {
             input.document.concurrency = policy
         } else {
             violate(
@@ -108,7 +119,7 @@ extension JobReader {
         } else if !dstText.isEmpty {
             violate(.dst, notAChoice(.dst, dstText, "once and literal"))
         }
-        if let policy = CatchUpPolicy.allCases.first(where: { $0.text == catchUpText }) {
+        if let policy = CatchUpPolicy(text: catchUpText) {
             input.document.catchUp = policy
         } else if !catchUpText.isEmpty {
             violate(.catchUp, notAChoice(.catchUp, catchUpText, "latest, all and none"))

@@ -55,14 +55,20 @@ extension JSONDocument {
         _ value: JSONValue, _ field: Field, into settings: inout [Setting]
     ) throws(JobError) {
         try expect(.object, value, field)
-        merge(members(of: value), into: &settings)
+        merge(value, of: field, into: &settings)
     }
 
-    func merge(_ members: JSONMembers, into settings: inout [Setting]) {
-        settings.reserveCapacity(8)
-        for member in members {
+    /// As above, of a value that may be `null`, which has no members.
+    func merge(_ object: JSONValue, of field: Field, into settings: inout [Setting]) {
+        if settings.isEmpty {
+            settings.reserveCapacity(min(count(of: object), [Setting].placed + 1))
+        }
+        for member in members(of: object) {
             let name = string(member.name) ?? ""
-            settings.place(Setting(name: name, value: settingText(member.value)))
+            let text =
+                field == .executorConfig && name == "env"
+                ? environmentText(member.value) : settingText(member.value)
+            settings.place(Setting(name: name, value: text))
         }
         if settings.count > [Setting].placed { settings.sortByName() }
     }
@@ -71,6 +77,25 @@ extension JSONDocument {
     func settingText(_ value: JSONValue) -> String {
         if let text = string(value) { return text }
         return isNull(value) ? "" : String(decoding: compact(value), as: UTF8.self)
+    }
+
+    /// The setting `env` may be a list of `K=V` or an object; both are kept as the text that means
+    /// the same. In any other form it is a setting like others.
+    private func environmentText(_ value: JSONValue) -> String {
+        var pairs: [String] = []
+        switch kind(of: value) {
+        case .array:
+            for element in elements(of: value) {
+                guard let pair = string(element) else { return settingText(value) }
+                pairs.append(pair)
+            }
+        case .object:
+            for member in members(of: value) {
+                pairs.append("\(string(member.name) ?? "")=\(settingText(member.value))")
+            }
+        case .null, .bool, .number, .string: return settingText(value)
+        }
+        return JobReader.joined(pairs)
     }
 
     // MARK: Errors
@@ -105,7 +130,7 @@ extension [Setting] {
             if order > 0 { break }
             place -= 1
         }
-        insert(setting, at: place)
+        if place == count { append(setting) } else { insert(setting, at: place) }
     }
 
     /// Sorts by the bytes of the names; of several of one name the last stays.

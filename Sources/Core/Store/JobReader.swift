@@ -54,6 +54,7 @@ package struct JobReader {
 
     let json: JSONDocument
     let source: Source
+    private let fields = Field.Table.all
     var input: JobInput
     /// What the text said about the fields that the document keeps parsed.
     var concurrencyText: String?
@@ -106,7 +107,7 @@ package struct JobReader {
     // MARK: Members
 
     private mutating func take(_ member: JSONMember) throws(JobError) {
-        guard let field = Field.of(member.name, in: json) else {
+        guard let field = fields.field(named: member.name, in: json) else {
             guard source == .submission else { return }
             throw unknown(member)
         }
@@ -129,9 +130,7 @@ package struct JobReader {
         case .processors: try takeProcessors(value)
         case .concurrency: concurrencyText = try json.text(value, field)
         case .executor: input.document.executor = try json.text(value, field)
-        case .executorConfig:
-            try json.merge(value, field, into: &input.document.executorConfig)
-            takeEnvironment(value)
+        case .executorConfig: try json.merge(value, field, into: &input.document.executorConfig)
         case .ephemeral: input.document.isEphemeral = try json.bool(value, field)
         case .startsAt: input.document.startsAt = try json.time(value, field)
         case .expiresAt: input.document.expiresAt = try json.time(value, field)
@@ -153,12 +152,11 @@ package struct JobReader {
 
     /// `null` leaves a field at its default, also after an earlier member of the same name.
     private mutating func setDefault(_ field: Field) {
-        let fresh = JobDocument(name: JobName(""))
         switch field {
-        case .tags: input.document.tags = fresh.tags
-        case .metadata: input.document.metadata = fresh.metadata
-        case .processors: input.document.processors = fresh.processors
-        case .executorConfig: input.document.executorConfig = fresh.executorConfig
+        case .tags: input.document.tags = []
+        case .metadata: input.document.metadata = []
+        case .processors: input.document.processors = []
+        case .executorConfig: input.document.executorConfig = []
         case .startsAt: input.document.startsAt = nil
         case .expiresAt: input.document.expiresAt = nil
         case .fence: input.document.fence = nil
@@ -187,16 +185,6 @@ package struct JobReader {
         input.document.retries = UInt32(number)
     }
 
-    /// The setting `env` may be a list or an object; it is kept as the text that means the same.
-    private mutating func takeEnvironment(_ config: JSONValue) {
-        guard let value = json.member(named: "env", of: config),
-            json.kind(of: value) == .array || json.kind(of: value) == .object,
-            let text = environmentText(value),
-            let index = input.document.executorConfig.firstIndex(where: { $0.name == "env" })
-        else { return }
-        input.document.executorConfig[index].value = text
-    }
-
     /// The order is that of the text; the key `order` of a processor overrides its place.
     private mutating func takeProcessors(_ value: JSONValue) throws(JobError) {
         try json.expect(.object, value, .processors)
@@ -214,9 +202,10 @@ package struct JobReader {
                         + " \(json.described(member.value)).")
             }
             var settings: [Setting] = []
-            json.merge(json.members(of: member.value), into: &settings)
-            let processors = input.document.processors
-            if let index = processors.firstIndex(where: { $0.name.compare(name) == 0 }) {
+            json.merge(member.value, of: .processors, into: &settings)
+            if let index = input.document.processors.firstIndex(
+                where: { $0.name.compare(name) == 0 })
+            {
                 input.document.processors[index].settings = settings
             } else {
                 input.document.processors.append(
