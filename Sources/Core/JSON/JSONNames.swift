@@ -53,12 +53,14 @@ package struct JSONNames: Sendable {
     package func index(of name: JSONValue, in document: JSONDocument) -> Int? {
         let node = document.node(name)
         guard node.kind == .string else { return nil }
-        if node.flag {
-            let text = document.unescaped(node)
-            return index(in: text.span.bytes, at: 0, length: text.count)
-        }
+        if node.flag { return index(ofText: document.unescaped(node)) }
         return index(
             in: document.bytes.span.bytes, at: Int(node.start) &+ 1, length: Int(node.length) &- 2)
+    }
+
+    @inline(never)
+    private func index(ofText text: [UInt8]) -> Int? {
+        index(in: text.span.bytes, at: 0, length: text.count)
     }
 
     /// Most names are found in lower case at the first place looked at, and two words tell them.

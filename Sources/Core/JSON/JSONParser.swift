@@ -31,10 +31,15 @@ struct JSONParser {
                 at: JSONPosition(offset: 0, in: bytes))
         }
         do throws(Fault) {
-            return try Array(capacity: mostNodes(in: bytes)) { (nodes) throws(Fault) in
+            var nodes: [JSONNode] = []
+            let most = mostNodes(in: bytes)
+            // Array(capacity:initializingWith:) looks up the type of its buffer at run time.
+            nodes.reserveCapacity(most)
+            try nodes.append(addingCapacity: most) { (nodes) throws(Fault) in
                 var parser = JSONParser(limits: limits)
                 try parser.document(bytes.span.bytes, &nodes)
             }
+            return nodes
         } catch {
             throw JSONError(error.message, at: JSONPosition(offset: error.offset, in: bytes))
         }

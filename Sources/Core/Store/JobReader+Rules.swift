@@ -44,7 +44,7 @@ extension JobReader {
     private mutating func checkName() {
         let name = input.document.name.text
         guard !name.isEmpty else { return violate(.name, "A job needs a name.") }
-        if !name.utf8.allSatisfy(Self.isPlain),
+        if !Self.isPlain(name),
             let scalar = name.unicodeScalars.first(where: { !Self.isAllowed($0) })
         {
             let allowed = "allowed are lower-case letters, digits, \"_\" and \"-\""
@@ -63,6 +63,12 @@ extension JobReader {
         scalar.isASCII
             ? isPlain(UInt8(truncatingIfNeeded: scalar.value))
             : scalar.properties.generalCategory == .lowercaseLetter
+    }
+
+    private static func isPlain(_ name: String) -> Bool {
+        let bytes = name.utf8.span
+        for index in bytes.indices where !isPlain(bytes[index]) { return false }
+        return true
     }
 
     /// A character of ASCII that names may hold.
@@ -205,6 +211,7 @@ extension JobReader {
 
     /// Sorts processors by their key `order`; those without one keep the place they were sent at.
     private mutating func orderProcessors() {
+        guard !input.document.processors.isEmpty else { return }
         let hasOrder = input.document.processors.contains { processor in
             processor.settings.contains { $0.name == "order" }
         }

@@ -60,9 +60,8 @@ extension JSONDocument {
 
     /// As above, of a value that may be `null`, which has no members.
     func merge(_ object: JSONValue, of field: Field, into settings: inout [Setting]) {
-        if settings.isEmpty {
-            settings.reserveCapacity(min(count(of: object), [Setting].placed + 1))
-        }
+        // Of a long object perhaps the same name again and again.
+        if settings.isEmpty { settings.reserveCapacity(min(count(of: object), [Setting].few)) }
         for member in members(of: object) {
             let name = string(member.name) ?? ""
             let text =
@@ -70,7 +69,7 @@ extension JSONDocument {
                 ? environmentText(member.value) : settingText(member.value)
             settings.place(Setting(name: name, value: text))
         }
-        if settings.count > [Setting].placed { settings.sortByName() }
+        if settings.count > [Setting].few { settings.sortByName() }
     }
 
     /// Settings are texts: booleans and numbers as written, lists and objects as compact JSON.
@@ -119,10 +118,10 @@ extension JSONDocument {
 
 extension [Setting] {
     /// Up to so many are kept in order from the start, which is quickest for few.
-    fileprivate static var placed: Int { 16 }
+    fileprivate static var few: Int { 16 }
 
-    fileprivate mutating func place(_ setting: Setting) {
-        guard count <= Self.placed else { return append(setting) }
+    fileprivate mutating func place(_ setting: consuming Setting) {
+        guard count < Self.few else { return append(setting) }
         var place = count
         while place > 0 {
             let order = setting.name.compare(self[place - 1].name)
@@ -135,15 +134,13 @@ extension [Setting] {
 
     /// Sorts by the bytes of the names; of several of one name the last stays.
     fileprivate mutating func sortByName() {
-        let sorted = enumerated().sorted {
-            let order = $0.element.name.compare($1.element.name)
-            return order < 0 || order == 0 && $0.offset < $1.offset
-        }.map(\.element)
-        removeAll(keepingCapacity: true)
-        for setting in sorted {
-            if let last, last.name.compare(setting.name) == 0 { removeLast() }
-            append(setting)
+        sort { $0.name.compare($1.name) < 0 }  // stable
+        var kept: [Setting] = []
+        for setting in self {
+            if let last = kept.last, last.name.compare(setting.name) == 0 { kept.removeLast() }
+            kept.append(setting)
         }
+        self = kept
     }
 }
 

@@ -27,7 +27,7 @@ package struct JobError: Error, Hashable, Sendable {
 
 /// What was read of a job.
 package struct JobInput: Sendable {
-    package var document: JobDocument
+    package var document = JobDocument(name: JobName(""))
     /// Run-time facts that an export brings along. Elsewhere they are ignored.
     package var successCount: Int64 = 0
     package var errorCount: Int64 = 0
@@ -39,7 +39,7 @@ package struct JobInput: Sendable {
     /// What was accepted and deserves a word, as whole sentences.
     package var warnings: [String] = []
 
-    init(document: JobDocument) { self.document = document }
+    init() {}
 }
 
 package struct JobReader {
@@ -55,7 +55,7 @@ package struct JobReader {
     let json: JSONDocument
     let source: Source
     private let fields = Field.Table.all
-    var input: JobInput
+    var input = JobInput()
     /// What the text said about the fields that the document keeps parsed.
     var concurrencyText: String?
     var dstText = ""
@@ -85,13 +85,15 @@ package struct JobReader {
         try reader.translateOlderFields()
         reader.checkRules()
         if source == .submission, let first = reader.input.violations.first { throw first }
-        return reader.input
+        // Handed over, since returning the reader's own would copy every text of it.
+        var input = JobInput()
+        swap(&input, &reader.input)
+        return input
     }
 
     private init(json: JSONDocument, source: Source) {
         self.json = json
         self.source = source
-        input = JobInput(document: JobDocument(name: JobName("")))
     }
 
     private mutating func settle(_ name: JobName) throws(JobError) {
@@ -130,7 +132,8 @@ package struct JobReader {
         case .processors: try takeProcessors(value)
         case .concurrency: concurrencyText = try json.text(value, field)
         case .executor: input.document.executor = try json.text(value, field)
-        case .executorConfig: try json.merge(value, field, into: &input.document.executorConfig)
+        case .executorConfig:
+            try json.merge(value, field, into: &input.document.executorConfig)
         case .ephemeral: input.document.isEphemeral = try json.bool(value, field)
         case .startsAt: input.document.startsAt = try json.time(value, field)
         case .expiresAt: input.document.expiresAt = try json.time(value, field)
