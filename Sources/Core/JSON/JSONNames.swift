@@ -50,6 +50,7 @@ package struct JSONNames: Sendable {
     }
 
     /// The number of a member's name; nil if it is not in the set.
+    @inline(__always)
     package func index(of name: JSONValue, in document: JSONDocument) -> Int? {
         let node = document.node(name)
         guard node.kind == .string else { return nil }

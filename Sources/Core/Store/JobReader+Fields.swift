@@ -95,10 +95,13 @@ extension JobReader {
 
     /// What releases before 1.1 had at the top level; today settings of the executor `shell`.
     struct OlderFields {
-        var command: String?
+        /// A string.
+        var command: JSONValue?
         var shell: Bool?
-        var environment: [String]?
-        var user: String?
+        /// An array of strings.
+        var environment: JSONValue?
+        /// A string.
+        var user: JSONValue?
 
         var isEmpty: Bool {
             command == nil && shell == nil && environment == nil && user == nil
@@ -119,11 +122,12 @@ extension JobReader {
                     + " \(executor).")
         }
         input.document.executor = "shell"
-        try set("command", older.command, from: .command)
+        try set("command", json.text(older.command), from: .command)
         try set("shell", older.shell.map { $0 ? "true" : "false" }, from: .shell)
-        try set("su", older.user, from: .runAsUser)
-        if let environment = older.environment, !environment.isEmpty {
-            try set("env", Self.joined(environment), from: .environmentVariables)
+        try set("su", json.text(older.user), from: .runAsUser)
+        if let environment = older.environment {
+            let pairs = json.elements(of: environment).compactMap(json.string)
+            try set("env", Self.joined(pairs), from: .environmentVariables)
         }
         input.document.executorConfig.sort {
             $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)

@@ -111,7 +111,7 @@ extension JobReader {
     private mutating func checkChoices() {
         // An API create without the field means allow and prints so; an export keeps the absence.
         let absent = source == .submission ? "allow" : ""
-        let concurrency = concurrencyText ?? absent
+        let concurrency = json.text(self.concurrency) ?? absent
         if concurrency.isEmpty {
             input.document.concurrencyIsEmpty = true
         } else if let policy = ConcurrencyPolicy(text: concurrency) {
@@ -120,15 +120,19 @@ extension JobReader {
             violate(
                 .concurrency, notAChoice(.concurrency, concurrency, "allow, forbid and replace"))
         }
-        if let policy = DSTPolicy(text: dstText) {
-            input.document.dst = policy
-        } else if !dstText.isEmpty {
-            violate(.dst, notAChoice(.dst, dstText, "once and literal"))
+        if let text = json.text(dst), !text.isEmpty {
+            if let policy = DSTPolicy(text: text) {
+                input.document.dst = policy
+            } else {
+                violate(.dst, notAChoice(.dst, text, "once and literal"))
+            }
         }
-        if let policy = CatchUpPolicy(text: catchUpText) {
-            input.document.catchUp = policy
-        } else if !catchUpText.isEmpty {
-            violate(.catchUp, notAChoice(.catchUp, catchUpText, "latest, all and none"))
+        if let text = json.text(catchUp), !text.isEmpty {
+            if let policy = CatchUpPolicy(text: text) {
+                input.document.catchUp = policy
+            } else {
+                violate(.catchUp, notAChoice(.catchUp, text, "latest, all and none"))
+            }
         }
         if input.document.retries > Limit.retries {
             violate(.retries, "The field retries is \(input.document.retries); the most is 1000.")
@@ -140,8 +144,8 @@ extension JobReader {
     }
 
     private mutating func checkTimes() {
-        input.document.catchUpWindow = duration(.catchUpWindow, catchUpWindowText, atLeast: .zero)
-        input.document.lostAfter = duration(.lostAfter, lostAfterText, atLeast: Limit.lostAfter)
+        input.document.catchUpWindow = duration(.catchUpWindow, catchUpWindow, atLeast: .zero)
+        input.document.lostAfter = duration(.lostAfter, lostAfter, atLeast: Limit.lostAfter)
         if let starts = input.document.startsAt, let expires = input.document.expiresAt,
             starts > expires
         {
@@ -153,9 +157,9 @@ extension JobReader {
     }
 
     private mutating func duration(
-        _ field: Field, _ text: String, atLeast least: Duration
+        _ field: Field, _ string: JSONValue?, atLeast least: Duration
     ) -> Duration? {
-        if text.isEmpty { return nil }
+        guard let text = json.text(string), !text.isEmpty else { return nil }
         do throws(TextError) {
             let duration = try DurationText.parse(text)
             if duration >= least { return duration }

@@ -21,11 +21,23 @@ extension JSONDocument {
         return number
     }
 
-    func texts(_ value: JSONValue, _ field: Field) throws(JobError) -> [String] {
+    /// The text of a value that was kept, if one was.
+    func text(_ kept: JSONValue?) -> String? {
+        guard let kept else { return nil }
+        return string(kept)
+    }
+
+    /// The value itself, if it is a string.
+    func string(_ value: JSONValue, _ field: Field) throws(JobError) -> JSONValue {
+        guard kind(of: value) == .string else { throw wrongType("a string", value, field) }
+        return value
+    }
+
+    /// The value itself, if it is an array of strings.
+    func strings(_ value: JSONValue, _ field: Field) throws(JobError) -> JSONValue {
         try expect(.array, value, field)
-        var texts: [String] = []
-        for element in elements(of: value) { texts.append(try text(element, field)) }
-        return texts
+        for element in elements(of: value) { _ = try string(element, field) }
+        return value
     }
 
     /// Full RFC 3339, or a UTC minute. The zero time stands for none, as older exports have it.

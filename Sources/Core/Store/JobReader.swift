@@ -42,7 +42,9 @@ package struct JobInput: Sendable {
     init() {}
 }
 
-package struct JobReader {
+/// Not copyable, since it is large and holds whatever has been read: a copy, made by accident,
+/// would cost as much as reading.
+package struct JobReader: ~Copyable {
     /// Whose JSON it is.
     package enum Source: Hashable, Sendable {
         /// A person's: run-time fields are ignored, unknown fields and broken rules refused.
@@ -56,13 +58,12 @@ package struct JobReader {
     let source: Source
     private let fields = Field.Table.all
     var input = JobInput()
-    /// What the text said about the fields that the document keeps parsed.
-    var concurrencyText: String?
-    var dstText = ""
-    var catchUpText = ""
-    var catchUpWindowText = ""
-    var lostAfterText = ""
-    var retriesText = ""
+    /// The strings, if any, from which the rules make the fields that the document keeps parsed.
+    var concurrency: JSONValue?
+    var dst: JSONValue?
+    var catchUp: JSONValue?
+    var catchUpWindow: JSONValue?
+    var lostAfter: JSONValue?
     var older = OlderFields()
 
     /// Reads one job from a value of a JSON text. O(n).
@@ -130,22 +131,22 @@ package struct JobReader {
             let parent = try json.text(value, field)
             input.document.parent = parent.isEmpty ? nil : JobName(parent)
         case .processors: try takeProcessors(value)
-        case .concurrency: concurrencyText = try json.text(value, field)
+        case .concurrency: concurrency = try json.string(value, field)
         case .executor: input.document.executor = try json.text(value, field)
         case .executorConfig:
             try json.merge(value, field, into: &input.document.executorConfig)
         case .ephemeral: input.document.isEphemeral = try json.bool(value, field)
         case .startsAt: input.document.startsAt = try json.time(value, field)
         case .expiresAt: input.document.expiresAt = try json.time(value, field)
-        case .dst: dstText = try json.text(value, field)
-        case .catchUp: catchUpText = try json.text(value, field)
-        case .catchUpWindow: catchUpWindowText = try json.text(value, field)
-        case .lostAfter: lostAfterText = try json.text(value, field)
+        case .dst: dst = try json.string(value, field)
+        case .catchUp: catchUp = try json.string(value, field)
+        case .catchUpWindow: catchUpWindow = try json.string(value, field)
+        case .lostAfter: lostAfter = try json.string(value, field)
         case .fence: input.document.fence = try json.bool(value, field)
-        case .command: older.command = try json.text(value, field)
+        case .command: older.command = try json.string(value, field)
         case .shell: older.shell = try json.bool(value, field)
-        case .environmentVariables: older.environment = try json.texts(value, field)
-        case .runAsUser: older.user = try json.text(value, field)
+        case .environmentVariables: older.environment = try json.strings(value, field)
+        case .runAsUser: older.user = try json.string(value, field)
         case .successCount, .errorCount, .lastSuccess, .lastError, .everyAnchor:
             if source == .export { try takeRunTime(field, value) }
         case .id, .dependentJobs, .status, .next, .running, .version, .invalidReason, .warnings:
