@@ -38,54 +38,56 @@ package struct JSONNames: Sendable {
         for (index, name) in names.enumerated() {
             let bytes = name.utf8.map(asciiLowercased)
             let input = bytes.span.bytes
-            let first = Self.first(input, 0, bytes.count)
+            let (first, last) = Self.ends(input, 0, bytes.count)
             var slot = Self.hash(first, bytes.count) & (size - 1)
             while slots[slot].length >= 0 { slot = (slot + 1) & (size - 1) }
-            slots[slot] = Slot(
-                first: first, last: Self.last(input, 0, bytes.count), length: bytes.count,
-                index: index)
+            slots[slot] = Slot(first: first, last: last, length: bytes.count, index: index)
         }
         self.names = names
         self.slots = slots
     }
 
     /// The number of a member's name; nil if it is not in the set.
+    ///
+    /// Most names have at most 16 bytes, come in lower case and without escapes, and are found at
+    /// the first place looked at: then the first and the last eight bytes tell them.
     @inline(__always)
     package func index(of name: JSONValue, in document: JSONDocument) -> Int? {
         let node = document.node(name)
-        guard node.kind == .string else { return nil }
-        if node.flag { return index(ofText: document.unescaped(node)) }
-        return index(
-            in: document.bytes.span.bytes, at: Int(node.start) &+ 1, length: Int(node.length) &- 2)
-    }
-
-    @inline(never)
-    private func index(ofText text: [UInt8]) -> Int? {
-        index(in: text.span.bytes, at: 0, length: text.count)
-    }
-
-    /// Most names are found in lower case at the first place looked at, and two words tell them.
-    @inline(__always)
-    func index(in input: RawSpan, at start: Int, length: Int) -> Int? {
-        let first = Self.first(input, start, length)
-        let last = Self.last(input, start, length)
+        let input = document.bytes.span.bytes
+        let start = Int(node.start) &+ 1
+        let length = Int(node.length) &- 2
+        guard node.kind == .string, !node.flag, length <= 16, start &+ 8 <= input.byteCount else {
+            return search(for: name, in: document)
+        }
+        let first = Self.prefix(Self.word(input, start), min(length, 8))
+        let last = length > 8 ? Self.word(input, start &+ length &- 8) : 0
         let slot = slots[Self.hash(first, length) & (slots.count &- 1)]
-        if slot.first == first, slot.last == last, Int(slot.length) == length, length <= 16 {
+        if slot.first == first, slot.last == last, Int(slot.length) == length {
             return Int(slot.index)
         }
-        return search(input, at: start, length: length, first: first, last: last)
+        return search(for: name, in: document)
     }
 
     /// Any case, any place, any length.
     @inline(never)
-    private func search(
-        _ input: RawSpan, at start: Int, length: Int, first: UInt64, last: UInt64
-    ) -> Int? {
+    private func search(for name: JSONValue, in document: JSONDocument) -> Int? {
+        let node = document.node(name)
+        guard node.kind == .string else { return nil }
+        if node.flag {
+            let text = document.unescaped(node)
+            return search(text.span.bytes, at: 0, length: text.count)
+        }
+        return search(
+            document.bytes.span.bytes, at: Int(node.start) + 1, length: Int(node.length) - 2)
+    }
+
+    private func search(_ input: RawSpan, at start: Int, length: Int) -> Int? {
+        let (first, last) = Self.ends(input, start, length)
         var place = Self.hash(first, length) & (slots.count - 1)
         while slots[place].length >= 0 {
             let slot = slots[place]
-            if Int(slot.length) == length, Self.lowercased(first) == slot.first,
-                Self.lowercased(last) == slot.last,
+            if Int(slot.length) == length, first == slot.first, last == slot.last,
                 length <= 16 || middleEquals(input, start, length, names[Int(slot.index)])
             {
                 return Int(slot.index)
@@ -107,43 +109,36 @@ package struct JSONNames: Sendable {
         return true
     }
 
-    /// The first eight bytes of a name as a number, the first lowest, missing ones zero.
-    @inline(__always)
-    static func first(_ input: RawSpan, _ start: Int, _ length: Int) -> UInt64 {
-        guard start >= 0, start &+ 8 <= input.byteCount else {
-            return shortWord(input, start, length)
+    /// The first and the last eight bytes of a name in lower case, as a slot has them.
+    private static func ends(_ input: RawSpan, _ start: Int, _ length: Int) -> (UInt64, UInt64) {
+        var first: UInt64 = 0
+        var last: UInt64 = 0
+        for offset in 0..<min(length, 8) {
+            first |= byte(input, start + offset) << UInt64(offset * 8)
         }
-        let word = UInt64(
+        guard length > 8 else { return (first, 0) }
+        for offset in 0..<8 {
+            last |= byte(input, start + length - 8 + offset) << UInt64(offset * 8)
+        }
+        return (first, last)
+    }
+
+    private static func byte(_ input: RawSpan, _ offset: Int) -> UInt64 {
+        UInt64(asciiLowercased(input.unsafeLoad(fromByteOffset: offset, as: UInt8.self)))
+    }
+
+    /// Eight bytes as a number, the first lowest. All of them lie inside the text.
+    @inline(__always)
+    private static func word(_ input: RawSpan, _ start: Int) -> UInt64 {
+        UInt64(
             littleEndian: input.unsafeLoadUnaligned(
                 fromUncheckedByteOffset: start, as: UInt64.self))
-        if length >= 8 { return word }
-        return word & ((1 &<< UInt64(truncatingIfNeeded: length &* 8)) &- 1)
     }
 
-    /// The last eight bytes of a name that has more than eight, otherwise zero.
+    /// The first bytes of a word, at most eight, the others zero.
     @inline(__always)
-    static func last(_ input: RawSpan, _ start: Int, _ length: Int) -> UInt64 {
-        guard length > 8 else { return 0 }
-        return first(input, start &+ length &- 8, 8)
-    }
-
-    /// Near the end of a text.
-    static func shortWord(_ input: RawSpan, _ start: Int, _ length: Int) -> UInt64 {
-        var word: UInt64 = 0
-        for index in 0..<max(0, min(8, length)) {
-            let byte = input.unsafeLoad(fromByteOffset: start + index, as: UInt8.self)
-            word |= UInt64(byte) << UInt64(index * 8)
-        }
-        return word
-    }
-
-    static func lowercased(_ word: UInt64) -> UInt64 {
-        var result: UInt64 = 0
-        for shift in stride(from: 0, to: 64, by: 8) {
-            let byte = UInt8(truncatingIfNeeded: word >> UInt64(shift))
-            result |= UInt64(asciiLowercased(byte)) << UInt64(shift)
-        }
-        return result
+    private static func prefix(_ word: UInt64, _ length: Int) -> UInt64 {
+        length == 8 ? word : word & ((1 &<< UInt64(truncatingIfNeeded: length &* 8)) &- 1)
     }
 
     /// The same for both cases of a letter; what else it makes equal, a slot tells apart.
