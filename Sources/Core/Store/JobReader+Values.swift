@@ -73,7 +73,9 @@ extension JSONDocument {
     /// As above, of a value that may be `null`, which has no members.
     func merge(_ object: JSONValue, of field: Field, into settings: inout [Setting]) {
         // Of a long object perhaps the same name again and again.
-        if settings.isEmpty { settings.reserveCapacity(min(count(of: object), [Setting].few)) }
+        if settings.isEmpty {
+            settings.reserveCapacity(min(mostMembers(of: object), [Setting].few))
+        }
         for member in members(of: object) {
             let name = string(member.name) ?? ""
             let text =
