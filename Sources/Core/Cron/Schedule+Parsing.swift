@@ -183,7 +183,7 @@ private struct ScheduleParser {
 }
 
 extension String {
-    /// The text of a part of UTF-8 that is valid as a whole; a part that cuts a character is mended.
+    /// The text of a part of valid UTF-8. A part that cuts a character is mended.
     init(copying text: Span<UInt8>, _ range: Range<Int>) {
         self = text.extracting(range).withUnsafeBufferPointer {
             String(decoding: $0, as: UTF8.self)
