@@ -20,11 +20,11 @@ private struct ScheduleParser {
     func schedule(_ text: Span<UInt8>) throws(ScheduleError) -> Schedule {
         switch text.isEmpty ? 0 : text[0] {
         case UInt8(ascii: "@"):
-            if hasPrefix(text, "@at ", at: 0) { return .at(try instant(text)) }
+            if hasPrefix(text, "@at ", in: text.indices) { return .at(try instant(text)) }
             return try descriptor(text, in: 0..<text.count, zone: nil)
-        case UInt8(ascii: "T") where hasPrefix(text, "TZ=", at: 0):
+        case UInt8(ascii: "T") where hasPrefix(text, "TZ=", in: text.indices):
             return try zoned(text, from: 3)
-        case UInt8(ascii: "C") where hasPrefix(text, "CRON_TZ=", at: 0):
+        case UInt8(ascii: "C") where hasPrefix(text, "CRON_TZ=", in: text.indices):
             return try zoned(text, from: 8)
         default:
             return .cron(try expression(text, in: 0..<text.count), zone: nil)
@@ -67,7 +67,7 @@ private struct ScheduleParser {
     private func descriptor(
         _ text: Span<UInt8>, in range: Range<Int>, zone: String?
     ) throws(ScheduleError) -> Schedule {
-        if hasPrefix(text, "@every ", at: range.lowerBound) {
+        if hasPrefix(text, "@every ", in: range) {
             return .every(try interval(text, from: range.lowerBound + 7, to: range.upperBound))
         }
         for descriptor in Self.descriptors where matches(text, descriptor, in: range) {
@@ -101,10 +101,14 @@ private struct ScheduleParser {
         }
     }
 
+    /// Whether a part of the text begins with a word that lies wholly inside of the part.
     @inline(__always)
-    private func hasPrefix(_ text: Span<UInt8>, _ prefix: StaticString, at start: Int) -> Bool {
+    private func hasPrefix(
+        _ text: Span<UInt8>, _ prefix: StaticString, in range: Range<Int>
+    ) -> Bool {
         let length = prefix.utf8CodeUnitCount
-        guard text.count - start >= length else { return false }
+        guard range.count >= length else { return false }
+        let start = range.lowerBound
         for index in 0..<length where text[start + index] != prefix.utf8Start[index] {
             return false
         }
@@ -116,7 +120,7 @@ private struct ScheduleParser {
         -> Bool
     {
         range.count == descriptor.word.utf8CodeUnitCount
-            && hasPrefix(text, descriptor.word, at: range.lowerBound)
+            && hasPrefix(text, descriptor.word, in: range)
     }
 
     private func trimmed(_ text: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
