@@ -64,12 +64,12 @@ enum CronField: UInt8, CaseIterable {
     }
 
     /// The value of a three-letter name in any case; nil if the field has no such name.
-    func value(ofName bytes: ArraySlice<UInt8>) -> Int? {
+    func value(ofName bytes: Span<UInt8>) -> Int? {
         guard bytes.count == 3, self == .month || self == .weekday else { return nil }
         // Bit 5 makes ASCII letters small; no other byte becomes a letter that way except
         // the capital letters, so nothing but a name matches.
         var key: UInt32 = 0
-        for byte in bytes { key = key << 8 | UInt32(byte | 0x20) }
+        for index in bytes.indices { key = key << 8 | UInt32(bytes[index] | 0x20) }
         return self == .month ? Self.month(key) : Self.weekday(key)
     }
 

@@ -1,9 +1,9 @@
 // From the fields of a cron expression to bit sets. The grammar is that of crontab(5) with a field
 // for seconds in front, `?` as another `*`, and `~`, which picks a value by the job's name.
 
-/// Reads the fields of one expression. Offsets are bytes of the whole schedule's text.
+/// Reads the fields of one expression. Offsets are bytes of the whole schedule's text, which every
+/// step is handed: a span can't be kept.
 struct CronParser {
-    let bytes: [UInt8]
     let jobName: JobName
 
     /// One field as a bit set.
@@ -17,25 +17,29 @@ struct CronParser {
     }
 
     /// Reads five or six fields between two offsets.
-    func expression(in range: Range<Int>) throws(ScheduleError) -> CronExpression {
-        let fields = split(range)
-        guard fields.count == 5 || fields.count == 6 else { throw wrongCount(fields, in: range) }
+    func expression(
+        _ text: Span<UInt8>, in range: Range<Int>
+    ) throws(ScheduleError) -> CronExpression {
+        let fields = split(text, range)
+        guard fields.count == 5 || fields.count == 6 else {
+            throw wrongCount(text, fields, in: range)
+        }
         let isCrontab = fields.count == 5
         let first = isCrontab ? 0 : 1
-        let second = isCrontab ? Values(bits: 1) : try values(.second, in: fields[0])
-        let minute = try values(.minute, in: fields[first])
-        let hour = try values(.hour, in: fields[first + 1])
-        let day = try values(.day, in: fields[first + 2])
-        let month = try values(.month, in: fields[first + 3])
-        let weekday = try values(.weekday, in: fields[first + 4])
+        let second = isCrontab ? Values(bits: 1) : try values(text, .second, in: fields[0])
+        let minute = try values(text, .minute, in: fields[first])
+        let hour = try values(text, .hour, in: fields[first + 1])
+        let day = try values(text, .day, in: fields[first + 2])
+        let month = try values(text, .month, in: fields[first + 3])
+        let weekday = try values(text, .weekday, in: fields[first + 4])
         // Between two restricted day fields either suffices, so one of them may be empty.
         if day.bits == 0, weekday.hasStar || weekday.bits == 0 {
-            throw empty(.day, fields[first + 2])
+            throw empty(text, .day, fields[first + 2])
         }
-        if weekday.bits == 0, day.hasStar { throw empty(.weekday, fields[first + 4]) }
+        if weekday.bits == 0, day.hasStar { throw empty(text, .weekday, fields[first + 4]) }
         if weekday.hasStar || weekday.bits == 0, !dayExists(day.bits, months: month.bits) {
             throw error(
-                at: fields[first + 2].lowerBound,
+                text, at: fields[first + 2].lowerBound,
                 "none of these days of the month exists in the months given")
         }
         return CronExpression(
@@ -47,18 +51,20 @@ struct CronParser {
             form: isCrontab ? .crontab : .seconds)
     }
 
-    private func wrongCount(_ fields: Fields, in range: Range<Int>) -> ScheduleError {
+    private func wrongCount(
+        _ text: Span<UInt8>, _ fields: Fields, in range: Range<Int>
+    ) -> ScheduleError {
         let needed =
             "needed are six fields (second minute hour day-of-month month day-of-week), "
             + "or five without the second"
         if fields.count > 6 {
-            return error(at: fields[6].lowerBound, "one field too many; \(needed)")
+            return error(text, at: fields[6].lowerBound, "one field too many; \(needed)")
         }
         if fields.count == 0 {
-            return error(at: range.lowerBound, "the schedule is empty; \(needed)")
+            return error(text, at: range.lowerBound, "the schedule is empty; \(needed)")
         }
         let found = fields.count == 1 ? "only 1 field" : "only \(fields.count) fields"
-        return error(at: fields[fields.count - 1].upperBound, "\(found); \(needed)")
+        return error(text, at: fields[fields.count - 1].upperBound, "\(found); \(needed)")
     }
 
     /// The places of the fields, without a heap allocation.
@@ -75,12 +81,12 @@ struct CronParser {
     }
 
     /// Cuts at runs of white space; at most seven pieces, which is one too many.
-    private func split(_ range: Range<Int>) -> Fields {
+    private func split(_ text: Span<UInt8>, _ range: Range<Int>) -> Fields {
         var fields = Fields()
         var start = -1
         var index = range.lowerBound
         while index < range.upperBound {
-            let space = bytes.spaceLength(at: index)
+            let space = text.spaceLength(at: index)
             if space == 0 {
                 if start < 0 { start = index }
                 index &+= 1
@@ -106,35 +112,39 @@ struct CronParser {
         return false
     }
 
-    private func values(_ field: CronField, in range: Range<Int>) throws(ScheduleError) -> Values {
+    private func values(
+        _ text: Span<UInt8>, _ field: CronField, in range: Range<Int>
+    ) throws(ScheduleError) -> Values {
         var result = Values()
-        if range.count == 1, bytes[range.lowerBound] == UInt8(ascii: "*") {
+        if range.count == 1, text[range.lowerBound] == UInt8(ascii: "*") {
             result.bits = field.all
             result.hasStar = true
             return result
         }
         var start = range.lowerBound
         for end in range.lowerBound...range.upperBound {
-            guard end == range.upperBound || bytes[end] == UInt8(ascii: ",") else { continue }
+            guard end == range.upperBound || text[end] == UInt8(ascii: ",") else { continue }
             // Empty items are nothing: `1,,2` is `1,2`.
-            if end > start { try add(field, start..<end, to: &result) }
+            if end > start { try add(text, field, start..<end, to: &result) }
             start = end + 1
         }
-        if result.bits == 0, field != .day, field != .weekday { throw empty(field, range) }
+        if result.bits == 0, field != .day, field != .weekday { throw empty(text, field, range) }
         return result
     }
 
-    private func empty(_ field: CronField, _ range: Range<Int>) -> ScheduleError {
+    private func empty(
+        _ text: Span<UInt8>, _ field: CronField, _ range: Range<Int>
+    ) -> ScheduleError {
         let message = "this \(field.name) has no value and would never match"
-        return error(at: range.lowerBound, "\(message); allowed are \(field.allowed)")
+        return error(text, at: range.lowerBound, "\(message); allowed are \(field.allowed)")
     }
 
     private func add(
-        _ field: CronField, _ item: Range<Int>, to result: inout Values
+        _ text: Span<UInt8>, _ field: CronField, _ item: Range<Int>, to result: inout Values
     ) throws(ScheduleError) {
-        switch bytes[item.lowerBound] {
+        switch text[item.lowerBound] {
         case UInt8(ascii: "*"), UInt8(ascii: "?"):
-            let step = try step(after: item.lowerBound + 1, item.upperBound)
+            let step = try step(text, after: item.lowerBound + 1, item.upperBound)
             result.bits |= every(step, from: field.lowest, to: field.highest)
             if step == 1 { result.hasStar = true }
         case UInt8(ascii: "~"):
@@ -146,97 +156,102 @@ struct CronParser {
                 return
             }
             // A step longer than the field leaves one value, as `*/n` does.
-            let step = try step(after: offset, item.upperBound)
+            let step = try step(text, after: offset, item.upperBound)
             let first = field.lowest + spread(field, over: min(step, field.spread))
             result.bits |= every(step, from: first, to: field.highest)
         default:
             result.onlyStars = false
-            try addValues(field, item, to: &result)
+            try addValues(text, field, item, to: &result)
         }
     }
 
     /// `n`, `n/s`, `a-b`, `a-b/s` or `a~b`.
     private func addValues(
-        _ field: CronField, _ item: Range<Int>, to result: inout Values
+        _ text: Span<UInt8>, _ field: CronField, _ item: Range<Int>, to result: inout Values
     ) throws(ScheduleError) {
         var position = item.lowerBound
-        let low = try value(field, &position, item.upperBound)
+        let low = try value(text, field, &position, item.upperBound)
         guard position < item.upperBound else { return result.bits |= bit(low, field) }
-        let mark = bytes[position]
+        let mark = text[position]
         if mark == UInt8(ascii: "/") {
-            let step = try step(after: position, item.upperBound)
+            let step = try step(text, after: position, item.upperBound)
             if low > field.highest { return result.bits |= bit(low, field) }
             result.bits |= every(step, from: low, to: field.highest)
             return
         }
         position += 1
-        let high = try value(field, &position, item.upperBound)
+        let high = try value(text, field, &position, item.upperBound)
         guard low <= high else {
             throw error(
-                at: item.lowerBound,
+                text, at: item.lowerBound,
                 "the range runs backward; split it in two, such as \(field.splitRange)")
         }
         if mark == UInt8(ascii: "~") {
             guard position == item.upperBound else {
-                throw error(at: position, "nothing may follow a~b")
+                throw error(text, at: position, "nothing may follow a~b")
             }
             result.usesName = true
             result.bits |= bit(low + spread(field, over: high - low + 1), field)
             return
         }
-        let step = try step(after: position, item.upperBound)
+        let step = try step(text, after: position, item.upperBound)
         let bits = every(step, from: low, to: high)
         result.bits |= (bits & field.all) | (bits > field.all ? bit(high, field) : 0)
     }
 
     /// A number or name, up to a mark or the end of its item.
     private func value(
-        _ field: CronField, _ position: inout Int, _ end: Int
+        _ text: Span<UInt8>, _ field: CronField, _ position: inout Int, _ end: Int
     ) throws(ScheduleError) -> Int {
         let start = position
-        while position < end, !isMark(bytes[position]) { position += 1 }
+        while position < end, !isMark(text[position]) { position += 1 }
         let token = start..<position
         if token.isEmpty {
             throw error(
-                at: start, "\(field.indefinite) is needed here; allowed are \(field.allowed)")
+                text, at: start, "\(field.indefinite) is needed here; allowed are \(field.allowed)")
         }
-        guard let value = number(token) ?? field.value(ofName: bytes[token]) else {
+        guard let value = number(text, token) ?? field.value(ofName: text.extracting(token)) else {
             throw error(
-                at: start,
-                "\(quoted(token)) is not \(field.indefinite); allowed are \(field.allowed)")
+                text, at: start,
+                "\(quoted(text, token)) is not \(field.indefinite); allowed are \(field.allowed)")
         }
         guard value >= field.lowest, value <= field.highestWritten else {
             throw error(
-                at: start,
-                "\(field.name) \(quoted(token)) is out of range; allowed are \(field.allowed)")
+                text, at: start,
+                "\(field.name) \(quoted(text, token)) is out of range; allowed are \(field.allowed)"
+            )
         }
         return value
     }
 
     /// The step written as `/s` from an offset to the end of an item; 1 when nothing is written.
-    private func step(after offset: Int, _ end: Int) throws(ScheduleError) -> Int {
+    private func step(
+        _ text: Span<UInt8>, after offset: Int, _ end: Int
+    ) throws(ScheduleError) -> Int {
         if offset == end { return 1 }
-        guard bytes[offset] == UInt8(ascii: "/") else {
+        guard text[offset] == UInt8(ascii: "/") else {
             throw error(
-                at: offset, "only a step may follow here, such as /15, not \(quoted(offset..<end))")
+                text, at: offset,
+                "only a step may follow here, such as /15, not \(quoted(text, offset..<end))")
         }
         let token = (offset + 1)..<end
-        guard let step = number(token), step > 0 else {
+        guard let step = number(text, token), step > 0 else {
             throw error(
-                at: offset + 1, "\(quoted(token)) is not a step; needed is a whole number from 1")
+                text, at: offset + 1,
+                "\(quoted(text, token)) is not a step; needed is a whole number from 1")
         }
         return step
     }
 
     /// Digits with an optional plus sign; numbers that no field can hold are all as good as 10,000.
     @inline(__always)
-    private func number(_ token: Range<Int>) -> Int? {
+    private func number(_ text: Span<UInt8>, _ token: Range<Int>) -> Int? {
         var index = token.lowerBound
-        if index < token.upperBound, bytes[index] == UInt8(ascii: "+") { index += 1 }
+        if index < token.upperBound, text[index] == UInt8(ascii: "+") { index += 1 }
         guard index < token.upperBound else { return nil }
         var value = 0
         while index < token.upperBound {
-            let digit = Int(bytes[index]) - 0x30
+            let digit = Int(text[index]) - 0x30
             guard digit >= 0, digit <= 9 else { return nil }
             value = min(value * 10 + digit, 10_000)
             index += 1
@@ -274,16 +289,16 @@ struct CronParser {
         return Int(hash.finish().multipliedFullWidth(by: UInt64(count)).high)
     }
 
-    private func quoted(_ token: Range<Int>) -> String {
-        "\"" + String(decoding: bytes[token], as: UTF8.self) + "\""
+    private func quoted(_ text: Span<UInt8>, _ token: Range<Int>) -> String {
+        "\"" + String(copying: text, token) + "\""
     }
 
-    private func error(at offset: Int, _ message: String) -> ScheduleError {
-        ScheduleError(column: column(atByte: offset, of: bytes.span), message)
+    private func error(_ text: Span<UInt8>, at offset: Int, _ message: String) -> ScheduleError {
+        ScheduleError(column: column(atByte: offset, of: text), message)
     }
 }
 
-extension [UInt8] {
+extension Span<UInt8> {
     /// The length of the white-space character of Unicode at an offset of UTF-8; 0 if there is
     /// another character.
     @inline(__always)

@@ -10,68 +10,67 @@ extension Schedule {
     package static func parse(
         _ text: String, jobName: JobName
     ) throws(ScheduleError) -> Schedule {
-        let parser = ScheduleParser(bytes: Array(text.utf8), jobName: jobName)
-        return try parser.schedule()
+        try ScheduleParser(jobName: jobName).schedule(text.utf8.span)
     }
 }
 
 private struct ScheduleParser {
-    let bytes: [UInt8]
     let jobName: JobName
 
-    func schedule() throws(ScheduleError) -> Schedule {
-        switch bytes.first {
+    func schedule(_ text: Span<UInt8>) throws(ScheduleError) -> Schedule {
+        switch text.isEmpty ? 0 : text[0] {
         case UInt8(ascii: "@"):
-            if hasPrefix("@at ", at: 0) { return .at(try instant()) }
-            return try descriptor(in: 0..<bytes.count, zone: nil)
-        case UInt8(ascii: "T") where hasPrefix("TZ=", at: 0):
-            return try zoned(from: 3)
-        case UInt8(ascii: "C") where hasPrefix("CRON_TZ=", at: 0):
-            return try zoned(from: 8)
+            if hasPrefix(text, "@at ", in: text.indices) { return .at(try instant(text)) }
+            return try descriptor(text, in: 0..<text.count, zone: nil)
+        case UInt8(ascii: "T") where hasPrefix(text, "TZ=", in: text.indices):
+            return try zoned(text, from: 3)
+        case UInt8(ascii: "C") where hasPrefix(text, "CRON_TZ=", in: text.indices):
+            return try zoned(text, from: 8)
         default:
-            return .cron(try expression(in: 0..<bytes.count), zone: nil)
+            return .cron(try expression(text, in: 0..<text.count), zone: nil)
         }
     }
 
     /// `@at 2006-01-02T15:04:05Z`
-    private func instant() throws(ScheduleError) -> WallTime {
+    private func instant(_ text: Span<UInt8>) throws(ScheduleError) -> WallTime {
         do {
-            return try RFC3339.parse(String(decoding: bytes[4...], as: UTF8.self))
+            return try RFC3339.parse(String(copying: text, 4..<text.count))
         } catch {
             throw ScheduleError(column: error.column + 4, error.message)
         }
     }
 
     /// What follows `TZ=` or `CRON_TZ=`.
-    private func zoned(from start: Int) throws(ScheduleError) -> Schedule {
-        guard let end = bytes[start...].firstIndex(of: UInt8(ascii: " ")) else {
-            throw error(at: bytes.count, "a space and a schedule must follow the zone")
+    private func zoned(_ text: Span<UInt8>, from start: Int) throws(ScheduleError) -> Schedule {
+        guard let end = (start..<text.count).first(where: { text[$0] == UInt8(ascii: " ") }) else {
+            throw error(text, at: text.count, "a space and a schedule must follow the zone")
         }
         // A prefix without a name has always meant UTC.
-        let zone =
-            start == end ? ZoneName.utc : String(decoding: bytes[start..<end], as: UTF8.self)
-        if start < end, let problem = ZoneName.problem(bytes[start..<end]) {
-            throw error(at: start, ZoneError(zone: zone, problem).description)
+        let zone = start == end ? ZoneName.utc : String(copying: text, start..<end)
+        if start < end, let problem = ZoneName.problem(Array(zone.utf8)[...]) {
+            throw error(text, at: start, ZoneError(zone: zone, problem).description)
         }
-        let rest = trimmed(end..<bytes.count)
-        if rest.isEmpty { throw error(at: bytes.count, "a schedule must follow the zone") }
-        if bytes[rest.lowerBound] == UInt8(ascii: "@") {
-            return try descriptor(in: rest, zone: zone)
+        let rest = trimmed(text, end..<text.count)
+        if rest.isEmpty { throw error(text, at: text.count, "a schedule must follow the zone") }
+        if text[rest.lowerBound] == UInt8(ascii: "@") {
+            return try descriptor(text, in: rest, zone: zone)
         }
-        return .cron(try expression(in: rest), zone: zone)
+        return .cron(try expression(text, in: rest), zone: zone)
     }
 
-    private func expression(in range: Range<Int>) throws(ScheduleError) -> CronExpression {
-        try CronParser(bytes: bytes, jobName: jobName).expression(in: range)
+    private func expression(
+        _ text: Span<UInt8>, in range: Range<Int>
+    ) throws(ScheduleError) -> CronExpression {
+        try CronParser(jobName: jobName).expression(text, in: range)
     }
 
     private func descriptor(
-        in range: Range<Int>, zone: String?
+        _ text: Span<UInt8>, in range: Range<Int>, zone: String?
     ) throws(ScheduleError) -> Schedule {
-        if hasPrefix("@every ", at: range.lowerBound) {
-            return .every(try interval(from: range.lowerBound + 7, to: range.upperBound))
+        if hasPrefix(text, "@every ", in: range) {
+            return .every(try interval(text, from: range.lowerBound + 7, to: range.upperBound))
         }
-        for descriptor in Self.descriptors where matches(descriptor, in: range) {
+        for descriptor in Self.descriptors where matches(text, descriptor, in: range) {
             switch descriptor.schedule {
             case .cron(let expression, _) where zone == nil || descriptor.takesZone:
                 return .cron(expression, zone: zone)
@@ -79,49 +78,57 @@ private struct ScheduleParser {
             default: break
             }
         }
-        let word = String(decoding: bytes[range], as: UTF8.self)
+        let word = String(copying: text, range)
         if zone != nil, ["@manually", "@minutely", "@at"].contains(where: word.hasPrefix) {
-            throw error(at: range.lowerBound, "\(word) takes no zone; leave the prefix out")
+            throw error(text, at: range.lowerBound, "\(word) takes no zone; leave the prefix out")
         }
         let allowed =
             "allowed are @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly, "
             + "@minutely, @manually, @every DURATION and @at TIME, each without further text"
-        throw error(at: range.lowerBound, "\"\(word)\" is not a schedule; \(allowed)")
+        throw error(text, at: range.lowerBound, "\"\(word)\" is not a schedule; \(allowed)")
     }
 
     /// The duration of `@every`: fractions of a second are cut, and less than a second is one.
-    private func interval(from start: Int, to end: Int) throws(ScheduleError) -> Duration {
+    private func interval(
+        _ text: Span<UInt8>, from start: Int, to end: Int
+    ) throws(ScheduleError) -> Duration {
         do {
-            let text = String(decoding: bytes[start..<end], as: UTF8.self)
-            return .seconds(Swift.max(1, try DurationText.parse(text).wholeSeconds))
+            let written = String(copying: text, start..<end)
+            return .seconds(Swift.max(1, try DurationText.parse(written).wholeSeconds))
         } catch {
             throw ScheduleError(
-                column: column(atByte: start, of: bytes.span) + error.column - 1, error.message)
+                column: column(atByte: start, of: text) + error.column - 1, error.message)
         }
     }
 
+    /// Whether a part of the text begins with a word that lies wholly inside of the part.
     @inline(__always)
-    private func hasPrefix(_ prefix: StaticString, at start: Int) -> Bool {
+    private func hasPrefix(
+        _ text: Span<UInt8>, _ prefix: StaticString, in range: Range<Int>
+    ) -> Bool {
         let length = prefix.utf8CodeUnitCount
-        guard bytes.count - start >= length else { return false }
-        for index in 0..<length where bytes[start + index] != prefix.utf8Start[index] {
+        guard range.count >= length else { return false }
+        let start = range.lowerBound
+        for index in 0..<length where text[start + index] != prefix.utf8Start[index] {
             return false
         }
         return true
     }
 
     @inline(__always)
-    private func matches(_ descriptor: Descriptor, in range: Range<Int>) -> Bool {
+    private func matches(_ text: Span<UInt8>, _ descriptor: Descriptor, in range: Range<Int>)
+        -> Bool
+    {
         range.count == descriptor.word.utf8CodeUnitCount
-            && hasPrefix(descriptor.word, at: range.lowerBound)
+            && hasPrefix(text, descriptor.word, in: range)
     }
 
-    private func trimmed(_ range: Range<Int>) -> Range<Int> {
+    private func trimmed(_ text: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
         var start = range.upperBound
         var end = range.lowerBound
         var index = range.lowerBound
         while index < range.upperBound {
-            let space = bytes.spaceLength(at: index)
+            let space = text.spaceLength(at: index)
             if space == 0 {
                 start = min(start, index)
                 end = index + 1
@@ -131,8 +138,8 @@ private struct ScheduleParser {
         return start..<Swift.max(start, end)
     }
 
-    private func error(at offset: Int, _ message: String) -> ScheduleError {
-        ScheduleError(column: column(atByte: offset, of: bytes.span), message)
+    private func error(_ text: Span<UInt8>, at offset: Int, _ message: String) -> ScheduleError {
+        ScheduleError(column: column(atByte: offset, of: text), message)
     }
 
     /// A word that stands for a whole schedule.
@@ -176,5 +183,14 @@ private struct ScheduleParser {
             months: CronField.month.all, weekdays: CronField.weekday.all, hasStarredDay: true,
             hasStarredHours: true)
         return .cron(expression, zone: nil)
+    }
+}
+
+extension String {
+    /// The text of a part of valid UTF-8. A part that cuts a character is mended.
+    init(copying text: Span<UInt8>, _ range: Range<Int>) {
+        self = text.extracting(range).withUnsafeBufferPointer {
+            String(decoding: $0, as: UTF8.self)
+        }
     }
 }

@@ -69,6 +69,12 @@ extension JSONDocument {
         return count
     }
 
+    /// No fewer than the members of an object: each has two nodes or more. Complexity: O(1).
+    func mostMembers(of object: JSONValue) -> Int {
+        let node = node(object)
+        return node.kind == .object ? (Int(node.next) - Int(object.index) - 1) / 2 : 0
+    }
+
     /// The elements of an array; none if the value is something else.
     package func elements(of array: JSONValue) -> JSONElements {
         let node = node(array)

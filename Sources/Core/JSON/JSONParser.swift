@@ -31,10 +31,15 @@ struct JSONParser {
                 at: JSONPosition(offset: 0, in: bytes))
         }
         do throws(Fault) {
-            return try Array(capacity: mostNodes(in: bytes)) { (nodes) throws(Fault) in
+            var nodes: [JSONNode] = []
+            let most = mostNodes(in: bytes)
+            // Array(capacity:initializingWith:) looks up the type of its buffer at run time.
+            nodes.reserveCapacity(most)
+            try nodes.append(addingCapacity: most) { (nodes) throws(Fault) in
                 var parser = JSONParser(limits: limits)
                 try parser.document(bytes.span.bytes, &nodes)
             }
+            return nodes
         } catch {
             throw JSONError(error.message, at: JSONPosition(offset: error.offset, in: bytes))
         }
@@ -345,13 +350,13 @@ struct JSONParser {
     @inline(__always)
     private func plainEnd(_ input: RawSpan, from start: Int) -> Int {
         var index = start
-        while index + 8 <= input.byteCount {
+        while index &+ 8 <= input.byteCount {
             let word = UInt64(
                 littleEndian: input.unsafeLoadUnaligned(
                     fromUncheckedByteOffset: index, as: UInt64.self))
             let marks = specialStringBytes(word)
-            if marks != 0 { return index + marks.trailingZeroBitCount >> 3 }
-            index += 8
+            if marks != 0 { return index &+ marks.trailingZeroBitCount >> 3 }
+            index &+= 8
         }
         while index < input.byteCount {
             let next = byte(input, index)
@@ -407,11 +412,10 @@ struct JSONParser {
 @inline(__always)
 func specialStringBytes(_ word: UInt64) -> UInt64 {
     let ones: UInt64 = 0x0101_0101_0101_0101
-    let quotes = word ^ (ones &* 0x22)
-    let backslashes = word ^ (ones &* 0x5c)
-    let control = (word &- ones &* 0x20) & ~word
-    let found = ((quotes &- ones) & ~quotes) | ((backslashes &- ones) & ~backslashes)
-    return (found | control | word) & (ones &* 0x80)
+    // With bit 1 flipped, a quote is 0x20 and control characters stay below.
+    let quotesAndControl = (word ^ (ones &* 0x02)) &- ones &* 0x21
+    let backslashes = (word ^ (ones &* 0x5c)) &- ones
+    return (quotesAndControl | backslashes | word) & (ones &* 0x80)
 }
 
 /// The length of the UTF-8 sequence (RFC 3629: no surrogates, no overlong forms) of a byte outside

@@ -32,6 +32,16 @@ package enum ConcurrencyPolicy: UInt8, CaseIterable, Sendable {
     /// A tick that finds active groups ends them and runs after them.
     case replace
 
+    /// Reads the job field; nil for other words than those of the cases.
+    package init?(text: String) {
+        switch text {
+        case "allow": self = .allow
+        case "forbid": self = .forbid
+        case "replace": self = .replace
+        default: return nil
+        }
+    }
+
     package var text: String {
         switch self {
         case .allow: "allow"
@@ -49,6 +59,16 @@ package enum CatchUpPolicy: UInt8, CaseIterable, Sendable {
     case all
     /// None runs.
     case none
+
+    /// Reads the job field; nil for other words than those of the cases.
+    package init?(text: String) {
+        switch text {
+        case "latest": self = .latest
+        case "all": self = .all
+        case "none": self = .none
+        default: return nil
+        }
+    }
 
     package var text: String {
         switch self {

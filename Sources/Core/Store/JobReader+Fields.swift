@@ -49,11 +49,19 @@ extension JobReader {
             }
         }
 
-        private static let names = JSONNames(allCases.map(\.rawValue))
         private static let all = allCases
 
-        static func of(_ name: JSONValue, in json: JSONDocument) -> Field? {
-            names.index(of: name, in: json).map { all[$0] }
+        /// Finds fields by their names. A reader fetches it once and not for every member.
+        struct Table {
+            let names: JSONNames
+            let fields: [Field]
+
+            static let all = Table(
+                names: JSONNames(Field.allCases.map(\.rawValue)), fields: Field.allCases)
+
+            func field(named name: JSONValue, in json: JSONDocument) -> Field? {
+                names.index(of: name, in: json).map { fields[$0] }
+            }
         }
 
         /// The field whose name is most like a text, unless none is much like it.
@@ -87,10 +95,13 @@ extension JobReader {
 
     /// What releases before 1.1 had at the top level; today settings of the executor `shell`.
     struct OlderFields {
-        var command: String?
+        /// A string.
+        var command: JSONValue?
         var shell: Bool?
-        var environment: [String]?
-        var user: String?
+        /// An array of strings.
+        var environment: JSONValue?
+        /// A string.
+        var user: JSONValue?
 
         var isEmpty: Bool {
             command == nil && shell == nil && environment == nil && user == nil
@@ -111,11 +122,12 @@ extension JobReader {
                     + " \(executor).")
         }
         input.document.executor = "shell"
-        try set("command", older.command, from: .command)
+        try set("command", json.text(older.command), from: .command)
         try set("shell", older.shell.map { $0 ? "true" : "false" }, from: .shell)
-        try set("su", older.user, from: .runAsUser)
-        if let environment = older.environment, !environment.isEmpty {
-            try set("env", joined(environment), from: .environmentVariables)
+        try set("su", json.text(older.user), from: .runAsUser)
+        if let environment = older.environment {
+            let pairs = json.elements(of: environment).compactMap(json.string)
+            try set("env", Self.joined(pairs), from: .environmentVariables)
         }
         input.document.executorConfig.sort {
             $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
@@ -139,7 +151,7 @@ extension JobReader {
     }
 
     /// `K=V` pairs as the setting `env` has them: joined by commas, values quoted that need it.
-    func joined(_ pairs: [String]) -> String {
+    static func joined(_ pairs: [String]) -> String {
         pairs.map { pair in
             guard let equals = pair.utf8.firstIndex(of: UInt8(ascii: "=")) else { return pair }
             let name = pair[..<equals]
@@ -147,8 +159,8 @@ extension JobReader {
         }.joined(separator: ",")
     }
 
-    private func quoted(_ value: Substring) -> String {
-        guard value.utf8.contains(where: { Self.quotedInEnv.contains($0) }) else {
+    private static func quoted(_ value: Substring) -> String {
+        guard value.utf8.contains(where: { quotedInEnv.contains($0) }) else {
             return String(value)
         }
         var quoted = "\""
@@ -160,25 +172,4 @@ extension JobReader {
     }
 
     private static let quotedInEnv = Array(",\"'\\".utf8)
-
-    /// The setting `env` written as a list of `K=V` or as an object; nil in any other form.
-    func environmentText(_ value: JSONValue) -> String? {
-        switch json.kind(of: value) {
-        case .array:
-            var pairs: [String] = []
-            for element in json.elements(of: value) {
-                guard let pair = json.string(element) else { return nil }
-                pairs.append(pair)
-            }
-            return joined(pairs)
-        case .object:
-            var pairs: [String] = []
-            for member in json.members(of: value) {
-                guard let name = json.string(member.name) else { return nil }
-                pairs.append("\(name)=\(json.settingText(member.value))")
-            }
-            return joined(pairs)
-        case .null, .bool, .number, .string: return nil
-        }
-    }
 }

@@ -44,10 +44,12 @@ extension JobReader {
     private mutating func checkName() {
         let name = input.document.name.text
         guard !name.isEmpty else { return violate(.name, "A job needs a name.") }
-        let allowed = "allowed are lower-case letters, digits, \"_\" and \"-\""
-        for scalar in name.unicodeScalars where !Self.isAllowed(scalar) {
-            let shown = Self.shown(scalar)
-            return violate(.name, "The name of a job can't hold \(shown); \(allowed).")
+        if !Self.isPlain(name),
+            let scalar = name.unicodeScalars.first(where: { !Self.isAllowed($0) })
+        {
+            let allowed = "allowed are lower-case letters, digits, \"_\" and \"-\""
+            return violate(
+                .name, "The name of a job can't hold \(Self.shown(scalar)); \(allowed).")
         }
         if name.utf8.count > Limit.name {
             violate(
@@ -58,9 +60,24 @@ extension JobReader {
     }
 
     private static func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar {
-        case "a"..."z", "0"..."9", "_", "-": true
-        default: !scalar.isASCII && scalar.properties.generalCategory == .lowercaseLetter
+        scalar.isASCII
+            ? isPlain(UInt8(truncatingIfNeeded: scalar.value))
+            : scalar.properties.generalCategory == .lowercaseLetter
+    }
+
+    private static func isPlain(_ name: String) -> Bool {
+        let bytes = name.utf8.span
+        for index in bytes.indices where !isPlain(bytes[index]) { return false }
+        return true
+    }
+
+    /// A character of ASCII that names may hold.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "_"), UInt8(ascii: "-"):
+            true
+        default: false
         }
     }
 
@@ -94,24 +111,28 @@ extension JobReader {
     private mutating func checkChoices() {
         // An API create without the field means allow and prints so; an export keeps the absence.
         let absent = source == .submission ? "allow" : ""
-        let concurrency = concurrencyText ?? absent
+        let concurrency = json.text(self.concurrency) ?? absent
         if concurrency.isEmpty {
             input.document.concurrencyIsEmpty = true
-        } else if let policy = ConcurrencyPolicy.allCases.first(where: { $0.text == concurrency }) {
+        } else if let policy = ConcurrencyPolicy(text: concurrency) {
             input.document.concurrency = policy
         } else {
             violate(
                 .concurrency, notAChoice(.concurrency, concurrency, "allow, forbid and replace"))
         }
-        if let policy = DSTPolicy(text: dstText) {
-            input.document.dst = policy
-        } else if !dstText.isEmpty {
-            violate(.dst, notAChoice(.dst, dstText, "once and literal"))
+        if let text = json.text(dst), !text.isEmpty {
+            if let policy = DSTPolicy(text: text) {
+                input.document.dst = policy
+            } else {
+                violate(.dst, notAChoice(.dst, text, "once and literal"))
+            }
         }
-        if let policy = CatchUpPolicy.allCases.first(where: { $0.text == catchUpText }) {
-            input.document.catchUp = policy
-        } else if !catchUpText.isEmpty {
-            violate(.catchUp, notAChoice(.catchUp, catchUpText, "latest, all and none"))
+        if let text = json.text(catchUp), !text.isEmpty {
+            if let policy = CatchUpPolicy(text: text) {
+                input.document.catchUp = policy
+            } else {
+                violate(.catchUp, notAChoice(.catchUp, text, "latest, all and none"))
+            }
         }
         if input.document.retries > Limit.retries {
             violate(.retries, "The field retries is \(input.document.retries); the most is 1000.")
@@ -123,8 +144,8 @@ extension JobReader {
     }
 
     private mutating func checkTimes() {
-        input.document.catchUpWindow = duration(.catchUpWindow, catchUpWindowText, atLeast: .zero)
-        input.document.lostAfter = duration(.lostAfter, lostAfterText, atLeast: Limit.lostAfter)
+        input.document.catchUpWindow = duration(.catchUpWindow, catchUpWindow, atLeast: .zero)
+        input.document.lostAfter = duration(.lostAfter, lostAfter, atLeast: Limit.lostAfter)
         if let starts = input.document.startsAt, let expires = input.document.expiresAt,
             starts > expires
         {
@@ -136,9 +157,9 @@ extension JobReader {
     }
 
     private mutating func duration(
-        _ field: Field, _ text: String, atLeast least: Duration
+        _ field: Field, _ string: JSONValue?, atLeast least: Duration
     ) -> Duration? {
-        if text.isEmpty { return nil }
+        guard let text = json.text(string), !text.isEmpty else { return nil }
         do throws(TextError) {
             let duration = try DurationText.parse(text)
             if duration >= least { return duration }
@@ -194,6 +215,7 @@ extension JobReader {
 
     /// Sorts processors by their key `order`; those without one keep the place they were sent at.
     private mutating func orderProcessors() {
+        guard !input.document.processors.isEmpty else { return }
         let hasOrder = input.document.processors.contains { processor in
             processor.settings.contains { $0.name == "order" }
         }

@@ -21,11 +21,23 @@ extension JSONDocument {
         return number
     }
 
-    func texts(_ value: JSONValue, _ field: Field) throws(JobError) -> [String] {
+    /// The text of a value that was kept, if one was.
+    func text(_ kept: JSONValue?) -> String? {
+        guard let kept else { return nil }
+        return string(kept)
+    }
+
+    /// The value itself, if it is a string.
+    func string(_ value: JSONValue, _ field: Field) throws(JobError) -> JSONValue {
+        guard kind(of: value) == .string else { throw wrongType("a string", value, field) }
+        return value
+    }
+
+    /// The value itself, if it is an array of strings.
+    func strings(_ value: JSONValue, _ field: Field) throws(JobError) -> JSONValue {
         try expect(.array, value, field)
-        var texts: [String] = []
-        for element in elements(of: value) { texts.append(try text(element, field)) }
-        return texts
+        for element in elements(of: value) { _ = try string(element, field) }
+        return value
     }
 
     /// Full RFC 3339, or a UTC minute. The zero time stands for none, as older exports have it.
@@ -55,22 +67,48 @@ extension JSONDocument {
         _ value: JSONValue, _ field: Field, into settings: inout [Setting]
     ) throws(JobError) {
         try expect(.object, value, field)
-        merge(members(of: value), into: &settings)
+        merge(value, of: field, into: &settings)
     }
 
-    func merge(_ members: JSONMembers, into settings: inout [Setting]) {
-        settings.reserveCapacity(8)
-        for member in members {
-            let name = string(member.name) ?? ""
-            settings.place(Setting(name: name, value: settingText(member.value)))
+    /// As above, of a value that may be `null`, which has no members.
+    func merge(_ object: JSONValue, of field: Field, into settings: inout [Setting]) {
+        // Of a long object perhaps the same name again and again.
+        if settings.isEmpty {
+            settings.reserveCapacity(min(mostMembers(of: object), [Setting].few))
         }
-        if settings.count > [Setting].placed { settings.sortByName() }
+        for member in members(of: object) {
+            let name = string(member.name) ?? ""
+            let text =
+                field == .executorConfig && name == "env"
+                ? environmentText(member.value) : settingText(member.value)
+            settings.place(Setting(name: name, value: text))
+        }
+        if settings.count > [Setting].few { settings.sortByName() }
     }
 
     /// Settings are texts: booleans and numbers as written, lists and objects as compact JSON.
     func settingText(_ value: JSONValue) -> String {
         if let text = string(value) { return text }
         return isNull(value) ? "" : String(decoding: compact(value), as: UTF8.self)
+    }
+
+    /// The setting `env` may be a list of `K=V` or an object; both are kept as the text that means
+    /// the same. In any other form it is a setting like others.
+    private func environmentText(_ value: JSONValue) -> String {
+        var pairs: [String] = []
+        switch kind(of: value) {
+        case .array:
+            for element in elements(of: value) {
+                guard let pair = string(element) else { return settingText(value) }
+                pairs.append(pair)
+            }
+        case .object:
+            for member in members(of: value) {
+                pairs.append("\(string(member.name) ?? "")=\(settingText(member.value))")
+            }
+        case .null, .bool, .number, .string: return settingText(value)
+        }
+        return JobReader.joined(pairs)
     }
 
     // MARK: Errors
@@ -94,10 +132,10 @@ extension JSONDocument {
 
 extension [Setting] {
     /// Up to so many are kept in order from the start, which is quickest for few.
-    fileprivate static var placed: Int { 16 }
+    fileprivate static var few: Int { 16 }
 
-    fileprivate mutating func place(_ setting: Setting) {
-        guard count <= Self.placed else { return append(setting) }
+    fileprivate mutating func place(_ setting: consuming Setting) {
+        guard count < Self.few else { return append(setting) }
         var place = count
         while place > 0 {
             let order = setting.name.compare(self[place - 1].name)
@@ -105,20 +143,18 @@ extension [Setting] {
             if order > 0 { break }
             place -= 1
         }
-        insert(setting, at: place)
+        if place == count { append(setting) } else { insert(setting, at: place) }
     }
 
     /// Sorts by the bytes of the names; of several of one name the last stays.
     fileprivate mutating func sortByName() {
-        let sorted = enumerated().sorted {
-            let order = $0.element.name.compare($1.element.name)
-            return order < 0 || order == 0 && $0.offset < $1.offset
-        }.map(\.element)
-        removeAll(keepingCapacity: true)
-        for setting in sorted {
-            if let last, last.name.compare(setting.name) == 0 { removeLast() }
-            append(setting)
+        sort { $0.name.compare($1.name) < 0 }  // stable
+        var kept: [Setting] = []
+        for setting in self {
+            if let last = kept.last, last.name.compare(setting.name) == 0 { kept.removeLast() }
+            kept.append(setting)
         }
+        self = kept
     }
 }
 

@@ -27,7 +27,7 @@ package struct JobError: Error, Hashable, Sendable {
 
 /// What was read of a job.
 package struct JobInput: Sendable {
-    package var document: JobDocument
+    package var document = JobDocument(name: JobName(""))
     /// Run-time facts that an export brings along. Elsewhere they are ignored.
     package var successCount: Int64 = 0
     package var errorCount: Int64 = 0
@@ -39,10 +39,12 @@ package struct JobInput: Sendable {
     /// What was accepted and deserves a word, as whole sentences.
     package var warnings: [String] = []
 
-    init(document: JobDocument) { self.document = document }
+    init() {}
 }
 
-package struct JobReader {
+/// Not copyable, since it is large and holds whatever has been read: a copy, made by accident,
+/// would cost as much as reading.
+package struct JobReader: ~Copyable {
     /// Whose JSON it is.
     package enum Source: Hashable, Sendable {
         /// A person's: run-time fields are ignored, unknown fields and broken rules refused.
@@ -54,14 +56,14 @@ package struct JobReader {
 
     let json: JSONDocument
     let source: Source
-    var input: JobInput
-    /// What the text said about the fields that the document keeps parsed.
-    var concurrencyText: String?
-    var dstText = ""
-    var catchUpText = ""
-    var catchUpWindowText = ""
-    var lostAfterText = ""
-    var retriesText = ""
+    private let fields = Field.Table.all
+    var input = JobInput()
+    /// The strings, if any, from which the rules make the fields that the document keeps parsed.
+    var concurrency: JSONValue?
+    var dst: JSONValue?
+    var catchUp: JSONValue?
+    var catchUpWindow: JSONValue?
+    var lostAfter: JSONValue?
     var older = OlderFields()
 
     /// Reads one job from a value of a JSON text. O(n).
@@ -84,13 +86,15 @@ package struct JobReader {
         try reader.translateOlderFields()
         reader.checkRules()
         if source == .submission, let first = reader.input.violations.first { throw first }
-        return reader.input
+        // Handed over, since returning the reader's own would copy every text of it.
+        var input = JobInput()
+        swap(&input, &reader.input)
+        return input
     }
 
     private init(json: JSONDocument, source: Source) {
         self.json = json
         self.source = source
-        input = JobInput(document: JobDocument(name: JobName("")))
     }
 
     private mutating func settle(_ name: JobName) throws(JobError) {
@@ -106,7 +110,7 @@ package struct JobReader {
     // MARK: Members
 
     private mutating func take(_ member: JSONMember) throws(JobError) {
-        guard let field = Field.of(member.name, in: json) else {
+        guard let field = fields.field(named: member.name, in: json) else {
             guard source == .submission else { return }
             throw unknown(member)
         }
@@ -127,23 +131,22 @@ package struct JobReader {
             let parent = try json.text(value, field)
             input.document.parent = parent.isEmpty ? nil : JobName(parent)
         case .processors: try takeProcessors(value)
-        case .concurrency: concurrencyText = try json.text(value, field)
+        case .concurrency: concurrency = try json.string(value, field)
         case .executor: input.document.executor = try json.text(value, field)
         case .executorConfig:
             try json.merge(value, field, into: &input.document.executorConfig)
-            takeEnvironment(value)
         case .ephemeral: input.document.isEphemeral = try json.bool(value, field)
         case .startsAt: input.document.startsAt = try json.time(value, field)
         case .expiresAt: input.document.expiresAt = try json.time(value, field)
-        case .dst: dstText = try json.text(value, field)
-        case .catchUp: catchUpText = try json.text(value, field)
-        case .catchUpWindow: catchUpWindowText = try json.text(value, field)
-        case .lostAfter: lostAfterText = try json.text(value, field)
+        case .dst: dst = try json.string(value, field)
+        case .catchUp: catchUp = try json.string(value, field)
+        case .catchUpWindow: catchUpWindow = try json.string(value, field)
+        case .lostAfter: lostAfter = try json.string(value, field)
         case .fence: input.document.fence = try json.bool(value, field)
-        case .command: older.command = try json.text(value, field)
+        case .command: older.command = try json.string(value, field)
         case .shell: older.shell = try json.bool(value, field)
-        case .environmentVariables: older.environment = try json.texts(value, field)
-        case .runAsUser: older.user = try json.text(value, field)
+        case .environmentVariables: older.environment = try json.strings(value, field)
+        case .runAsUser: older.user = try json.string(value, field)
         case .successCount, .errorCount, .lastSuccess, .lastError, .everyAnchor:
             if source == .export { try takeRunTime(field, value) }
         case .id, .dependentJobs, .status, .next, .running, .version, .invalidReason, .warnings:
@@ -153,12 +156,11 @@ package struct JobReader {
 
     /// `null` leaves a field at its default, also after an earlier member of the same name.
     private mutating func setDefault(_ field: Field) {
-        let fresh = JobDocument(name: JobName(""))
         switch field {
-        case .tags: input.document.tags = fresh.tags
-        case .metadata: input.document.metadata = fresh.metadata
-        case .processors: input.document.processors = fresh.processors
-        case .executorConfig: input.document.executorConfig = fresh.executorConfig
+        case .tags: input.document.tags = []
+        case .metadata: input.document.metadata = []
+        case .processors: input.document.processors = []
+        case .executorConfig: input.document.executorConfig = []
         case .startsAt: input.document.startsAt = nil
         case .expiresAt: input.document.expiresAt = nil
         case .fence: input.document.fence = nil
@@ -187,16 +189,6 @@ package struct JobReader {
         input.document.retries = UInt32(number)
     }
 
-    /// The setting `env` may be a list or an object; it is kept as the text that means the same.
-    private mutating func takeEnvironment(_ config: JSONValue) {
-        guard let value = json.member(named: "env", of: config),
-            json.kind(of: value) == .array || json.kind(of: value) == .object,
-            let text = environmentText(value),
-            let index = input.document.executorConfig.firstIndex(where: { $0.name == "env" })
-        else { return }
-        input.document.executorConfig[index].value = text
-    }
-
     /// The order is that of the text; the key `order` of a processor overrides its place.
     private mutating func takeProcessors(_ value: JSONValue) throws(JobError) {
         try json.expect(.object, value, .processors)
@@ -214,9 +206,10 @@ package struct JobReader {
                         + " \(json.described(member.value)).")
             }
             var settings: [Setting] = []
-            json.merge(json.members(of: member.value), into: &settings)
-            let processors = input.document.processors
-            if let index = processors.firstIndex(where: { $0.name.compare(name) == 0 }) {
+            json.merge(member.value, of: .processors, into: &settings)
+            if let index = input.document.processors.firstIndex(
+                where: { $0.name.compare(name) == 0 })
+            {
                 input.document.processors[index].settings = settings
             } else {
                 input.document.processors.append(

@@ -163,6 +163,8 @@ private typealias Data = CalendarFixture
         ("TZ=../etc * * * * * *", 4, "only letters"), ("TZ=right/UTC @daily", 4, "right/"),
         ("TZ=UTC @manually", 8, "takes no zone"), ("CRON_TZ=UTC @minutely", 13, "takes no zone"),
         ("TZ=UTC @at 2024-01-01T00:00:00Z", 8, "takes no zone"),
+        ("TZ=UTC @every ", 8, "\"@every\" is not a schedule"),
+        ("@every ", 8, "a duration is needed"),
         ("TZ=UTC 60 * * * * *", 8, "0 to 59"),
         ("tz=UTC * * * * *", 1, "not a second"),
     ])
