@@ -228,11 +228,6 @@ package struct Runner {
         _ key: ExecutionKey, _ run: Run, at now: Now, into actions: inout [Action]
     ) {
         actions.append(.report(.accepted(key)))
-        // From now on the leader counts on hearing of it, also while it waits for its start.
-        if nextHeartbeat == .distantFuture {
-            nextHeartbeat = now.monotonic + Self.heartbeatInterval
-            actions.append(.report(.heartbeat(sentAt: now.monotonic)))
-        }
         runs[key]?.phase = .queued
         guard run.isKillRequested || stopReason != nil else {
             queue.append(key)
@@ -253,10 +248,19 @@ package struct Runner {
                 runs[key]?.phase = .running
                 runningCount += 1
                 actions.append(.start(spec))
+                beginHeartbeats(at: now.monotonic, into: &actions)
             case .failure(let error):
                 finish(key, unstarted(run, .failed, error.sentence, now.wall), into: &actions)
             }
         }
+        // The leader counts on hearing of those too that wait.
+        if !queue.isEmpty { beginHeartbeats(at: now.monotonic, into: &actions) }
+    }
+
+    private mutating func beginHeartbeats(at now: Instant, into actions: inout [Action]) {
+        guard nextHeartbeat == .distantFuture else { return }
+        nextHeartbeat = now + Self.heartbeatInterval
+        actions.append(.report(.heartbeat(sentAt: now)))
     }
 
     // MARK: Deadlines
