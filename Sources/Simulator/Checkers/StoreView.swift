@@ -155,7 +155,7 @@ struct StoreView {
                 let group = store.group(sight.generation, id)
             {
                 last.group = group
-                noticeNewAttempts(&last, place, store, &changes)
+                Self.noticeNewAttempts(&last, place, store, &changes)
             }
             changes.endedGroups.append(
                 (last, store.group(sight.generation, id)))
@@ -174,15 +174,16 @@ struct StoreView {
             groups[place]!.executions[number] = ExecutionSight(bytes: bytes, execution: execution)
             changes.executions.append((groups[place]!, known.execution, execution))
         }
-        noticeNewAttempts(&groups[place]!, place, store, &changes)
+        Self.noticeNewAttempts(&groups[place]!, place, store, &changes)
     }
 
-    private func noticeNewAttempts(
+    /// Static: a method that reads `self` beside one of its groups would copy all of them.
+    private static func noticeNewAttempts(
         _ sight: inout GroupSight, _ place: ByteKey, _ store: Store, _ changes: inout StoreChanges
     ) {
         for number in sight.group.targets.flatMap(\.attempts)
         where sight.executions[number] == nil {
-            guard let bytes = store.records[Self.executionKey(place, number)],
+            guard let bytes = store.records[executionKey(place, number)],
                 let execution = store.execution(
                     ExecutionKey(generation: sight.generation, number: number))
             else { continue }
