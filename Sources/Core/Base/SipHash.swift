@@ -37,23 +37,22 @@ package struct SipHash: Sendable {
     }
 
     package mutating func absorb(_ bytes: Span<UInt8>) {
-        var index = 0
-        while index < bytes.count, count & 7 != 0 {
-            absorb(bytes[index])
-            index += 1
-        }
-        while index + 8 <= bytes.count {
-            var word: UInt64 = 0
-            for place in 0..<8 {
-                word |= UInt64(bytes[index + place]) &<< UInt64(place &* 8)
+        bytes.withUnsafeBytes { bytes in
+            var index = 0
+            while index < bytes.count, count & 7 != 0 {
+                absorb(bytes[index])
+                index &+= 1
             }
-            compress(word)
-            count &+= 8
-            index += 8
-        }
-        while index < bytes.count {
-            absorb(bytes[index])
-            index += 1
+            while index &+ 8 <= bytes.count {
+                let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                compress(UInt64(littleEndian: word))
+                count &+= 8
+                index &+= 8
+            }
+            while index < bytes.count {
+                absorb(bytes[index])
+                index &+= 1
+            }
         }
     }
 
@@ -76,6 +75,7 @@ package struct SipHash: Sendable {
         return last.v0 ^ last.v1 ^ last.v2 ^ last.v3
     }
 
+    @inline(__always)
     private mutating func compress(_ word: UInt64) {
         v3 ^= word
         round()
