@@ -116,9 +116,12 @@ package struct RecordHash: Hashable, Sendable, CustomStringConvertible {
     package init(value: UInt128) { self.value = value }
 
     /// Two SipHash-2-4 values under different fixed keys, side by side.
-    package init(of bytes: [UInt8]) {
-        let high = SipHash.hash24(key0: 0x646b_726f_6e2d_7374, key1: 0x6174_652d_6869_6768, bytes)
-        let low = SipHash.hash24(key0: 0x646b_726f_6e2d_7374, key1: 0x6174_652d_6c6f_7721, bytes)
+    package init(of bytes: [UInt8]) { self.init(of: bytes.span) }
+
+    init(of bytes: Span<UInt8>) {
+        let (high, low) = SipHash.hash24(
+            (0x646b_726f_6e2d_7374, 0x6174_652d_6869_6768),
+            (0x646b_726f_6e2d_7374, 0x6174_652d_6c6f_7721), bytes)
         value = UInt128(high) << 64 | UInt128(low)
     }
 
