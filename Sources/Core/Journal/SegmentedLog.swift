@@ -59,7 +59,8 @@ struct SegmentedLog: Sendable {
 
     enum Phase: Sendable {
         case unopened
-        case recovering(Recovery)
+        /// In a box of its own: every step asks for the phase, and would copy all of this.
+        indirect case recovering(Recovery)
         case ready
         case halted
     }
