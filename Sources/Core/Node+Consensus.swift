@@ -97,7 +97,8 @@ extension Node {
         if time < stamp { out.mark(.stampHeldBack) }
         let complete = withTargets(body)
         let bare = Command(stamp: stamp, basis: basis(of: complete), body: complete)
-        let size = bare.encoded.count
+        let encoded = bare.encoded
+        let size = encoded.count
         guard size < entryLimit else {
             invariant(id != nil, "what the node proposes by itself fits an entry")
             if let id { fail(id, .tooLarge, &out) }
@@ -114,7 +115,7 @@ extension Node {
         }
         var command = bare
         command.decisions = last
-        let index = append(command, &out)
+        let index = append(command, encoded: last.isEmpty ? encoded : nil, &out)
         switch body {
         case .pause, .settings: decisionBarrier = index
         default: break
@@ -133,10 +134,13 @@ extension Node {
     var entryLimit: Int { config.tunables.journal.recordLimit - 1_024 }
 
     /// Appends a command that fits an entry; only while leading.
+    /// - Parameter encoded: the command's bytes, if they are known already.
     @discardableResult
-    mutating func append(_ command: Command, _ out: inout Outbox) -> LogIndex {
+    mutating func append(
+        _ command: Command, encoded: [UInt8]? = nil, _ out: inout Outbox
+    ) -> LogIndex {
         proposedStamp = max(proposedStamp, command.stamp)
-        let payload = command.encoded
+        let payload = encoded ?? command.encoded
         var index: LogIndex?
         withRaft(&out) { index = $0.propose(payload, into: &$1) }
         guard let index else { fatalError("invariant broken: a leader takes every proposal") }

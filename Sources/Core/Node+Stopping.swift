@@ -10,7 +10,9 @@ struct StopState {
     var reportsAt: Instant?
 
     var nextDeadline: Instant? {
-        [endsRunsAt, exitsAt, reportsAt].compactMap { $0 }.min()
+        guard endsRunsAt != nil || exitsAt != nil || reportsAt != nil else { return nil }
+        return min(
+            endsRunsAt ?? .distantFuture, exitsAt ?? .distantFuture, reportsAt ?? .distantFuture)
     }
 }
 

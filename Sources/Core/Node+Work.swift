@@ -199,7 +199,7 @@ extension Node {
         var bytes = 0
         for var report in news {
             report.jitter = Int16(random.int(in: -200...200))
-            let size = report.encoded.count
+            let size = report.encodedSize
             if bytes + size > config.tunables.entryBytes, !batch.isEmpty {
                 propose(.reports(batch), for: nil, &out)
                 batch.removeAll(keepingCapacity: true)

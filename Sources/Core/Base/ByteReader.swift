@@ -112,10 +112,11 @@ package struct ByteReader: Sendable {
     /// Valid UTF-8 after its length; anything else is malformed, never repaired.
     package mutating func string() throws(ByteError) -> String {
         let start = offset
-        guard let text = String(validating: try slice(), as: UTF8.self) else {
+        let bytes = try slice()
+        guard let text = try? UTF8Span(validating: bytes.span) else {
             throw .malformed(offset: start, what: "text that is not UTF-8")
         }
-        return text
+        return String(copying: text)
     }
 
     package mutating func optional<T>(

@@ -86,9 +86,10 @@ extension HTTPRequest {
         for byte in part where byte <= 0x20 || byte == 0x7f || byte == UInt8(ascii: "#") {
             throw byte == 0x20 ? .malformedRequestLine : .malformedTarget
         }
-        guard let target = String(validating: part, as: UTF8.self), !target.isEmpty else {
+        guard let text = try? UTF8Span(validating: part.span), !text.isEmpty else {
             throw .malformedTarget
         }
+        let target = String(copying: text)
         self.init(method: method, target: target, minorVersion: minorVersion)
         if method == .other("CONNECT") { throw .connectMethod }
         if target == "*" {

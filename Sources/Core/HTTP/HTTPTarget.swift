@@ -102,8 +102,8 @@ private func percentDecoded(
     guard !bytes.contains(0) else {
         throw HTTPTargetError(message: "the \(part) holds a NUL byte")
     }
-    guard let result = String(validating: bytes, as: UTF8.self) else {
+    guard let text = try? UTF8Span(validating: bytes.span) else {
         throw HTTPTargetError(message: "the \(part) is not UTF-8 once its escapes are resolved")
     }
-    return result
+    return String(copying: text)
 }

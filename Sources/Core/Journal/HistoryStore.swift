@@ -42,7 +42,8 @@ package struct HistoryRecovery: Hashable, Sendable {
 package struct HistoryStore: Sendable {
     enum Phase: Sendable {
         case unopened
-        case recovering(Recovery)
+        /// In a box of its own: every step asks for the phase, and would copy all of this.
+        indirect case recovering(Recovery)
         case ready
         case halted
     }

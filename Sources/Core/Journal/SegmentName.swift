@@ -2,8 +2,21 @@
 /// lower-case hexadecimal digits, a suffix. So the order of their names is that of their numbers.
 enum SegmentName {
     static func format(_ number: UInt64, prefix: String, suffix: String) -> String {
-        let digits = String(number, radix: 16)
-        return prefix + String(repeating: "0", count: 16 - digits.utf8.count) + digits + suffix
+        let length = prefix.utf8.count + 16 + suffix.utf8.count
+        return String(unsafeUninitializedCapacity: length) { bytes in
+            var end = 0
+            func write(_ byte: UInt8) {
+                bytes.initializeElement(at: end, to: byte)
+                end += 1
+            }
+            for byte in prefix.utf8 { write(byte) }
+            for shift in stride(from: 60, through: 0, by: -4) {
+                let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift)) & 15
+                write(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+            }
+            for byte in suffix.utf8 { write(byte) }
+            return end
+        }
     }
 
     /// The number in a name of that form, nil for any other name.

@@ -59,7 +59,8 @@ struct SegmentedLog: Sendable {
 
     enum Phase: Sendable {
         case unopened
-        case recovering(Recovery)
+        /// In a box of its own: every step asks for the phase, and would copy all of this.
+        indirect case recovering(Recovery)
         case ready
         case halted
     }
@@ -209,6 +210,8 @@ struct SegmentedLog: Sendable {
 
     private mutating func writeBatch(into requests: inout [StorageRequest]) {
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(
+            min(queuedBytes, tunables.batchLimit) + queue.count * SegmentRecord.headerSize)
         let isMark = queue.count == 1 && queue[0].type == SegmentRecord.markType
         while let record = queue.first,
             bytes.isEmpty || bytes.count + record.payload.count <= tunables.batchLimit

@@ -47,7 +47,8 @@ package struct SnapshotStore: Sendable {
 
     enum Phase: Sendable {
         case unopened
-        case recovering(Recovery)
+        /// In a box of its own: every step asks for the phase, and would copy all of this.
+        indirect case recovering(Recovery)
         case idle
         case writing(Writing)
         case halted

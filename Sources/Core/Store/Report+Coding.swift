@@ -23,6 +23,20 @@ extension Report: StoreRecord {
         }
     }
 
+    /// The number of bytes in `encoded`. O(1) however long an output is.
+    var encodedSize: Int {
+        guard case .output(let chunk, let bytes) = news else { return encoded.count }
+        var empty = self
+        empty.news = .output(chunk: chunk, bytes: [])
+        var writer = ByteWriter(capacity: 128)
+        empty.encode(into: &writer)
+        // The length of the empty one is a single byte.
+        let fixed = writer.count - 1
+        writer.clear()
+        writer.length(bytes.count)
+        return fixed + writer.count + bytes.count
+    }
+
     init(from reader: inout ByteReader) throws(ByteError) {
         job = JobName(try reader.string())
         key = try reader.executionKey()

@@ -53,11 +53,23 @@ package struct Store {
 
     mutating func persistCluster() { put(Key.cluster, cluster.encoded) }
 
+    /// Of the key's length as a varint, the key and the value. Joined on the stack: every change
+    /// of a record hashes two.
     private static func hash(_ key: ByteKey, _ value: [UInt8]) -> RecordHash {
-        var writer = ByteWriter(capacity: key.bytes.count + value.count + 4)
-        writer.bytes(key.bytes)
-        writer.raw(value)
-        return RecordHash(of: writer.output)
+        let most = key.bytes.count + value.count + 10
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: most) { bytes in
+            var end = 0
+            var length = key.bytes.count
+            while length >= 0x80 {
+                bytes[end] = UInt8(truncatingIfNeeded: length) | 0x80
+                length >>= 7
+                end += 1
+            }
+            bytes[end] = UInt8(truncatingIfNeeded: length)
+            end = bytes[(end + 1)...].update(fromContentsOf: key.bytes)
+            end = bytes[end...].update(fromContentsOf: value)
+            return RecordHash(of: bytes.span.extracting(first: end))
+        }
     }
 
     // MARK: Jobs

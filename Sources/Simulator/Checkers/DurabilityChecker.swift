@@ -74,7 +74,8 @@ struct DurabilityChecker {
         guard let number = Int64(id.text.prefix { $0 != "-" }) else { return false }
         var needle: [UInt8] = []
         withUnsafeBytes(of: UInt64(bitPattern: number).littleEndian) { needle += $0 }
-        return files.contains { find(needle, in: $0.bytes) }
+        // What is about to start was written last.
+        return files.reversed().contains { find(needle, in: $0.bytes) }
     }
 
     private static func find(_ needle: [UInt8], in bytes: [UInt8]) -> Bool {

@@ -21,6 +21,7 @@ struct JobSight {
     let name: JobName
     var bytes: [UInt8]
     var state: JobState
+    var documentBytes: [UInt8]
     var document: JobDocument
 }
 
@@ -52,6 +53,7 @@ struct StoreView {
     private(set) var groups: [ByteKey: GroupSight] = [:]
 
     // First bytes of the keys of tables (see Core's Store+Keys).
+    private static let documentTable: UInt8 = 0x44
     private static let stateTable: UInt8 = 0x53
     private static let groupTable: UInt8 = 0x47
     private static let activeTable: UInt8 = 0x55
@@ -88,16 +90,14 @@ struct StoreView {
                 changes.removed.append(jobs[position])
                 position += 1
             }
-            guard let state = store.state(name), let document = store.document(name) else {
-                continue
-            }
-            let sight = JobSight(name: name, bytes: bytes, state: state, document: document)
+            let old = position < jobs.count && jobs[position].name == name ? jobs[position] : nil
+            guard let sight = Self.sight(of: name, key, bytes, old, store) else { continue }
             if position < jobs.count, jobs[position].name == name {
                 let before = jobs[position]
                 position += 1
                 if before.bytes == bytes {
                     // Reached only after a removal before it.
-                } else if before.state.generation == state.generation {
+                } else if before.state.generation == sight.state.generation {
                     changes.changed.append((before, sight))
                 } else {
                     changes.removed.append(before)
@@ -113,6 +113,27 @@ struct StoreView {
             changes.removed += jobs[position...]
         }
         if let kept { jobs = kept }
+    }
+
+    /// A job as the store has it. Most changes are of its state alone: the document before is good
+    /// for the same bytes.
+    private static func sight(
+        of name: JobName, _ key: ByteKey, _ bytes: [UInt8], _ old: JobSight?, _ store: Store
+    ) -> JobSight? {
+        var documentKey = key.bytes
+        documentKey[0] = documentTable
+        guard let state = store.state(name),
+            let documentBytes = store.records[ByteKey(documentKey)]
+        else { return nil }
+        if var sight = old, sight.documentBytes == documentBytes {
+            sight.bytes = bytes
+            sight.state = state
+            return sight
+        }
+        return store.document(name).map {
+            JobSight(
+                name: name, bytes: bytes, state: state, documentBytes: documentBytes, document: $0)
+        }
     }
 
     private mutating func lookAtGroups(_ store: Store, _ changes: inout StoreChanges) {
@@ -155,7 +176,7 @@ struct StoreView {
                 let group = store.group(sight.generation, id)
             {
                 last.group = group
-                noticeNewAttempts(&last, place, store, &changes)
+                Self.noticeNewAttempts(&last, place, store, &changes)
             }
             changes.endedGroups.append(
                 (last, store.group(sight.generation, id)))
@@ -174,15 +195,16 @@ struct StoreView {
             groups[place]!.executions[number] = ExecutionSight(bytes: bytes, execution: execution)
             changes.executions.append((groups[place]!, known.execution, execution))
         }
-        noticeNewAttempts(&groups[place]!, place, store, &changes)
+        Self.noticeNewAttempts(&groups[place]!, place, store, &changes)
     }
 
-    private func noticeNewAttempts(
+    /// Static: a method that reads `self` beside one of its groups would copy all of them.
+    private static func noticeNewAttempts(
         _ sight: inout GroupSight, _ place: ByteKey, _ store: Store, _ changes: inout StoreChanges
     ) {
         for number in sight.group.targets.flatMap(\.attempts)
         where sight.executions[number] == nil {
-            guard let bytes = store.records[Self.executionKey(place, number)],
+            guard let bytes = store.records[executionKey(place, number)],
                 let execution = store.execution(
                     ExecutionKey(generation: sight.generation, number: number))
             else { continue }
@@ -223,14 +245,17 @@ struct StoreView {
     ) -> [(place: LedgerPlace, row: LedgerRow)] {
         var found: [(place: LedgerPlace, row: LedgerRow)] = []
         var before: LedgerPlace?
+        // Mostly there is one.
+        var limit = 2
         while true {
-            let page = store.ledger(of: generation, before: before, limit: 16)
+            let page = store.ledger(of: generation, before: before, limit: limit)
             for entry in page {
                 if let place, entry.place < place { return found.reversed() }
                 found.append(entry)
             }
-            guard page.count == 16, found.count < 4_096 else { return found.reversed() }
+            guard page.count == limit, found.count < 4_096 else { return found.reversed() }
             before = page.last!.place
+            limit = 16
         }
     }
 }

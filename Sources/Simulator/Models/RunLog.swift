@@ -48,19 +48,40 @@ struct RealRun: Sendable {
     /// its position, eight at a time.
     static func output(_ key: UInt64, _ range: Range<Int>, binary: Bool) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
+            let bytes = UnsafeMutableRawBufferPointer(buffer)
             var position = range.lowerBound
-            var word: UInt64 = 0
             while position < range.upperBound {
-                if position % 8 == 0 || count == 0 {
-                    word = mixed(key &+ UInt64(position / 8)) >> UInt64(position % 8 * 8)
+                let word = word(key, position / 8, binary: binary)
+                let skipped = position % 8
+                if skipped == 0, position + 8 <= range.upperBound {
+                    bytes.storeBytes(of: word.littleEndian, toByteOffset: count, as: UInt64.self)
+                    count += 8
+                    position += 8
+                    continue
                 }
-                let byte = UInt8(truncatingIfNeeded: word)
-                word >>= 8
-                buffer[count] = binary ? byte : position % 32 == 31 ? 0x0a : 0x61 + byte % 26
-                count += 1
-                position += 1
+                let end = min(position - skipped + 8, range.upperBound)
+                for place in skipped..<skipped + end - position {
+                    bytes[count] = UInt8(truncatingIfNeeded: word >> UInt64(8 * place))
+                    count += 1
+                }
+                position = end
             }
         }
+    }
+
+    /// The eight bytes from position 8 · `index` on, lowest first.
+    @inline(__always)
+    private static func word(_ key: UInt64, _ index: Int, binary: Bool) -> UInt64 {
+        let drawn = mixed(key &+ UInt64(index))
+        if binary { return drawn }
+        let bytes = unsafeBitCast(drawn.littleEndian, to: SIMD8<UInt8>.self)
+        let wide = SIMD8<UInt16>(truncatingIfNeeded: bytes)
+        // The rest of a division by 26, exact below 256.
+        let letters = 0x61 &+ wide &- ((wide &* 79) &>> 11) &* 26
+        let text = UInt64(
+            littleEndian: unsafeBitCast(
+                SIMD8<UInt8>(truncatingIfNeeded: letters), to: UInt64.self))
+        return index % 4 == 3 ? text & 0xff_ffff_ffff_ffff | 0x0a << 56 : text
     }
 }
 

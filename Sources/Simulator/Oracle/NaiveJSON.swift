@@ -164,7 +164,10 @@ indirect enum NaiveJSON: Hashable, Sendable {
             while position < bytes.count {
                 let byte = bytes[position]
                 position += 1
-                if byte == 0x22 { return String(validating: text, as: UTF8.self) }
+                if byte == 0x22 {
+                    guard let valid = try? UTF8Span(validating: text.span) else { return nil }
+                    return String(copying: valid)
+                }
                 guard byte >= 0x20 else { return nil }
                 guard byte == 0x5c else {
                     text.append(byte)

@@ -20,10 +20,12 @@ struct OracleCivil: Hashable {
         hour = rest / 3_600
         minute = rest / 60 % 60
         second = rest % 60
-        // Whole cycles of 400 years first, then year by year, then month by month.
-        let cycle = OracleCivil.floorDivide(days, 146_097)
-        var left = days - cycle * 146_097
-        var y = 1970 + cycle * 400
+        // Whole cycles of 400 years first, then year by year, then month by month. Counted from
+        // 2000 on, which is 10,957 days after 1970 and few years away from most runs.
+        let since2000 = days - 10_957
+        let cycle = OracleCivil.floorDivide(since2000, 146_097)
+        var left = since2000 - cycle * 146_097
+        var y = 2000 + cycle * 400
         while left >= OracleCivil.daysInYear(y) {
             left -= OracleCivil.daysInYear(y)
             y += 1

@@ -91,6 +91,18 @@ struct BytesTests {
         }
     }
 
+    /// Every way to cut a length into lanes, words and bytes, against one bit at a time.
+    @Test func crc32cIsThatOfTheBits() {
+        let bytes = (0..<700).map { UInt8(truncatingIfNeeded: $0 &* 167 ^ $0 >> 3) }
+        var crc = ~UInt32(0)
+        for count in 0...bytes.count {
+            #expect(Checksum.crc32c(bytes[..<count]) == ~crc, "\(count) bytes")
+            guard count < bytes.count else { break }
+            crc ^= UInt32(bytes[count])
+            for _ in 0..<8 { crc = crc & 1 == 1 ? (crc >> 1) ^ 0x82f6_3b78 : crc >> 1 }
+        }
+    }
+
     @Test func recordHashesAddUpInAnyOrder() {
         let a = RecordHash(of: [1])
         let b = RecordHash(of: [2])
