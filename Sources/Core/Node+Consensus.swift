@@ -296,7 +296,9 @@ extension Node {
         case .killRequested(let key, let node):
             withDispatcher(&out) { $0.killRequested(key, node, into: &$1) }
         case .retryScheduled(let retry):
-            dispatcher.scheduled(retry, stamp: stamp, at: now.monotonic)
+            // From the stamp of the report on, so that a wall clock that jumps shortens no back-off.
+            dispatcher.scheduled(
+                retry, stamp: store.cluster.lastStamp, at: now.monotonic)
         case .childTriggered(let trigger): decideChild(trigger, &out)
         case .settled(let key): withRunner(&out) { $0.settle(key, at: now.monotonic, into: &$1) }
         case .clusterChanged, .output, .forgetOutput, .mark: break

@@ -433,11 +433,11 @@ struct ExecutionChecker {
         Int64(run.execution.prefix { $0 != "-" }).flatMap { known[$0] }
     }
 
-    /// Whether a run's job is gone.
+    /// Whether nobody waits for a run: its job is gone, or it was given up.
     func isOrphan(_ id: ExecutionID) -> Bool {
         guard let number = Int64(id.text.prefix { $0 != "-" }), let execution = known[number]
         else { return true }
-        return goneGenerations.contains(execution.generation)
+        return goneGenerations.contains(execution.generation) || execution.state == .lost
     }
 
     // MARK: The end
