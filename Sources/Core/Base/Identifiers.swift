@@ -14,12 +14,24 @@ package struct Identifier<Kind>: Hashable, Comparable, Sendable, CustomStringCon
 
     package var description: String { text }
 
-    package static func == (a: Self, b: Self) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+    package static func == (a: Self, b: Self) -> Bool {
+        let (left, right) = (a.text.utf8.span, b.text.utf8.span)
+        guard left.count == right.count else { return false }
+        for index in left.indices where left[unchecked: index] != right[unchecked: index] {
+            return false
+        }
+        return true
+    }
     package static func < (a: Self, b: Self) -> Bool {
-        a.text.utf8.lexicographicallyPrecedes(b.text.utf8)
+        let (left, right) = (a.text.utf8.span, b.text.utf8.span)
+        for index in 0..<min(left.count, right.count) {
+            let (x, y) = (left[unchecked: index], right[unchecked: index])
+            if x != y { return x < y }
+        }
+        return left.count < right.count
     }
     package func hash(into hasher: inout Hasher) {
-        for byte in text.utf8 { hasher.combine(byte) }
+        text.utf8.span.withUnsafeBytes { hasher.combine(bytes: $0) }
         hasher.combine(0xff as UInt8)
     }
 }

@@ -170,7 +170,7 @@ struct Checkers {
     ) {
         verdict.time = time
         durability.willPerform(
-            effect, node.disk, behind: nodeIndex - min(nodeIndex, reference.store.appliedIndex),
+            effect, node, behind: nodeIndex - min(nodeIndex, reference.store.appliedIndex),
             into: &verdict)
         switch effect {
         case .start(let spec): executions.willStart(spec, into: &verdict)

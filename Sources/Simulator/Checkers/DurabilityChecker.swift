@@ -36,13 +36,13 @@ struct DurabilityChecker {
 
     /// - Parameter behind: entries that the node applied and the platter does not hold.
     mutating func willPerform(
-        _ effect: Effect, _ disk: Disk, behind: LogIndex, into verdict: inout Verdict
+        _ effect: Effect, _ node: VirtualNode, behind: LogIndex, into verdict: inout Verdict
     ) {
         if let failedSync { judgeAfterFailedSync(effect, failedSync, &verdict) }
         switch effect {
         case .start(let spec):
             verdict.require(
-                Self.holds(disk.durableContents(.runs), spec.execution), .D1,
+                Self.holds(node.disk.durableContents(.runs), spec.execution), .D1,
                 "\(spec.execution) is started before the agent's journal has it on the platter")
             verdict.require(
                 behind == 0, .D1,

@@ -77,9 +77,8 @@ struct StoreView {
         var position = 0
         var kept: [JobSight]?
         while let (key, bytes) = iterator.next(), key.bytes.first == Self.stateTable {
-            let known = position < jobs.count ? jobs[position] : nil
-            if let known, known.bytes == bytes {
-                kept?.append(known)
+            if position < jobs.count, jobs[position].bytes == bytes {
+                kept?.append(jobs[position])
                 position += 1
                 continue
             }

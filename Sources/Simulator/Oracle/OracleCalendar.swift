@@ -56,9 +56,9 @@ struct OracleCivil: Hashable {
 
     /// Days from 1970-01-01 to a date, by counting.
     static func days(year: Int64, month: Int, day: Int) -> Int64 {
-        let cycle = floorDivide(year - 1970, 400)
-        var days = cycle * 146_097
-        var y = 1970 + cycle * 400
+        let cycle = floorDivide(year - 2000, 400)
+        var days = 10_957 + cycle * 146_097
+        var y = 2000 + cycle * 400
         while y < year {
             days += daysInYear(y)
             y += 1

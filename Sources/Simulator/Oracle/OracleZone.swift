@@ -79,13 +79,19 @@ struct OracleZone: Sendable {
     }
 
     func offset(at seconds: Int64) -> Int64 {
+        let place = place(after: seconds)
+        return place == 0 ? firstOffset : changes[place - 1].offset
+    }
+
+    /// How many changes there are up to a second.
+    private func place(after seconds: Int64) -> Int {
         var low = 0
         var high = changes.count
         while low < high {
             let middle = (low + high) / 2
             if changes[middle].at <= seconds { low = middle + 1 } else { high = middle }
         }
-        return low == 0 ? firstOffset : changes[low - 1].offset
+        return low
     }
 
     /// Changes of the offset after `from` and up to `to`, with the offset before each.
@@ -93,10 +99,11 @@ struct OracleZone: Sendable {
         after from: Int64, through to: Int64
     ) -> [(at: Int64, before: Int64, after: Int64)] {
         var found: [(at: Int64, before: Int64, after: Int64)] = []
-        var before = firstOffset
-        for change in changes {
+        let first = place(after: from)
+        var before = first == 0 ? firstOffset : changes[first - 1].offset
+        for change in changes[first...] {
             if change.at > to { break }
-            if change.at > from, change.offset != before {
+            if change.offset != before {
                 found.append((change.at, before, change.offset))
             }
             before = change.offset

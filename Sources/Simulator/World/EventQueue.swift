@@ -82,7 +82,8 @@ struct EventQueue<Event> {
             var hole = 0
             while 4 * hole + 1 < heap.count {
                 var least = 4 * hole + 1
-                for child in least + 1..<min(least + 4, heap.count) where heap[child] < heap[least] {
+                for child in least + 1..<min(least + 4, heap.count) where heap[child] < heap[least]
+                {
                     least = child
                 }
                 guard heap[least] < key else { break }

@@ -22,28 +22,30 @@ final class VirtualNode {
 
     let index: Int
     let name: String
-    var life = Life.down
-    var core: Core?
+    // What every event asks for is not checked at run time for overlapping accesses, twenty checks
+    // a step: each is over at once, and there are no threads. The large parts are checked.
+    @exclusivity(unchecked) var life = Life.down
+    @exclusivity(unchecked) var core: Core?
     /// Counts starts; everything on its way to an earlier life is dropped.
-    var incarnation: UInt64 = 0
+    @exclusivity(unchecked) var incarnation: UInt64 = 0
     var startedAt = TrueTime.zero
     /// The core computes until then; what arrives meanwhile waits in `inbox`.
-    var busyUntil = TrueTime.zero
-    var pausedUntil = TrueTime.zero
-    var inbox = RingBuffer<Input>()
-    var isWakeScheduled = false
+    @exclusivity(unchecked) var busyUntil = TrueTime.zero
+    @exclusivity(unchecked) var pausedUntil = TrueTime.zero
+    @exclusivity(unchecked) var inbox = RingBuffer<Input>()
+    @exclusivity(unchecked) var isWakeScheduled = false
     /// Only the newest timer counts.
-    var timerGeneration: UInt64 = 0
-    var armedDeadline: Instant?
-    var clock: Clock
+    @exclusivity(unchecked) var timerGeneration: UInt64 = 0
+    @exclusivity(unchecked) var armedDeadline: Instant?
+    @exclusivity(unchecked) var clock: Clock
     var disk: Disk
     var supervisor: Supervisor
-    var cpu: DrawStream
+    @exclusivity(unchecked) var cpu: DrawStream
     var nextRequest: UInt64 = 1
     /// Who waits for which answer.
     var requests: [RequestID: OpenRequest] = [:]
     /// Counts of effects by kind over the whole run, for triggers.
-    var effectCounts = [Int](repeating: 0, count: EffectKind.allCases.count)
+    @exclusivity(unchecked) var effectCounts = [Int](repeating: 0, count: EffectKind.allCases.count)
     /// Faults of the disk that entitle the node to halt.
     var mayHalt: String?
     var restartAfter: Duration = .seconds(1)
