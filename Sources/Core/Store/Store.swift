@@ -23,7 +23,16 @@ package struct Store {
 
     // MARK: Records
 
-    func bytes(_ key: ByteKey) -> [UInt8]? { records[key] }
+    /// A record. O(log n).
+    package func bytes(_ key: ByteKey) -> [UInt8]? { records[key] }
+
+    /// All records whose keys begin with a byte, in order. O(log n) and what is found.
+    package func records(ofTable first: UInt8) -> [(key: ByteKey, value: [UInt8])] {
+        var found: [(key: ByteKey, value: [UInt8])] = []
+        var iterator = records.makeIterator(from: ByteKey([first]))
+        while let entry = iterator.next(), entry.key.bytes.first == first { found.append(entry) }
+        return found
+    }
 
     mutating func put(_ key: ByteKey, _ value: [UInt8]) {
         if let old = records.updateValue(value, forKey: key) {

@@ -1,5 +1,6 @@
 // The only place that knows how the replicated state is read. Everything here is incremental: a
 // step that applied nothing costs nothing, and what did not change is recognised without decoding.
+// The store is read through its own methods: its map is generic, and slow from outside the core.
 
 import Core
 
@@ -73,10 +74,9 @@ struct StoreView {
     }
 
     private mutating func lookAtJobs(_ store: Store, _ changes: inout StoreChanges) {
-        var iterator = store.records.makeIterator(from: ByteKey([Self.stateTable]))
         var position = 0
         var kept: [JobSight]?
-        while let (key, bytes) = iterator.next(), key.bytes.first == Self.stateTable {
+        for (key, bytes) in store.records(ofTable: Self.stateTable) {
             if position < jobs.count, jobs[position].bytes == bytes {
                 kept?.append(jobs[position])
                 position += 1
@@ -122,7 +122,7 @@ struct StoreView {
         var documentKey = key.bytes
         documentKey[0] = documentTable
         guard let state = store.state(name),
-            let documentBytes = store.records[ByteKey(documentKey)]
+            let documentBytes = store.bytes(ByteKey(documentKey))
         else { return nil }
         if var sight = old, sight.documentBytes == documentBytes {
             sight.bytes = bytes
@@ -137,16 +137,15 @@ struct StoreView {
 
     private mutating func lookAtGroups(_ store: Store, _ changes: inout StoreChanges) {
         var seen = 0
-        var iterator = store.records.makeIterator(from: ByteKey([Self.activeTable]))
         var active: [ByteKey] = []
-        while let (key, owner) = iterator.next(), key.bytes.first == Self.activeTable {
+        for (key, owner) in store.records(ofTable: Self.activeTable) {
             var groupKey = key.bytes
             groupKey[0] = Self.groupTable
             let place = ByteKey(groupKey)
             active.append(place)
             seen += 1
-            guard let bytes = store.records[place] else { continue }
-            if let known = groups[place], known.bytes == bytes {
+            guard let bytes = store.bytes(place) else { continue }
+            if groups[place]?.bytes == bytes {
                 lookAtExecutions(of: place, store, &changes)
                 continue
             }
@@ -171,7 +170,7 @@ struct StoreView {
             let sight = groups.removeValue(forKey: place)!
             let id = sight.group.id
             var last = sight
-            if let bytes = store.records[place], bytes != sight.bytes,
+            if let bytes = store.bytes(place), bytes != sight.bytes,
                 let group = store.group(sight.generation, id)
             {
                 last.group = group
@@ -187,7 +186,7 @@ struct StoreView {
     ) {
         for (number, known) in groups[place]!.executions where !known.execution.state.isEnded {
             let key = Self.executionKey(place, number)
-            guard let bytes = store.records[key], bytes != known.bytes,
+            guard let bytes = store.bytes(key), bytes != known.bytes,
                 let execution = store.execution(
                     ExecutionKey(generation: groups[place]!.generation, number: number))
             else { continue }
@@ -203,7 +202,7 @@ struct StoreView {
     ) {
         for number in sight.group.targets.flatMap(\.attempts)
         where sight.executions[number] == nil {
-            guard let bytes = store.records[executionKey(place, number)],
+            guard let bytes = store.bytes(executionKey(place, number)),
                 let execution = store.execution(
                     ExecutionKey(generation: sight.generation, number: number))
             else { continue }
