@@ -85,13 +85,16 @@ extension Node {
             return
         }
         if let id {
-            guard raft.pendingCount + heldEdits.count < config.tunables.proposalLimit else {
+            guard
+                raft.pendingCount + heldEdits.count < config.tunables.proposalLimit
+                    || body.takesBack
+            else {
                 out.mark(.requestRefusedBusy)
                 return fail(id, .busy, &out)
             }
-            if body.changesSchedules, !scheduler.knowsTicks {
-                return heldEdits.append((body, id))
-            }
+        }
+        if !scheduler.knowsTicks, changesSchedules(body) {
+            return heldEdits.append((body, id))
         }
         let stamp = stamp
         if time < stamp { out.mark(.stampHeldBack) }
@@ -121,6 +124,29 @@ extension Node {
         default: break
         }
         if let id { proposals[index] = id }
+    }
+
+    /// Whether ticks due before it must be decided with it.
+    private func changesSchedules(_ body: Command.Body) -> Bool {
+        switch body {
+        case .putJob, .deleteJob, .restoreCommit, .pause, .settings: true
+        case .reports(let reports): !endedEphemeralJobs(reports).isEmpty
+        case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
+            .unpause, .restorePart, .restoreAbandon:
+            false
+        }
+    }
+
+    /// The ephemeral jobs that the reports end: the first success deletes them.
+    private func endedEphemeralJobs(_ reports: [Report]) -> [JobName] {
+        var names: [JobName] = []
+        for report in reports where !names.contains(report.job) {
+            guard case .ended(let result) = report.news, result.state == .success,
+                store.document(report.job)?.isEphemeral ?? false
+            else { continue }
+            names.append(report.job)
+        }
+        return names
     }
 
     mutating func proposeHeldEdits(_ out: inout Outbox) {
@@ -171,15 +197,7 @@ extension Node {
         case .putJob(let put): return decisions(of: put.document.name, at: stamp)
         case .deleteJob(let name, _, _): return decisions(of: name, at: stamp)
         case .reports(let reports):
-            // The first success deletes an ephemeral job.
-            var names: [JobName] = []
-            for report in reports where !names.contains(report.job) {
-                guard case .ended(let result) = report.news, result.state == .success,
-                    store.document(report.job)?.isEphemeral ?? false
-                else { continue }
-                names.append(report.job)
-            }
-            return names.flatMap { decisions(of: $0, at: stamp) }
+            return endedEphemeralJobs(reports).flatMap { decisions(of: $0, at: stamp) }
         case .pause where !store.cluster.isPaused: return allDecisions(at: stamp)
         case .restoreCommit(let id, _):
             let edited = scheduler.hasJobsWithoutZone ? store.stagedNames(restore: id) : []
@@ -316,13 +334,12 @@ package enum Hexadecimal {
 }
 
 extension Command.Body {
-    /// Whether ticks due before it must be decided with it.
-    fileprivate var changesSchedules: Bool {
+    /// Undoes something and must not be lost because much else goes on.
+    fileprivate var takesBack: Bool {
         switch self {
-        case .putJob, .deleteJob, .restoreCommit, .pause, .settings: true
-        case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
-            .unpause, .restorePart, .restoreAbandon, .reports:
-            false
+        case .restoreAbandon, .unpause: true
+        default: false
         }
     }
+
 }

@@ -63,7 +63,7 @@ package struct Node {
     var proposals = SortedMap<LogIndex, ProposalID>()
     /// Edits that wait for a zone file being read: until then nobody can tell which ticks they must
     /// bring along.
-    var heldEdits: [(body: Command.Body, id: ProposalID)] = []
+    var heldEdits: [(body: Command.Body, id: ProposalID?)] = []
     /// News for the log, proposed together at the end of the step.
     var reports: [Report] = []
     var recovery = RecoveryState()

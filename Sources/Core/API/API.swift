@@ -119,8 +119,14 @@ package struct API {
         guard let made = proposals.remove(proposal) else { return }
         release(made)
         let error = APIError(failure)
-        if case .restorePart = made.intent { return failRestore(error, context, &actions) }
-        if case .restoreCommit = made.intent { return failRestore(error, context, &actions) }
+        switch made.intent {
+        case .restorePart, .restoreCommit:
+            // Of several parts that fail, the first one answers.
+            guard restore?.call.id == made.call.id else { return }
+            return failRestore(error, context, &actions)
+        case .restoreAbandon: return
+        default: break
+        }
         reply(made, Answer(error, layout: made.call.layout), context, &actions)
     }
 

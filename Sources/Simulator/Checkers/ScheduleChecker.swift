@@ -101,6 +101,11 @@ struct ScheduleChecker {
         }
         let rows = tickRows(of: generation, after: watch.lastRow, store)
         let old = rows.filter { $0.row.revision == watch.era.revision }
+        // What the retention of rows removed in the entry that wrote it can't be judged.
+        let isCut =
+            after.state.ledgerRows >= view.cluster.settings.ledgerRetention
+            && rows.first?.place != watch.lastRow
+        let from = isCut ? max(from, (rows.first?.row.from ?? cursor) - .nanoseconds(1)) : from
         if sameRevision {
             judge(old, of: watch.era, after, from: from, to: cursor, view, &verdict)
         } else if after.state.revision == watch.era.revision + 1 {
