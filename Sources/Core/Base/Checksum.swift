@@ -85,8 +85,8 @@ package enum Checksum {
     }
 
     /// Twelve tables of 256. Of the first eight, `tables[k * 256 + b]` is the effect of byte `b`
-    /// followed by `k` zeros; of the other four, `tables[(8 + k) * 256 + b]` is what a lane of zeros
-    /// makes of a checksum whose byte `k` is `b` and whose others are zero.
+    /// followed by `k` zeros; of the other four, `tables[(8 + k) * 256 + b]` is what a lane of
+    /// zeros makes of a checksum whose byte `k` is `b` and whose others are zero.
     private static let tables: [UInt32] = {
         var tables = [UInt32](repeating: 0, count: 12 * 256)
         for byte in 0..<256 {
