@@ -92,7 +92,7 @@ struct ScheduleChecker {
         guard var watch = watches[generation] else { return }
         defer { watches[generation] = watch }
         let sameRevision = watch.era.revision == after.state.revision
-        let from = watch.cursor
+        var from = watch.cursor
         let cursor = view.cluster.cursor(of: after.state)
         watch.cursor = cursor
         if sameRevision, from == cursor {
@@ -105,7 +105,7 @@ struct ScheduleChecker {
         let isCut =
             after.state.ledgerRows >= view.cluster.settings.ledgerRetention
             && rows.first?.place != watch.lastRow
-        let from = isCut ? max(from, (rows.first?.row.from ?? cursor) - .nanoseconds(1)) : from
+        if isCut { from = max(from, (rows.first?.row.from ?? cursor) - .nanoseconds(1)) }
         if sameRevision {
             judge(old, of: watch.era, after, from: from, to: cursor, view, &verdict)
         } else if after.state.revision == watch.era.revision + 1 {
