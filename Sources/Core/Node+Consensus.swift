@@ -314,7 +314,7 @@ extension Node {
         case .killRequested(let key, let node):
             withDispatcher(&out) { $0.killRequested(key, node, into: &$1) }
         case .retryScheduled(let retry):
-            // From the stamp of the report on, so that a wall clock that jumps shortens no back-off.
+            // From the report's stamp on, so that a wall clock that jumps shortens no back-off.
             dispatcher.scheduled(
                 retry, stamp: store.cluster.lastStamp, at: now.monotonic)
         case .childTriggered(let trigger): decideChild(trigger, &out)

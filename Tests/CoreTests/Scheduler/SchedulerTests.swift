@@ -205,14 +205,14 @@ import Testing
         var fixture = Fixture()
         fixture.put("a", "0 0 12 * * *") { $0.timezone = "Europe/Berlin" }
         fixture.put("b", "0 0 13 * * *") { $0.timezone = "Europe/Berlin" }
-        #expect(!fixture.scheduler.knowsZones)
+        #expect(!fixture.scheduler.knowsTicks)
         #expect(fixture.askedZones.first == "Europe/Berlin")
         same(fixture.zones.beginLoading("Europe/Berlin"), true)
         same(fixture.zones.beginLoading("Europe/Berlin"), false)
         fixture.zones.loaded("Europe/Berlin", nil)
         fixture.scheduler.zoneLoaded(
             "Europe/Berlin", fixture.store.store, fixture.zones, into: &fixture.actions)
-        #expect(fixture.scheduler.knowsZones, "a zone that is missing is known to be")
+        #expect(fixture.scheduler.knowsTicks, "a zone that is missing is known to be")
         // Saved again and again, it waits once.
         for _ in 0..<10 {
             fixture.scheduler.jobChanged(
