@@ -53,6 +53,8 @@ extension Node {
         readZonesAgain(&out)
         dispatcher.gainLeadership(at: now.monotonic)
         if store.cluster.clusterID.isEmpty { bootstrap(&out) }
+        // Whoever sent them was told that nothing was imported, or was not told anything.
+        for id in store.stagedRestores { propose(.restoreAbandon(id: id), for: nil, &out) }
         let ahead = store.cluster.lastStamp - time
         if ahead > .seconds(60) {
             out.log(

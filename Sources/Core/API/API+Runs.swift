@@ -38,10 +38,6 @@ extension API {
             }
             guard !made.isAbandoned else { return }
             try hold(group, made.call, wait, context, &actions)
-        case .rejected(.overlap):
-            // Apply answers so for a lack of targets too, when the last one vanished meanwhile.
-            let forbids = context.store.document(job)?.concurrency == .forbid
-            throw forbids ? .overlap(job) : .noTarget(job)
         case .rejected(let rejection): throw APIError(rejection, job: job)
         case .applied, .stored, .restored:
             invariant(false, "a run by hand is launched or rejected")

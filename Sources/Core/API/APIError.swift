@@ -137,6 +137,7 @@ extension APIError {
         case .preconditionFailed: self = .preconditionFailed
         case .paused: self = .paused
         case .overlap: self = .overlap(job)
+        case .noTarget: self = .noTarget(job)
         case .notPending:
             self.init(409, "not_pending", "The change is no longer waiting to be made.")
         }

@@ -264,5 +264,7 @@ package enum Rejection: Error, Hashable, Sendable {
     case preconditionFailed
     case paused
     case overlap
+    /// No node that is alive matches the job's tags.
+    case noTarget
     case notPending
 }

@@ -191,8 +191,11 @@ extension Store {
         let outcome = launch(document, &state, cause, targets: run.targets, stamp, &events)
         record(outcome, cause: cause, stamp, &state)
         put(run.job, state)
-        guard case .ran(let group) = outcome else { return .rejected(.overlap) }
-        return .launched(group: group, repeated: false)
+        switch outcome {
+        case .ran(let group): return .launched(group: group, repeated: false)
+        case .skipped(.noTarget): return .rejected(.noTarget)
+        case .skipped, .missed: return .rejected(.overlap)
+        }
     }
 
     mutating func kill(
@@ -260,6 +263,16 @@ extension Store {
         writer.array(jobs) { $1.encode(into: &$0) }
         put(Key.staged(id, part), writer.output)
         return .applied
+    }
+
+    /// Restores with parts that are staged: at most one, and one more left behind.
+    package var stagedRestores: [UInt64] {
+        var found: [UInt64] = []
+        for key in keys(withPrefix: [Key.Table.staged.rawValue]) {
+            let id = Key.generation(of: key)
+            if found.last != id { found.append(id) }
+        }
+        return found
     }
 
     /// The names of staged jobs. O(bytes staged).

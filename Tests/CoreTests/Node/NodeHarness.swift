@@ -119,6 +119,14 @@ struct NodeHarness {
         settle()
     }
 
+    mutating func propose(_ body: Command.Body) {
+        var out = Outbox()
+        node.propose(body, for: nil, &out)
+        node.step(.deadline, at: now, into: &out)
+        perform(out)
+        settle()
+    }
+
     mutating func feed(_ input: Input) {
         queue.append(input)
         settle()

@@ -147,6 +147,14 @@ import Testing
         #expect(list.body.contains("killed: node stopped"), "\(list.body)")
     }
 
+    @Test func aRestoreThatNobodyFinishedIsTakenBackAtTheNextStart() {
+        var harness = harness()
+        harness.propose(.restorePart(id: 9, jobs: []))
+        #expect(harness.node.store.stagedRestores == [9])
+        harness.restart()
+        #expect(harness.node.store.stagedRestores.isEmpty)
+    }
+
     @Test func anIdleNodeSleeps() {
         var harness = harness()
         _ = harness.ask(

@@ -356,6 +356,24 @@ import Testing
         #expect(fixture.store.cluster.pauses.count == 1)
     }
 
+    @Test func aRunByHandSaysWhyItWasNotStarted() {
+        var fixture = StoreFixture()
+        var document = JobDocument(name: JobName("a"))
+        document.schedule = "@manually"
+        document.concurrency = .forbid
+        fixture.apply(.putJob(PutJob(document: document)))
+        func run(_ request: String, _ targets: [NodeName]) -> ApplyResult {
+            fixture.apply(
+                .runNow(RunNow(job: JobName("a"), requestID: request, targets: targets)))
+        }
+        same(run("1", []), .rejected(.noTarget))
+        guard case .launched = run("2", [fixture.node]) else {
+            Issue.record("a free job is launched")
+            return
+        }
+        same(run("3", [fixture.node]), .rejected(.overlap))
+    }
+
     @Test func restoreIsAllOrNothing() {
         var fixture = StoreFixture()
         func job(_ name: String, parent: String? = nil) -> RestoredJob {
