@@ -1,5 +1,6 @@
 import Adapters
 import Core
+import Glibc
 import Testing
 
 @Suite("What --check-config and the documents say")
@@ -60,5 +61,54 @@ struct ConfigurationReportTests {
             #expect(help.contains("--\(option.name)"), "\(option.name)")
         }
         #expect(AgentOptions.helpLines.contains { $0.hasSuffix("(default: 60s)") })
+    }
+
+    @Test func `the document lists every option as the program knows it`() throws {
+        let text = try document("docs/configuration.md")
+        let lines = text.split(separator: "\n").map { String($0) }
+        let rows = AgentOptions.table.compactMap { Self.row($0) }
+        let first = try #require(lines.firstIndex { $0 == rows.first })
+        #expect(Array(lines[first...].prefix { $0.hasPrefix("|") }) == rows)
+        for option in AgentOptions.table {
+            #expect(text.contains("`\(option.name)`"), "\(option.name)")
+        }
+    }
+
+    /// The line of the document's table for an option that has an effect.
+    private static func row(_ option: CommandLineOption) -> String? {
+        guard case .used = option.standing else { return nil }
+        let value =
+            switch option.kind {
+            case .flag: "true, false"
+            case .value: option.placeholder
+            case .list: "list of \(option.placeholder)"
+            case .map: "map"
+            }
+        let place =
+            switch option.places {
+            case .everywhere: ""
+            case .commandLine: "; command line only"
+            default: "; not on the command line"
+            }
+        return "| `\(option.name)` | \(value) | \(option.standard) | \(option.help)\(place) |"
+    }
+
+    private func document(_ path: String) throws -> String {
+        let resolved = realpath(#filePath, nil)
+        defer { free(resolved) }
+        let here = resolved.map { String(cString: $0) } ?? #filePath
+        let root = here.split(separator: "/", omittingEmptySubsequences: false).dropLast(3)
+        let full = root.joined(separator: "/") + "/" + path
+        var content: [UInt8] = []
+        let file = open(full, O_RDONLY)
+        try #require(file >= 0, "\(full)")
+        defer { close(file) }
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = read(file, &buffer, buffer.count)
+            guard count > 0 else { break }
+            content += buffer[..<count]
+        }
+        return String(decoding: content, as: UTF8.self)
     }
 }
