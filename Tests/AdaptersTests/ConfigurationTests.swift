@@ -174,6 +174,7 @@ struct ConfigurationTests {
             environment: [
                 "DKRON_NODE_NAME=x", "DKRON_TAG=a=1  b=2,3", "DKRON_HIDE_ENV=A,B", "DKRON_REGION=",
                 "DKRON_EXECUTION_ID=1", "DKRON_REGOIN=r", "DKRON_CONFIG=f", "DKRON_DEVMODE=1", "A",
+                "DKRON_FOO=1",
             ])
         #expect(options.problems.isEmpty)
         #expect(options.nodeName == "x")
@@ -187,7 +188,7 @@ struct ConfigurationTests {
                 "environment variable DKRON_CONFIG has no effect; config can stand only on the "
                     + "command line",
                 "environment variable DKRON_DEVMODE has no effect; devmode can stand only in a "
-                    + "file",
+                    + "file", "environment variable DKRON_FOO is not known and has no effect",
             ])
         for (entry, message) in [
             ("DKRON_ENCRYPT=k", "environment variable DKRON_ENCRYPT: encryption between nodes"),

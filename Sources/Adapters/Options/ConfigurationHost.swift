@@ -34,7 +34,7 @@ package struct ConfigurationHost: Sendable {
     /// At most a little more than a configuration file may hold, so that a device or a log given
     /// by mistake fills no memory.
     static func readFile(_ path: String) throws(SystemError) -> [UInt8]? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             if errno == ENOENT || errno == ENOTDIR { return nil }
             throw .last("read \(path)")

@@ -80,7 +80,7 @@ func nearestName(to name: String, in names: [String]) -> String? {
         names
         .map { (name: $0, distance: editDistance(name, $0)) }
         .min { $0.distance < $1.distance }
-    guard let nearest, nearest.distance <= max(2, min(name.utf8.count, 30) / 3) else { return nil }
+    guard let nearest, nearest.distance <= (min(name.utf8.count, 30) + 2) / 3 else { return nil }
     return nearest.name
 }
 

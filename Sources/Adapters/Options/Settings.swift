@@ -78,10 +78,9 @@ struct Settings {
             let text = String(entry[entry.index(after: end)...])
             if text.isEmpty || Self.ofCommands.contains(variable) { continue }
             guard let option = table.first(where: { $0.variable == variable }) else {
-                let known = table.filter { $0.places.contains(.environment) }.map(\.variable)
-                let hint = nearestName(to: variable, in: known).map { "; did you mean \($0)?" }
+                let hint = Self.hint(for: variable, table)
                 warnings.append(
-                    "environment variable \(variable) is not known and has no effect\(hint ?? "")")
+                    "environment variable \(variable) is not known and has no effect\(hint)")
                 continue
             }
             guard option.places.contains(.environment) else {
@@ -101,6 +100,14 @@ struct Settings {
                 problems.append("\(error.message)")
             }
         }
+    }
+
+    private static func hint(for variable: String, _ table: [CommandLineOption]) -> String {
+        let known = table.filter { $0.places.contains(.environment) }.map {
+            String($0.variable.dropFirst(6))
+        }
+        let nearest = nearestName(to: String(variable.dropFirst(6)), in: known)
+        return nearest.map { "; did you mean DKRON_\($0)?" } ?? ""
     }
 
     private static func items(
