@@ -147,6 +147,12 @@ struct ConfigurationTests {
         }
     }
 
+    @Test func `a file of something else is answered shortly`() throws {
+        let problems = try read((1...100).map { "key-\($0): x\n" }.joined()).problems
+        #expect(problems.count == 21)
+        #expect(problems.last == "\(path): line 21 and those after it were not looked at")
+    }
+
     @Test func `what is turned off or empty is no danger`() throws {
         let options = try read(
             "server: true\nencrypt: \"\"\nacl: {enabled: false}\nclient-cert-auth: false\n"

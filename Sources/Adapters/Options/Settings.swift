@@ -141,6 +141,9 @@ struct Settings {
 
     // MARK: File
 
+    /// A file of something else is not answered with a line for each of its own.
+    private static let mostProblems = 20
+
     mutating func readFile(given: String?, _ host: ConfigurationHost, _ table: [CommandLineOption])
     {
         let file: ConfigurationFile
@@ -156,6 +159,11 @@ struct Settings {
         // Lines by keys as they are matched: without regard to case.
         var lines: [String: Int] = [:]
         for member in file.members {
+            if problems.count >= Self.mostProblems {
+                problems.append(
+                    "\(file.path): line \(member.line) and those after it were not looked at")
+                return
+            }
             let key = member.key.lowercased()
             if let line = lines[key] {
                 problems.append(
