@@ -8,7 +8,9 @@ struct AgentOptionsTests {
         -> AgentOptions
     {
         let arguments = ["--server"] + line.split(separator: " ").map { String($0) }
-        guard let options = try AgentOptions.parse(arguments, environment: environment) else {
+        let addresses = [HostAddress("10.0.0.5/24", interface: "eth0")].compactMap { $0 }
+        let host = ConfigurationHost(environment: environment, addresses: { addresses })
+        guard let options = try AgentOptions.parse(arguments, host: host) else {
             throw UsageError("asked for help")
         }
         return options
@@ -109,7 +111,8 @@ struct AgentOptionsTests {
         ("--shutdown-timeout -1s", "--shutdown-timeout must not be negative"),
         ("--default-timezone ../x", "--default-timezone: time zone \"../x\": "),
         ("--http-addr 1.2.3.4:99999", "--http-addr: the port of the address 1.2.3.4:99999 must be"),
-        ("--http-addr {{GetPrivateIP}}:1", "--http-addr: address templates are not available"),
+        ("--http-addr {{GetPrivateIP}}:1", "--http-addr: the template {{GetPrivateIP}} finds no"),
+        ("--http-addr {GetPrivateIP}:1", "--http-addr: an address template needs double braces"),
         ("--http-addr [::1", "--http-addr: the ] is missing"),
         ("--bootstrap-expect 3", "--bootstrap-expect 3: this version runs one server alone"),
         ("--backend etcd", "--backend etcd: jobs are kept in the data directory"),
@@ -117,7 +120,11 @@ struct AgentOptionsTests {
         ("--cert-file f", "--cert-file: TLS is not available in this version"),
         ("--client-cert-auth", "--client-cert-auth: TLS is not available in this version"),
         ("--password p", "--password: access control is not available in this version"),
-        ("--config f", "--config: configuration files are not read in this version"),
+        ("--config f.yml", "--config f.yml: there is no such file"),
+        ("--raft-multiplier 0", "--raft-multiplier must be a number from 1 to 10, not \"0\""),
+        ("--profile wlan", "--profile must be lan, wan or local, not \"wlan\""),
+        ("--tags a=b", "unknown option --tags; did you mean --tag?"),
+        ("--data-dir=", "--data-dir must name a directory"),
     ])
     func `what is refused is refused in words`(line: String, message: String) {
         #expect(refusal(line)?.hasPrefix(message) == true, "\(refusal(line) ?? "accepted")")
@@ -134,15 +141,9 @@ struct AgentOptionsTests {
             ])
     }
 
-    @Test func `the environment is not read, and says so`() throws {
-        let options = try parse(
-            "", environment: ["DKRON_NODE_NAME=x", "DKRON_EXECUTION_ID=1", "A"])
+    @Test func `everything that is wrong is told at once`() {
         #expect(
-            options.warnings
-                == ["environment variable DKRON_NODE_NAME has no effect yet; use --node-name"])
-        #expect(
-            refusal("", environment: ["DKRON_ENCRYPT=k"])?.hasPrefix(
-                "environment variable DKRON_ENCRYPT: encryption") == true)
+            refusal("--rpc-port x --node-name a/b --password p")?.split(separator: "\n").count == 3)
     }
 
     @Test func `help wins over what follows it`() throws {

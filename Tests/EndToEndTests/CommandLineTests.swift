@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 extension EndToEnd {
@@ -59,6 +60,26 @@ extension EndToEnd {
                         "2026-01-0\($0)T00:00:00Z"
                     })
             #expect(lines.last?.contains("ERROR") == true)
+        }
+
+        @Test("agent --check-config")
+        func checkConfig() throws {
+            let scratch = Scratch("check")
+            let file = scratch.path("dkron.yml")
+            let command = [binary, "agent", "--check-config", "--config", file]
+            writeText("server: true\ndata-dir: '\(scratch.path("data"))'\n", to: file)
+            let (ending, text) = try run(command + ["--region", "eu"], in: scratch)
+            #expect(ending == .exited(0), "\(text)")
+            let lines = text.split(separator: "\n")
+            #expect(lines.contains { $0.hasPrefix("server ") && $0.hasSuffix("\(file):1") })
+            #expect(lines.contains { $0.hasPrefix("region  ") && $0.hasSuffix("--region") })
+            #expect(access(scratch.path("data"), F_OK) != 0)
+            writeText("server: true\nregoin: eu\nencrypt: swordfish\n", to: file)
+            let (refusal, problems) = try run(command, in: scratch)
+            #expect(refusal == .exited(1))
+            #expect(problems.contains("\(file):2: there is no option called \"regoin\""))
+            #expect(problems.contains("\(file):3: encrypt: "))
+            #expect(!problems.contains("swordfish"), "\(problems)")
         }
 
         @Test("a wrong schedule shows where")

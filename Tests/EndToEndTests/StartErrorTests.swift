@@ -33,6 +33,7 @@ extension EndToEnd {
                 (["--shutdown-timeout", "soon"], ["--shutdown-timeout", "90s"]),
                 (["--backend", "etcd"], ["--backend"]),
                 (["--encrypt", "kPpdjphiipNSsjd4QHWbkA=="], ["--encrypt"]),
+                (["--config", "none.yml"], ["none.yml", "no such file"]),
                 (["stray"], ["stray"]),
             ])
         func options(arguments: [String], words: [String]) throws {

@@ -20,151 +20,184 @@ package struct AgentOptions: Sendable {
     package var startPaused = false
     package var hideEnvironment: [String] = []
     package var maxRunning: Int?
+    /// Only says what the settings are.
+    package var checksConfiguration = false
+    /// The configuration file that was read.
+    package var configurationFile: String?
     /// To be logged at the start: what was accepted without effect.
     package var warnings: [String] = []
+    /// What stood somewhere, with its place.
+    package private(set) var settings: [Setting] = []
+    /// What is wrong, a sentence each. Nothing may be started if there is anything.
+    package private(set) var problems: [String] = []
 
-    /// Reads a command line. Returns nil when it asks for help.
+    /// Reads command line, environment and configuration file. Returns nil when help is asked for.
+    ///
+    /// Errors: everything that is wrong, a line each.
     package static func parse(
-        _ arguments: [String], environment: [String] = []
+        _ arguments: [String], host: ConfigurationHost = ConfigurationHost()
     ) throws(UsageError) -> AgentOptions? {
-        let parsed = try ParsedArguments(arguments, against: table)
-        if parsed.wantsHelp { return nil }
-        if let word = parsed.positional.first {
-            throw UsageError("\"\(word)\" is not an option of agent; options begin with --")
-        }
-        var options = AgentOptions()
-        for (option, value) in parsed.options { try options.take(option, value) }
-        try options.noteEnvironment(environment)
-        guard options.isServer else {
-            throw UsageError(
-                "an agent without --server needs a cluster to join, which this version can't; "
-                    + "add --server")
+        guard let options = try read(arguments, host: host) else { return nil }
+        if !options.problems.isEmpty {
+            throw UsageError(options.problems.joined(separator: "\n"))
         }
         return options
     }
 
-    private mutating func take(
-        _ option: CommandLineOption, _ value: String
-    ) throws(UsageError) {
-        switch option.name {
-        case "server": isServer = value == "true"
-        case "node-name": nodeName = try Self.checkedNodeName(value)
-        case "bind-addr": bindAddress = try Self.endpoint(option, value, defaultPort: 8946)
-        case "http-addr": httpAddress = try Self.endpoint(option, value, defaultPort: 8080)
-        case "rpc-port": rpcPort = UInt16(try Self.number(option, value, 1...65_535))
-        case "data-dir": dataDirectory = value
-        case "bootstrap-expect": try Self.checkBootstrapExpect(option, value)
-        case "tag": for item in try commaSeparated(value) { tags.append(try Self.tag(item)) }
-        case "region": region = value
-        case "datacenter": datacenter = value
-        case "log-level": logLevel = try Self.level(value)
-        case "shutdown-timeout": shutdownTimeout = try Self.duration(option, value)
-        case "default-timezone":
-            do { try ZoneName.check(value) } catch {
-                throw UsageError("--default-timezone: \(error)")
+    /// As `parse`, but leaves what is wrong in `problems` unless the command line itself is
+    /// malformed.
+    package static func read(
+        _ arguments: [String], host: ConfigurationHost
+    ) throws(UsageError) -> AgentOptions? {
+        let parsed = try ParsedArguments(
+            arguments, against: table.filter { $0.places.contains(.commandLine) })
+        if parsed.wantsHelp { return nil }
+        if let word = parsed.positional.first {
+            throw UsageError("\"\(word)\" is not an option of agent; options begin with --")
+        }
+        var settings = Settings()
+        let given = parsed.options.last { $0.option.name == "config" }?.value
+        settings.readFile(given: given, host, table)
+        settings.readEnvironment(host.environment, table)
+        settings.read(parsed.options)
+        settings.settleTags()
+        var options = AgentOptions()
+        options.configurationFile = settings.filePath
+        options.warnings = settings.warnings
+        options.problems = settings.problems
+        options.settle(settings.all, host)
+        if !options.isServer, options.problems.isEmpty {
+            options.problems.append(
+                "an agent without --server needs a cluster to join, which this version can't; "
+                    + "write server: true into the configuration file, or add --server")
+        }
+        return options
+    }
+
+    private mutating func settle(_ settings: [Setting], _ host: ConfigurationHost) {
+        for var setting in settings {
+            do throws(UsageError) {
+                if case .refused(let why) = setting.option.standing, !setting.isOff {
+                    throw UsageError("\(setting.subject): \(why)")
+                }
+                if !setting.isMalformed { try take(&setting, host) }
+            } catch {
+                problems.append(error.message)
             }
-            defaultZone = value
-        case "start-paused": startPaused = value == "true"
-        case "hide-env": hideEnvironment += try commaSeparated(value).filter { !$0.isEmpty }
-        case "max-running": maxRunning = Int(try Self.number(option, value, 1...1_000_000))
-        case "backend":
-            guard value == "boltdb" else {
-                throw UsageError(
-                    "--backend \(value): jobs are kept in the data directory, no other store is "
-                        + "available in this version; leave the option out")
-            }
-        default: warn(option.name, prefix: "--")
+            self.settings.append(setting)
         }
     }
 
-    private mutating func warn(_ name: String, prefix: String) {
-        let text = "option \(prefix)\(name) has no effect yet"
-        if !warnings.contains(text) { warnings.append(text) }
+    /// How a message names an option: by the place where it stands, or as on the command line.
+    package func subject(_ name: String) -> String {
+        settings.first { $0.option.name == name }?.subject ?? "--\(name)"
     }
 
-    /// Settings in the environment are not read in this version: say so, and stop where going on
-    /// would leave a door open that was meant to be shut.
-    private mutating func noteEnvironment(_ environment: [String]) throws(UsageError) {
-        for entry in environment {
-            guard entry.hasPrefix("DKRON_"), let end = entry.firstIndex(of: "=") else { continue }
-            let variable = entry[..<end]
-            let name = String(variable.dropFirst(6).lowercased().map { $0 == "_" ? "-" : $0 })
-            guard let option = Self.table.first(where: { $0.name == name }) else { continue }
-            if case .refused(let why) = option.standing {
-                throw UsageError("environment variable \(variable): \(why)")
+    private mutating func take(
+        _ setting: inout Setting, _ host: ConfigurationHost
+    ) throws(UsageError) {
+        let value = setting.text
+        let subject = setting.subject
+        switch setting.option.name {
+        case "server": isServer = value == "true"
+        case "config": break
+        case "check-config": checksConfiguration = value == "true"
+        case "node-name": nodeName = try Self.checkedNodeName(value, subject)
+        case "bind-addr": bindAddress = try Self.endpoint(&setting, host, defaultPort: 8946)
+        case "http-addr": httpAddress = try Self.endpoint(&setting, host, defaultPort: 8080)
+        case "rpc-port": rpcPort = UInt16(value) ?? rpcPort
+        case "data-dir":
+            guard !value.isEmpty else { throw UsageError("\(subject) must name a directory") }
+            dataDirectory = value
+        case "bootstrap-expect":
+            guard (Int(value) ?? 0) <= 1 else {
+                throw UsageError(
+                    "\(subject) \(value): this version runs one server alone; use 1, or leave the "
+                        + "option out")
             }
-            warnings.append("environment variable \(variable) has no effect yet; use --\(name)")
+        case "tag", "tags":
+            for item in setting.values {
+                tags.append(try Self.tag(item.text, setting.subject(item.origin)))
+            }
+        case "region": region = value
+        case "datacenter": datacenter = value
+        case "log-level": logLevel = try Self.level(value, subject)
+        case "shutdown-timeout":
+            do { shutdownTimeout = try DurationText.parse(value) } catch {
+                throw UsageError("\(subject): \(error)")
+            }
+        case "default-timezone":
+            do { try ZoneName.check(value) } catch { throw UsageError("\(subject): \(error)") }
+            defaultZone = value
+        case "start-paused": startPaused = value == "true"
+        case "hide-env": hideEnvironment = setting.values.map(\.text).filter { !$0.isEmpty }
+        case "max-running": maxRunning = Int(value)
+        case "backend":
+            guard value == "boltdb" else {
+                throw UsageError(
+                    "\(subject) \(value): jobs are kept in the data directory, no other store is "
+                        + "available in this version; leave the option out")
+            }
+        default: warn(setting)
+        }
+    }
+
+    private mutating func warn(_ setting: Setting) {
+        switch setting.origin {
+        case .environment: warnings.append("\(setting.subject) has no effect yet")
+        case .commandLine: warnings.append("option --\(setting.option.name) has no effect yet")
+        case .file:
+            warnings.append("option \(setting.option.name) (\(setting.place)) has no effect yet")
         }
     }
 
     // MARK: Values
 
-    private static func level(_ value: String) throws(UsageError) -> LogRecord.Level {
+    private static func level(
+        _ value: String, _ subject: String
+    ) throws(UsageError) -> LogRecord.Level {
         switch value.lowercased() {
         case "trace", "debug": return .debug
         case "info": return .info
         case "warn", "warning": return .warning
         case "error", "fatal", "panic": return .error
         default:
-            throw UsageError("--log-level must be debug, info, warn or error, not \"\(value)\"")
+            throw UsageError("\(subject) must be debug, info, warn or error, not \"\(value)\"")
         }
     }
 
     private static func endpoint(
-        _ option: CommandLineOption, _ value: String, defaultPort: UInt16
+        _ setting: inout Setting, _ host: ConfigurationHost, defaultPort: UInt16
     ) throws(UsageError) -> Endpoint {
-        do { return try Endpoint(value, defaultPort: defaultPort) } catch {
-            throw UsageError("--\(option.name): \(error.message)")
+        var text = setting.text
+        do {
+            if AddressTemplate.isTemplate(text) {
+                text = try AddressTemplate.evaluate(text, over: host.addresses())
+                let endpoint = try Endpoint(text, defaultPort: defaultPort)
+                setting.evaluated = endpoint.description
+                return endpoint
+            }
+            return try Endpoint(text, defaultPort: defaultPort)
+        } catch {
+            throw UsageError("\(setting.subject): \(error.message)")
         }
     }
 
-    private static func number(
-        _ option: CommandLineOption, _ value: String, _ range: ClosedRange<Int64>
-    ) throws(UsageError) -> Int64 {
-        guard let number = Int64(value), range.contains(number) else {
-            throw UsageError(
-                "--\(option.name) must be a number from \(range.lowerBound) to "
-                    + "\(range.upperBound), not \"\(value)\"")
-        }
-        return number
-    }
-
-    private static func duration(
-        _ option: CommandLineOption, _ value: String
-    ) throws(UsageError) -> Duration {
-        let duration: Duration
-        do { duration = try DurationText.parse(value) } catch {
-            throw UsageError("--\(option.name): \(error)")
-        }
-        guard duration >= .zero else {
-            throw UsageError("--\(option.name) must not be negative, as \"\(value)\" is")
-        }
-        return duration
-    }
-
-    private static func checkBootstrapExpect(
-        _ option: CommandLineOption, _ value: String
-    ) throws(UsageError) {
-        guard try number(option, value, 0...1_000) <= 1 else {
-            throw UsageError(
-                "--bootstrap-expect \(value): this version runs one server alone; use 1, or leave "
-                    + "the option out")
-        }
-    }
-
-    private static func checkedNodeName(_ value: String) throws(UsageError) -> String {
+    private static func checkedNodeName(
+        _ value: String, _ subject: String
+    ) throws(UsageError) -> String {
         let isPlain = value.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") }
         guard (1...128).contains(value.utf8.count), isPlain else {
             throw UsageError(
-                "--node-name must be 1 to 128 bytes without white space and slashes, not "
+                "\(subject) must be 1 to 128 bytes without white space and slashes, not "
                     + "\"\(value)\"")
         }
         return value
     }
 
-    private static func tag(_ item: String) throws(UsageError) -> TagEntry {
+    private static func tag(_ item: String, _ subject: String) throws(UsageError) -> TagEntry {
         guard let mark = item.firstIndex(of: "="), mark != item.startIndex else {
-            throw UsageError("--tag must have the form name=value, not \"\(item)\"")
+            throw UsageError("\(subject) must have the form name=value, not \"\(item)\"")
         }
         return TagEntry(
             name: String(item[..<mark]), value: String(item[item.index(after: mark)...]))

@@ -1,4 +1,6 @@
-/// One option of a command, as its parser and its help know it.
+internal import Core
+
+/// One option, as the command line, the environment, the configuration file and the help know it.
 package struct CommandLineOption: Sendable {
     package enum Kind: Sendable {
         /// `--x`, `--x=true`, `--x=false`; never takes the next argument.
@@ -7,6 +9,8 @@ package struct CommandLineOption: Sendable {
         case value
         /// Like `value`, but may be repeated, and one value may hold several between commas.
         case list
+        /// Names with values. Not for the command line.
+        case map
     }
 
     package enum Standing: Sendable {
@@ -18,155 +22,106 @@ package struct CommandLineOption: Sendable {
         case refused(String)
     }
 
+    /// What a value must look like, besides what its use asks for.
+    package enum Form: Sendable {
+        case text
+        case number(ClosedRange<Int64>)
+        case duration
+        case word([String])
+    }
+
+    /// Where an option may stand.
+    package struct Places: OptionSet, Sendable {
+        package let rawValue: UInt8
+        package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        package static let commandLine = Places(rawValue: 1)
+        package static let environment = Places(rawValue: 2)
+        package static let file = Places(rawValue: 4)
+        package static let everywhere: Places = [.commandLine, .environment, .file]
+    }
+
     package var name: String
     package var kind: Kind
     package var standing: Standing
     /// What stands for the value in the help, and the line that explains the option.
     package var placeholder: String
     package var help: String
+    package var form = Form.text
+    /// What holds if the option stands nowhere, in words; empty for nothing.
+    package var standard = ""
+    package var places = Places.everywhere
+    /// Its value is never shown.
+    package var isSecret = false
+
+    /// The variable of the environment that stands for it.
+    package var variable: String {
+        "DKRON_" + String(name.map { $0 == "-" ? "_" : $0 }).uppercased()
+    }
 
     package static func used(
-        _ name: String, _ kind: Kind, _ placeholder: String = "", _ help: String
+        _ name: String, _ kind: Kind, _ placeholder: String = "", _ help: String,
+        standard: String = "", form: Form = .text, places: Places = .everywhere
     ) -> CommandLineOption {
         CommandLineOption(
-            name: name, kind: kind, standing: .used, placeholder: placeholder, help: help)
+            name: name, kind: kind, standing: .used, placeholder: placeholder, help: help,
+            form: form, standard: standard, places: places)
     }
 
-    static func withoutEffect(_ kind: Kind, _ names: String...) -> [CommandLineOption] {
+    static func withoutEffect(
+        _ kind: Kind, form: Form = .text, places: Places = .everywhere, isSecret: Bool = false,
+        _ names: String...
+    ) -> [CommandLineOption] {
         names.map {
             CommandLineOption(
-                name: $0, kind: kind, standing: .withoutEffect, placeholder: "", help: "")
+                name: $0, kind: kind, standing: .withoutEffect, placeholder: "", help: "",
+                form: form, places: places, isSecret: isSecret)
         }
     }
 
-    static func refused(_ why: String, _ kind: Kind, _ names: String...) -> [CommandLineOption] {
+    static func refused(
+        _ why: String, _ kind: Kind, places: Places = .everywhere, _ names: String...
+    ) -> [CommandLineOption] {
         names.map {
             CommandLineOption(
-                name: $0, kind: kind, standing: .refused(why), placeholder: "", help: "")
-        }
-    }
-}
-
-/// What is wrong with a command line, as one sentence.
-package struct UsageError: Error, Hashable, Sendable, CustomStringConvertible {
-    package var message: String
-    package var description: String { message }
-
-    package init(_ message: String) { self.message = message }
-}
-
-/// A command line taken apart: which options stood there, in order, and what was left.
-package struct ParsedArguments: Sendable {
-    package private(set) var options: [(option: CommandLineOption, value: String)] = []
-    package private(set) var positional: [String] = []
-    /// `--help` or `-h` stood there; nothing after it was looked at.
-    package private(set) var wantsHelp = false
-
-    /// Errors: an unknown option (with the nearest known one), a missing value, a value for a
-    /// boolean that is none, a refused option.
-    package init(
-        _ arguments: [String], against known: [CommandLineOption]
-    ) throws(UsageError) {
-        var rest = arguments[...]
-        while let argument = rest.popFirst() {
-            if argument == "--" {
-                positional += rest
-                return
-            }
-            if argument == "--help" || argument == "-h" {
-                wantsHelp = true
-                return
-            }
-            guard argument.hasPrefix("-"), argument != "-" else {
-                positional.append(argument)
-                continue
-            }
-            guard argument.hasPrefix("--") else {
-                let word = "-" + argument
-                throw UsageError("unknown option \(argument): options begin with --, try \(word)")
-            }
-            let parts = argument.dropFirst(2).split(
-                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let name = String(parts[0])
-            guard let option = known.first(where: { $0.name == name }) else {
-                throw Self.unknown(name, known)
-            }
-            let attached = parts.count == 2 ? String(parts[1]) : nil
-            let value = try Self.value(of: option, attached, &rest)
-            if case .refused(let why) = option.standing, value != "false" {
-                throw UsageError("--\(name): \(why)")
-            }
-            options.append((option, value))
+                name: $0, kind: kind, standing: .refused(why), placeholder: "", help: "",
+                places: places, isSecret: true)
         }
     }
 
-    private static func value(
-        of option: CommandLineOption, _ attached: String?, _ rest: inout ArraySlice<String>
-    ) throws(UsageError) -> String {
-        switch option.kind {
-        case .flag:
-            switch attached {
-            case nil, "true", "True", "TRUE", "t", "T", "1": return "true"
-            case "false", "False", "FALSE", "f", "F", "0": return "false"
-            case let text?:
-                throw UsageError("--\(option.name) is either true or false, not \"\(text)\"")
-            }
-        case .value, .list:
-            guard let value = attached ?? rest.popFirst() else {
-                throw UsageError("--\(option.name) needs a value")
-            }
-            return value
+    /// Reads a boolean in the forms that Go's library reads; nil if it is none.
+    static func boolean(_ text: String) -> Bool? {
+        switch text {
+        case "true", "True", "TRUE", "t", "T", "1": true
+        case "false", "False", "FALSE", "f", "F", "0": false
+        default: nil
         }
     }
 
-    private static func unknown(_ name: String, _ known: [CommandLineOption]) -> UsageError {
-        let nearest =
-            known
-            .map { (name: $0.name, distance: editDistance(name, $0.name)) }
-            .min { $0.distance < $1.distance }
-        guard let nearest, nearest.distance <= max(2, name.utf8.count / 3) else {
-            return UsageError("unknown option --\(name)")
-        }
-        return UsageError("unknown option --\(name); did you mean --\(nearest.name)?")
-    }
-
-    /// The number of letters to insert, delete or replace. Quadratic; for words.
-    private static func editDistance(_ a: String, _ b: String) -> Int {
-        let b = Array(b.utf8)
-        var row = Array(0...b.count)
-        for (i, letter) in a.utf8.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for j in b.indices {
-                let replaced = diagonal + (letter == b[j] ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(replaced, diagonal + 1, row[j] + 1)
+    /// Checks a value. `subject` names the option where it stands.
+    func check(_ value: String, _ subject: String) throws(UsageError) {
+        guard !value.utf8.contains(0) else { throw UsageError("\(subject) holds a zero byte") }
+        switch form {
+        case .text: break
+        case .number(let range):
+            guard let number = Int64(value), range.contains(number) else {
+                throw UsageError(
+                    "\(subject) must be a number from \(range.lowerBound) to "
+                        + "\(range.upperBound), not \"\(value)\"")
+            }
+        case .duration:
+            let duration: Duration
+            do { duration = try DurationText.parse(value) } catch {
+                throw UsageError("\(subject): \(error)")
+            }
+            guard duration >= .zero else {
+                throw UsageError("\(subject) must not be negative, as \"\(value)\" is")
+            }
+        case .word(let words):
+            guard words.contains(value) else {
+                let choice = words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "")
+                throw UsageError("\(subject) must be \(choice), not \"\(value)\"")
             }
         }
-        return row[b.count]
     }
-}
-
-/// Splits `a,"b,c",d` at the commas outside double quotes; `""` inside quotes is one quote.
-func commaSeparated(_ text: String) throws(UsageError) -> [String] {
-    var items: [String] = []
-    var item = ""
-    var quoted = false
-    var characters = text.unicodeScalars[...]
-    while let character = characters.popFirst() {
-        switch character {
-        case "\"" where !quoted && item.isEmpty: quoted = true
-        case "\"" where quoted && characters.first == "\"":
-            characters.removeFirst()
-            item.unicodeScalars.append("\"")
-        case "\"" where quoted: quoted = false
-        case "," where !quoted:
-            items.append(item)
-            item = ""
-        default: item.unicodeScalars.append(character)
-        }
-    }
-    guard !quoted else { throw UsageError("a double quote is not closed in \(text)") }
-    items.append(item)
-    return items
 }

@@ -13,8 +13,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     package init(_ text: String, defaultPort: UInt16) throws(UsageError) {
         guard !text.contains("{") else {
             throw UsageError(
-                "address templates are not available in this version; write the address itself "
-                    + "instead of \(text)")
+                "an address template needs double braces, as in {{ GetPrivateIP }}:80, not \(text)")
         }
         guard !text.isEmpty, text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
             throw UsageError("an address such as 127.0.0.1:8080 is needed, not \"\(text)\"")

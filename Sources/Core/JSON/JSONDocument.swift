@@ -219,16 +219,6 @@ package struct JSONDocument: Sendable {
     }
 }
 
-/// The value of an ASCII hexadecimal digit.
-func hexadecimalDigit(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 0x30...0x39: byte - 0x30
-    case 0x41...0x46: byte - 0x41 + 10
-    case 0x61...0x66: byte - 0x61 + 10
-    default: nil
-    }
-}
-
 /// Appends the UTF-8 of a scalar that is not a surrogate.
 private func appendUTF8(_ scalar: UInt32, to bytes: inout [UInt8]) {
     func tail(_ shift: UInt32) -> UInt8 { UInt8(truncatingIfNeeded: scalar >> shift & 0x3f | 0x80) }

@@ -5,16 +5,16 @@ internal import Core
 func runAgentCommand(_ arguments: [String]) -> Int32 {
     let options: AgentOptions
     do {
-        guard let parsed = try AgentOptions.parse(arguments, environment: HostProcess.environment)
-        else {
+        guard let read = try AgentOptions.read(arguments, host: .current) else {
             printOut(agentHelp)
             return 0
         }
-        options = parsed
+        options = read
     } catch {
-        printError("dkron agent: \(error)\nTry: dkron agent --help")
-        return 1
+        return refuse([error.message])
     }
+    if options.checksConfiguration { return checkConfiguration(options) }
+    guard options.problems.isEmpty else { return refuse(options.problems) }
     do {
         return try startAgent(options).run()
     } catch {
@@ -23,9 +23,34 @@ func runAgentCommand(_ arguments: [String]) -> Int32 {
     }
 }
 
+private func refuse(_ problems: [String]) -> Int32 {
+    printProblems(problems)
+    printError("Try: dkron agent --help")
+    return 1
+}
+
+private func printProblems(_ problems: [String]) {
+    for problem in problems { printError("dkron agent: \(problem)") }
+}
+
+/// Prints what holds, warnings, and what is wrong. Starts nothing and makes nothing on the disk.
+private func checkConfiguration(_ options: AgentOptions) -> Int32 {
+    printOut(options.report)
+    for warning in options.warnings { printError("dkron agent: warning: \(warning)") }
+    var problems = options.problems
+    if problems.isEmpty {
+        do { _ = try configuration(options) } catch { problems.append("\(error)") }
+    }
+    printProblems(problems)
+    return problems.isEmpty ? 0 : 1
+}
+
 /// Takes what the node needs from the machine, or throws an error that says what is missing.
 private func startAgent(_ options: AgentOptions) throws -> Driver {
     let log = LogWriter(level: options.logLevel)
+    if let file = options.configurationFile {
+        log.write(.info, "agent: configuration file", [.init("path", file)])
+    }
     for warning in options.warnings { log.write(.warning, "agent: \(warning)") }
     HostProcess.limitAllocatorArenas()
     let signals = try Signals()
@@ -58,14 +83,15 @@ private func configuration(_ options: AgentOptions) throws -> Config {
     config.datacenter = options.datacenter
     config.tags = options.tags
     let bind = options.bindAddress ?? Endpoint(host: "127.0.0.1", port: 8946)
-    let address = try advertisedAddress(bind)
+    let address = try advertisedAddress(bind, options.subject("bind-addr"))
     (config.gossipAddress, config.gossipPort) = (address, bind.port)
     (config.rpcAddress, config.rpcPort) = (address, options.rpcPort)
     if let zone = options.defaultZone {
         guard ZoneFiles.load(zone) != nil else {
             throw UsageError(
-                "--default-timezone \(zone): there is no such zone below /usr/share/zoneinfo; "
-                    + "install the time zone data, or name another zone such as Europe/Madrid")
+                "\(options.subject("default-timezone")) \(zone): there is no such zone below "
+                    + "/usr/share/zoneinfo; install the time zone data, or name another zone such "
+                    + "as Europe/Madrid")
         }
     }
     config.defaultZone = options.defaultZone ?? ZoneFiles.hostZone()
@@ -77,12 +103,12 @@ private func configuration(_ options: AgentOptions) throws -> Config {
 }
 
 /// The IP text under which others would reach an address to bind to.
-private func advertisedAddress(_ bind: Endpoint) throws -> String {
+private func advertisedAddress(_ bind: Endpoint, _ subject: String) throws -> String {
     guard !bind.isEveryInterface else { return "127.0.0.1" }
     do {
         return try SocketAddress.resolve(bind).first?.host ?? bind.host
     } catch {
-        throw UsageError("--bind-addr \(bind): \(error.reason)")
+        throw UsageError("\(subject) \(bind): \(error.reason)")
     }
 }
 
@@ -96,16 +122,17 @@ private func nodeName(_ options: AgentOptions) throws -> String {
 
 /// Opens the API's listeners and says where they are.
 private func listen(_ listener: HTTPListener, _ options: AgentOptions, _ log: LogWriter) throws {
+    let subject = options.subject("http-addr")
     guard let endpoint = options.httpAddress else {
         let addresses =
-            try bind(listener, Endpoint(host: "127.0.0.1", port: 8080), mustExist: true)
-            + bind(listener, Endpoint(host: "::1", port: 8080), mustExist: false)
+            try bind(listener, Endpoint(host: "127.0.0.1", port: 8080), mustExist: true, subject)
+            + bind(listener, Endpoint(host: "::1", port: 8080), mustExist: false, subject)
         announce(addresses, log)
         log.write(
             .info, "http: only this machine can connect; --http-addr HOST:PORT changes that")
         return
     }
-    announce(try bind(listener, endpoint, mustExist: true), log)
+    announce(try bind(listener, endpoint, mustExist: true, subject), log)
     if !endpoint.isLoopback {
         log.write(
             .warning,
@@ -116,13 +143,13 @@ private func listen(_ listener: HTTPListener, _ options: AgentOptions, _ log: Lo
 }
 
 private func bind(
-    _ listener: HTTPListener, _ endpoint: Endpoint, mustExist: Bool
+    _ listener: HTTPListener, _ endpoint: Endpoint, mustExist: Bool, _ subject: String
 ) throws -> [SocketAddress] {
     do {
         return try listener.listen(on: endpoint)
     } catch {
         if !mustExist && error.isMissingHere { return [] }
-        throw UsageError("--http-addr: \(error); stop what uses it, or give another address")
+        throw UsageError("\(subject): \(error); stop what uses it, or give another address")
     }
 }
 
@@ -137,18 +164,17 @@ private func connectionLimit() -> Int { max(16, min(1_024, HostProcess.openFileL
 
 private let agentHelp: String = {
     var lines = [
-        "Usage: dkron agent --server [OPTIONS]", "",
+        "Usage: dkron agent --server [OPTIONS]",
+        "       dkron agent --check-config [OPTIONS]",
+        "",
         "Starts a node in the foreground. SIGTERM stops it: it waits for running jobs, a second",
         "signal ends them. SIGUSR2 stops it at once and leaves running jobs to the next start.", "",
     ]
-    for option in AgentOptions.table {
-        guard case .used = option.standing else { continue }
-        let form = "--\(option.name)" + (option.placeholder.isEmpty ? "" : " \(option.placeholder)")
-        let padding = String(repeating: " ", count: max(1, 28 - form.utf8.count))
-        lines.append("  \(form)\(padding)\(option.help)")
-    }
+    lines += AgentOptions.helpLines
     lines += [
-        "", "Other options of Dkron are accepted with a warning, or refused with the reason.",
+        "", "Each is also a key of the configuration file, without the dashes, and a variable of",
+        "the environment: DKRON_HTTP_ADDR. The command line is stronger than the environment,",
+        "the environment is stronger than the file. docs/configuration.md tells more.",
     ]
     return lines.joined(separator: "\n")
 }()

@@ -12,6 +12,7 @@ struct ArrowTests {
         "Calendar": ["Base"],
         "Cron": ["Base", "Calendar"],
         "JSON": ["Base"],
+        "YAML": ["Base"],
         "HTTP": ["Base"],
         "Wire": ["Base"],
         "Journal": ["Base"],
