@@ -120,30 +120,10 @@ package struct ParsedArguments: Sendable {
     }
 
     private static func unknown(_ name: String, _ known: [CommandLineOption]) -> UsageError {
-        let nearest =
-            known
-            .map { (name: $0.name, distance: editDistance(name, $0.name)) }
-            .min { $0.distance < $1.distance }
-        guard let nearest, nearest.distance <= max(2, name.utf8.count / 3) else {
+        guard let nearest = Suggestion.nearest(to: name, among: known.map(\.name)) else {
             return UsageError("unknown option --\(name)")
         }
-        return UsageError("unknown option --\(name); did you mean --\(nearest.name)?")
-    }
-
-    /// The number of letters to insert, delete or replace. Quadratic; for words.
-    private static func editDistance(_ a: String, _ b: String) -> Int {
-        let b = Array(b.utf8)
-        var row = Array(0...b.count)
-        for (i, letter) in a.utf8.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for j in b.indices {
-                let replaced = diagonal + (letter == b[j] ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(replaced, diagonal + 1, row[j] + 1)
-            }
-        }
-        return row[b.count]
+        return UsageError("unknown option --\(name); did you mean --\(nearest)?")
     }
 }
 

@@ -1,8 +1,8 @@
 /// What somebody may have meant.
-enum Suggestion {
+package enum Suggestion {
     /// The candidate that takes the fewest changes of a letter, the first of equals; nil when none
     /// is close enough to be worth a guess.
-    static func nearest(to word: String, among candidates: [String]) -> String? {
+    package static func nearest(to word: String, among candidates: [String]) -> String? {
         let most = word.count <= 3 ? 1 : word.count <= 6 ? 2 : 3
         var best: (distance: Int, word: String)?
         for candidate in candidates {
@@ -13,7 +13,7 @@ enum Suggestion {
     }
 
     /// Insertions, deletions, replacements and exchanges of neighbours (optimal string alignment).
-    static func distance(_ a: [Character], _ b: [Character]) -> Int {
+    package static func distance(_ a: [Character], _ b: [Character]) -> Int {
         var older: [Int] = []
         var old = Array(0...b.count)
         for i in 0..<a.count {
