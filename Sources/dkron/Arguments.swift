@@ -27,29 +27,25 @@ func runCommand(_ arguments: [String]) -> Int32 {
         return 1
     default:
         if RemoteCommand.firstWords.contains(word) { return runRemoteCommand(word, rest) }
-        printError("dkron: \(guess(at: word))\n\n\(overview)")
+        let guess = guess(at: word)
+        printError("dkron: unknown command \"\(printable(word))\"\(guess ?? "\n\n\(overview)")")
         return 2
     }
 }
 
-/// What to say of a first word that is no command.
-private func guess(at word: String) -> String {
-    if word.hasPrefix("-") {
-        return "\"\(printable(word))\" is no command; options stand behind the command"
-    }
-    let unknown = "unknown command \"\(printable(word))\""
+/// What somebody may have meant by a first word that is no command.
+private func guess(at word: String) -> String? {
+    if word.hasPrefix("-") { return "; options stand behind the command" }
     let own = ["agent", "schedule", "keygen", "version", "help"] + RemoteCommand.firstWords
     if let nearest = Suggestion.nearest(to: word, among: own) {
-        return "\(unknown); did you mean \"dkron \(nearest)\"?"
+        return "; did you mean \"dkron \(nearest)\"?"
     }
     // `dkron list` for `dkron job list`.
     let inner = RemoteCommand.all.filter { $0.words.count > 1 }
-    if let nearest = Suggestion.nearest(to: word, among: inner.map { $0.words[1] }),
+    guard let nearest = Suggestion.nearest(to: word, among: inner.map { $0.words[1] }),
         let command = inner.first(where: { $0.words[1] == nearest })
-    {
-        return "\(unknown); did you mean \"dkron \(command.name)\"?"
-    }
-    return unknown
+    else { return nil }
+    return "; did you mean \"dkron \(command.name)\"?"
 }
 
 /// Answers `--help`, and refuses everything else, for a command without options of its own.

@@ -3,27 +3,28 @@ internal import Core
 /// The commands about nodes and the cluster.
 let clusterCommands: [RemoteCommand] = [
     RemoteCommand(
-        "members", summary: "Lists the nodes of the cluster",
+        "members", summary: "List the nodes of the cluster",
         examples: ["dkron members"], run: listMembers),
     RemoteCommand(
-        "status", summary: "Shows the server and its cluster; the exit status is 1 if it can't serve",
+        "status", summary: "Show the server and its cluster",
+        details: "The exit status is 1 when the server is up and can't serve.",
         examples: ["dkron status --address http://127.0.0.1:8080"], run: showStatus),
     RemoteCommand(
-        "settings", summary: "Shows the settings of the cluster",
+        "settings", summary: "Show the settings of the cluster",
         examples: ["dkron settings"], run: showSettings),
     RemoteCommand(
-        "settings get", "[NAME]", 0...1, summary: "Shows the settings, or the value of one",
+        "settings get", "[NAME]", 0...1, summary: "Show the settings, or the value of one",
         examples: ["dkron settings get catch_up_window"], run: showSettings),
     RemoteCommand(
-        "settings set", "NAME=VALUE...", 1...100, summary: "Changes settings, and keeps the others",
+        "settings set", "NAME=VALUE...", 1...100, summary: "Change settings, and keep the others",
         examples: ["dkron settings set catch_up_window=30m group_retention=50"],
         run: changeSettings),
     RemoteCommand(
-        "pause", summary: "Stops ticks, and refuses changes and runs",
+        "pause", summary: "Stop ticks, and refuse changes and runs",
         options: [RemoteOption("--allow-edits", "stop ticks only")],
         examples: ["dkron pause --allow-edits"], run: pauseCluster),
     RemoteCommand(
-        "unpause", summary: "Lets ticks go on",
+        "unpause", summary: "Let ticks go on",
         examples: ["dkron unpause"], run: unpauseCluster),
 ]
 
@@ -66,7 +67,9 @@ private func showStatus(_ call: RemoteCall) throws(CommandFailure) {
         add("server", call.client.address)
         add("node", node["agent"]?["name"]?.string)
         add("version", node["agent"]?["version"]?.string)
-        add("state", ready.status == 200 ? "ready" : "not ready", ready.status == 200 ? .good : .bad)
+        add(
+            "state", ready.status == 200 ? "ready" : "not ready", ready.status == 200 ? .good : .bad
+        )
         add("cluster", cluster?["id"]?.text)
         add("leader", cluster?["leader"]?.text ?? "none")
         if let members = gossip?["members"]?.string {
@@ -153,7 +156,8 @@ private func pauseCluster(_ call: RemoteCall) throws(CommandFailure) {
     if call.printed(reply) { return }
     let refuses = try reply.value()["edits"]?.string == "refuse"
     printOut(
-        refuses ? "paused: ticks are skipped, changes and runs refused" : "paused: ticks are skipped")
+        refuses
+            ? "paused: ticks are skipped, changes and runs refused" : "paused: ticks are skipped")
 }
 
 private func unpauseCluster(_ call: RemoteCall) throws(CommandFailure) {

@@ -3,7 +3,7 @@ internal import Core
 /// The commands below `dkron job`.
 let jobCommands: [RemoteCommand] = [
     RemoteCommand(
-        "job list", summary: "Lists the jobs, how their last run went and when they fire next",
+        "job list", summary: "List the jobs, how their last run went and when they fire next",
         options: [
             RemoteOption("--search", "TEXT", "jobs with this text in their name or display name"),
             RemoteOption(
@@ -14,10 +14,11 @@ let jobCommands: [RemoteCommand] = [
         ],
         examples: ["dkron job list --status failed"], run: listJobs),
     RemoteCommand(
-        "job show", "NAME", 1...1, summary: "Shows a job with its settings and counters",
+        "job show", "NAME", 1...1, summary: "Show a job with its settings and counters",
         examples: ["dkron job show backup"], run: showJob),
     RemoteCommand(
-        "job create", "FILE", 1...1, summary: "Creates the job, or the array of jobs, of a JSON file",
+        "job create", "FILE", 1...1,
+        summary: "Create the job, or the array of jobs, of a JSON file",
         details: """
             FILE is - for standard input. A job that exists is left alone, and the command fails;
             `dkron job apply` changes it. Parents are created before their children.
@@ -25,15 +26,18 @@ let jobCommands: [RemoteCommand] = [
         options: [RemoteOption("--run", "also run each job once, at once")],
         examples: ["dkron job create backup.json"], run: createJobs),
     RemoteCommand(
-        "job apply", "FILE", 1...1, summary: "Creates or updates the job, or the array of jobs, of a file",
+        "job apply", "FILE", 1...1,
+        summary: "Create or update the job, or the array of jobs, of a file",
         details: """
             FILE is - for standard input. What a job in the file leaves out goes back to its
             default. Jobs that are not in the file are left alone.
             """,
-        examples: ["dkron job apply jobs.json", "dkron job show backup --json | dkron job apply -"],
+        examples: [
+            "dkron job apply jobs.json", "dkron job show backup --json | dkron job apply -",
+        ],
         run: applyJobs),
     RemoteCommand(
-        "job run", "NAME", 1...1, summary: "Runs a job now",
+        "job run", "NAME", 1...1, summary: "Run a job now",
         details: """
             With --wait the command ends with the run and prints its output; the exit status is 1
             when the run failed.
@@ -41,19 +45,19 @@ let jobCommands: [RemoteCommand] = [
         options: [RemoteOption("--wait", "wait for the end and print the output (-w)")],
         examples: ["dkron job run backup --wait"], run: runJob),
     RemoteCommand(
-        "job delete", "NAME", 1...1, summary: "Deletes a job with its executions and its ledger",
+        "job delete", "NAME", 1...1, summary: "Delete a job with its executions and its ledger",
         options: [RemoteOption("--kill", "also end what it runs")],
         examples: ["dkron job delete backup"], run: deleteJob),
     RemoteCommand(
-        "job toggle", "NAME", 1...1, summary: "Switches a job off, or on again",
+        "job toggle", "NAME", 1...1, summary: "Switch a job off, or on again",
         examples: ["dkron job toggle backup"], run: toggleJob),
     RemoteCommand(
-        "job executions", "NAME", 1...1, summary: "Lists a job's executions, the newest first",
+        "job executions", "NAME", 1...1, summary: "List a job's executions, the newest first",
         options: [RemoteOption("--limit", "N", "at most so many, 0 for all (default: 20)")],
         examples: ["dkron job executions backup --limit 5"], run: listExecutions),
     RemoteCommand(
         "job ticks", "NAME", 1...1,
-        summary: "Lists the instants at which a job was due and what became of each, the newest first",
+        summary: "List the instants at which a job was due, and what became of each",
         options: [
             RemoteOption("--from", "TIME", "not before this RFC 3339 time"),
             RemoteOption("--to", "TIME", "not after this RFC 3339 time"),
@@ -62,11 +66,11 @@ let jobCommands: [RemoteCommand] = [
         examples: ["dkron job ticks backup --from 2027-03-27T00:00:00Z"], run: listTicks),
     RemoteCommand(
         "job logs", "NAME [EXECUTION]", 1...2,
-        summary: "Prints what a job's last execution, or the one named, has printed",
+        summary: "Print the output of a job's last execution, or of the one named",
         options: [RemoteOption("--follow", "go on until the execution ends (-f)")],
         examples: ["dkron job logs backup", "dkron job logs backup -f"], run: showOutput),
     RemoteCommand(
-        "job kill", "NAME EXECUTION", 2...2, summary: "Ends an execution with everything it started",
+        "job kill", "NAME EXECUTION", 2...2, summary: "End an execution with everything it started",
         details: "`dkron job executions NAME` tells the names of executions.",
         examples: ["dkron job kill backup 1785542400000000000-1-node1"], run: killExecution),
 ]

@@ -1,5 +1,5 @@
-/// What is new in the output of a run that is asked for again and again. The server keeps the end of
-/// an output: once it is longer than that, its beginning vanishes between two looks.
+/// What is new in the output of a run that is asked for again and again. The server keeps the end
+/// of an output: once it is longer than that, its beginning vanishes between two looks.
 struct OutputFollower {
     private var last: [UInt8] = []
 

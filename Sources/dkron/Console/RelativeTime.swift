@@ -13,14 +13,14 @@ enum RelativeTime {
         return distance > .zero ? "in \(length)" : "\(length) ago"
     }
 
-    /// `0.25s`, `12s`, `3m20s`, `2h5m`, `4d1h`: two units above a minute.
+    /// `40ms`, `2.50s`, `12s`, `3m20s`, `2h5m`, `4d1h`: two units above a minute.
     static func length(_ duration: Duration) -> String {
         if duration < .zero { return "-" + length(.zero - duration) }
-        if duration < .seconds(10) {
-            let hundredths = duration.wholeMilliseconds / 10
-            if hundredths % 100 == 0 { return "\(hundredths / 100)s" }
-            let digits = hundredths % 100
-            return "\(hundredths / 100).\(digits < 10 ? "0" : "")\(digits)s"
+        let milliseconds = duration.wholeMilliseconds
+        if milliseconds < 1_000 { return "\(milliseconds)ms" }
+        if milliseconds < 10_000 {
+            let hundredths = milliseconds / 10 % 100
+            return "\(milliseconds / 1_000).\(hundredths < 10 ? "0" : "")\(hundredths)s"
         }
         let seconds = duration.wholeSeconds
         switch seconds {

@@ -147,7 +147,7 @@ struct Client {
     private func silence(_ failure: ClientSocket.Failure, isRead: Bool) -> String {
         let what =
             failure.isTimeout
-            ? "The server at \(address) is silent since \(DurationText.print(timeout))."
+            ? "The server at \(address) has been silent for \(DurationText.print(timeout))."
             : "No answer could be read from \(address): \(failure.reason)."
         return isRead ? what : what + " What was asked for may have been done: look first."
     }

@@ -27,7 +27,7 @@ func runRemoteCommand(_ word: String, _ arguments: [String]) -> Int32 {
     }
 }
 
-/// The list of a group's commands, when help for the group was asked for, or none of them was named.
+/// The list of a group's commands, when help for the group was asked for, or none was named.
 private func runGroup(
     _ word: String, _ group: [RemoteCommand], _ arguments: [String]
 ) -> Int32 {
@@ -48,11 +48,12 @@ private func runGroup(
         return 2
     }
     let known = group.filter { $0.words.count > 1 }.map { $0.words[1] }
-    var message = "dkron \(word): unknown command \"\(printable(first))\""
+    let message = "dkron \(word): unknown command \"\(printable(first))\""
     if let nearest = Suggestion.nearest(to: first, among: known) {
-        message += "; did you mean \"dkron \(word) \(nearest)\"?"
+        printError("\(message); did you mean \"dkron \(word) \(nearest)\"?")
+    } else {
+        printError("\(message)\n\n\(help)")
     }
-    printError("\(message)\n\n\(help)")
     return 2
 }
 
@@ -82,7 +83,8 @@ extension RemoteCommand {
         var table = Table()
         for command in commands {
             let summary = command.summary.prefix(1).lowercased() + command.summary.dropFirst()
-            let form = command.operands.isEmpty ? command.name : "\(command.name) \(command.operands)"
+            let form =
+                command.operands.isEmpty ? command.name : "\(command.name) \(command.operands)"
             table.add("", Table.Cell(form), Table.Cell(summary))
         }
         return table.lines(Style(hasColours: false))
