@@ -33,6 +33,9 @@ let package = Package(
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "Core"], swiftSettings: settings),
         .testTarget(
+            name: "CommandTests", dependencies: ["dkron", "Adapters", "Core"],
+            swiftSettings: settings),
+        .testTarget(
             name: "EndToEndTests", dependencies: ["dkron", "Core"], swiftSettings: settings),
         .testTarget(
             name: "SimTests", dependencies: ["Simulator", "Core"], path: "SimTests",

@@ -100,7 +100,11 @@ struct RunTests {
             let path = folder(above: String(argument.prefix { $0 != "=" })) + "/Simulator"
             if access(path, X_OK) == 0 { return path }
         }
-        let beside = folder(above: String(cString: buffer)) + "/Simulator"
+        let beside =
+            folder(
+                above: String(
+                    decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            ) + "/Simulator"
         return access(beside, X_OK) == 0 ? beside : nil
     }
 

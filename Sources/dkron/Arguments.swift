@@ -1,7 +1,8 @@
 internal import Adapters
 
 /// Runs the command that the arguments name. Returns the exit status of the process: 0 for a
-/// normal end, 1 for a usage or start-up error, 2 when a node could not go on.
+/// normal end. A node gives 1 for a start that failed and 2 when it could not go on; commands that
+/// talk to one give 1 when it refused, 2 for wrong usage and 3 when none answered.
 func runCommand(_ arguments: [String]) -> Int32 {
     guard let word = arguments.first else {
         printOut(overview)
@@ -18,16 +19,33 @@ func runCommand(_ arguments: [String]) -> Int32 {
             printOut(overview)
             return 0
         }
-        return runCommand([topic, "--help"])
+        return runCommand([topic] + rest.dropFirst() + ["--help"])
     // Started by `agent` alone: owns the processes of its jobs.
     case "supervisor": return SupervisorMain.run(rest)
     case "doc", "completion", "leave", "raft", "acl", "shell", "http":
         printError("dkron: the command \"\(word)\" is not available in this version\n\n\(overview)")
         return 1
     default:
-        printError("dkron: unknown command \"\(word)\"\n\n\(overview)")
-        return 1
+        if RemoteCommand.firstWords.contains(word) { return runRemoteCommand(word, rest) }
+        let guess = guess(at: word)
+        printError("dkron: unknown command \"\(printable(word))\"\(guess ?? "\n\n\(overview)")")
+        return 2
     }
+}
+
+/// What somebody may have meant by a first word that is no command.
+private func guess(at word: String) -> String? {
+    if word.hasPrefix("-") { return "; options stand behind the command" }
+    let own = ["agent", "schedule", "keygen", "version", "help"] + RemoteCommand.firstWords
+    if let nearest = Suggestion.nearest(to: word, among: own) {
+        return "; did you mean \"dkron \(nearest)\"?"
+    }
+    // `dkron list` for `dkron job list`.
+    let inner = RemoteCommand.all.filter { $0.words.count > 1 }
+    guard let nearest = Suggestion.nearest(to: word, among: inner.map { $0.words[1] }),
+        let command = inner.first(where: { $0.words[1] == nearest })
+    else { return nil }
+    return "; did you mean \"dkron \(command.name)\"?"
 }
 
 /// Answers `--help`, and refuses everything else, for a command without options of its own.
@@ -51,6 +69,10 @@ private let overview = """
       keygen     print a new key for encryption between nodes
       version    print the version
       help       show this text, or with a command's name that command's
+
+    Commands that talk to a running server:
+
+    \(RemoteCommand.summaries(of: RemoteCommand.all).joined(separator: "\n"))
 
     dkron COMMAND --help tells more about a command.
     """

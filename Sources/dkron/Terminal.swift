@@ -1,16 +1,19 @@
 internal import Glibc
 
 /// Writes a text to standard output. What can't be written is lost with the reader.
-func printOut(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
+func printOut(_ text: String) { write(Array((text + "\n").utf8), to: STDOUT_FILENO) }
+
+/// Writes bytes to standard output.
+func writeOut(_ bytes: [UInt8]) { write(bytes, to: STDOUT_FILENO) }
 
 /// Writes a text for people to standard error.
-func printError(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+func printError(_ text: String) { write(Array((text + "\n").utf8), to: STDERR_FILENO) }
 
-private func write(_ text: String, to descriptor: Int32) {
-    var bytes = Array(text.utf8)[...]
-    while !bytes.isEmpty {
-        let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+private func write(_ bytes: [UInt8], to descriptor: Int32) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
         if count < 0 && errno != EINTR { return }
-        bytes.removeFirst(max(0, count))
+        rest = rest.dropFirst(max(0, count))
     }
 }

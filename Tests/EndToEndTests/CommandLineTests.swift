@@ -21,7 +21,7 @@ extension EndToEnd {
         func help() throws {
             for arguments in [[], ["--help"], ["help"]] {
                 let text = try output(arguments)
-                for command in ["agent", "version", "schedule"] {
+                for command in ["agent", "version", "schedule", "job list", "settings"] {
                     #expect(text.contains(command), "\(arguments): \(text)")
                 }
             }

@@ -50,7 +50,7 @@ extension EndToEnd {
         func unknownCommand() throws {
             let scratch = Scratch("command")
             let (ending, output) = try run([binary, "agnet"], in: scratch)
-            #expect(ending == .exited(1))
+            #expect(ending == .exited(2))
             #expect(output.contains("agnet") && output.contains("agent"), "\(output)")
         }
 

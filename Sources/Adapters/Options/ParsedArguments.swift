@@ -67,38 +67,11 @@ package struct ParsedArguments: Sendable {
     }
 
     private static func unknown(_ name: String, _ known: [CommandLineOption]) -> UsageError {
-        guard let nearest = nearestName(to: name, in: known.map(\.name)) else {
+        guard let nearest = Suggestion.nearest(to: name, among: known.map(\.name)) else {
             return UsageError("unknown option --\(name)")
         }
         return UsageError("unknown option --\(name); did you mean --\(nearest)?")
     }
-}
-
-/// The name that is spelled most alike, if any is much alike.
-func nearestName(to name: String, in names: [String]) -> String? {
-    let nearest =
-        names
-        .map { (name: $0, distance: editDistance(name, $0)) }
-        .min { $0.distance < $1.distance }
-    guard let nearest, nearest.distance <= (min(name.utf8.count, 30) + 2) / 3 else { return nil }
-    return nearest.name
-}
-
-/// The number of letters to insert, delete or replace. Quadratic; for words, of which it looks at
-/// the beginning only if they are long.
-private func editDistance(_ a: String, _ b: String) -> Int {
-    let b = Array(b.utf8)
-    var row = Array(0...b.count)
-    for (i, letter) in a.utf8.prefix(200).enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
-        for j in b.indices {
-            let replaced = diagonal + (letter == b[j] ? 0 : 1)
-            diagonal = row[j + 1]
-            row[j + 1] = min(replaced, diagonal + 1, row[j] + 1)
-        }
-    }
-    return row[b.count]
 }
 
 /// Splits `a,"b,c",d` at the commas outside double quotes; `""` inside quotes is one quote.

@@ -106,7 +106,7 @@ struct Settings {
         let known = table.filter { $0.places.contains(.environment) }.map {
             String($0.variable.dropFirst(6))
         }
-        let nearest = nearestName(to: String(variable.dropFirst(6)), in: known)
+        let nearest = Suggestion.nearest(to: String(variable.dropFirst(6)), among: known)
         return nearest.map { "; did you mean DKRON_\($0)?" } ?? ""
     }
 
@@ -191,7 +191,7 @@ struct Settings {
             return place + "\(key) can stand only on the command line, as --\(key)"
         }
         let names = table.filter { $0.places.contains(.file) }.map(\.name)
-        let hint = nearestName(to: key, in: names).map { "; did you mean \($0)?" } ?? ""
+        let hint = Suggestion.nearest(to: key, among: names).map { "; did you mean \($0)?" } ?? ""
         let shown = member.key.unicodeScalars.prefix(60).map { String($0) }.joined()
         return place + "there is no option called \"\(shown)\"\(hint)"
     }

@@ -135,7 +135,7 @@ extension API {
                 status, made.call, document, state, context, warnings: edit.warnings)
             for warning in edit.warnings { answer.headers.append("X-Dkron-Warning", warning) }
             if edit.kind == .submission {
-                answer.headers.append("Location", "/v1/jobs/\(PathText.escaped(name.text))")
+                answer.headers.append("Location", "/v1/jobs/\(HTTPEscapes.escaped(name.text))")
             } else {
                 answer.headers.append("Location", made.call.request.path)
             }

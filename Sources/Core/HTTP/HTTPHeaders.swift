@@ -44,6 +44,9 @@ package struct HTTPHeaders: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         fields.append(Field(name, value))
     }
 
+    /// Replaces the last field; there must be one.
+    mutating func replaceLast(with field: Field) { fields[fields.count - 1] = field }
+
     /// Replaces all fields of this name by one, which stands where the first of them stood.
     package mutating func set(_ name: String, _ value: String) {
         guard let first = fields.firstIndex(where: { Self.equal($0.name, name) }) else {

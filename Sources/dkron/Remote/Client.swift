@@ -1,0 +1,164 @@
+internal import Adapters
+internal import Core
+
+/// A parameter of a query.
+struct Query {
+    let name: String
+    let value: String?
+
+    init(_ name: String, _ value: String? = nil) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// Talks to one server, a connection for each request.
+struct Client {
+    static let defaultAddress = "http://127.0.0.1:8080"
+
+    let endpoint: Endpoint
+    /// How long the server may be silent.
+    let timeout: Duration
+
+    /// - Parameters:
+    ///   - address: `http://HOST:PORT`, or nil for `DKRON_ADDRESS` or the default.
+    ///   - timeout: a duration such as `30s`.
+    init(address: String?, timeout: String?) throws(CommandFailure) {
+        if let address {
+            endpoint = try Self.endpoint(address, of: "--address")
+        } else if let address = environmentValue("DKRON_ADDRESS") {
+            endpoint = try Self.endpoint(address, of: "DKRON_ADDRESS")
+        } else {
+            endpoint = try Self.endpoint(Self.defaultAddress, of: "")
+        }
+        do throws(TextError) { self.timeout = try DurationText.parse(timeout ?? "30s") } catch {
+            throw .usage("--timeout is a duration such as 30s: \(error).")
+        }
+        guard self.timeout > .zero else { throw .usage("--timeout is longer than nothing.") }
+    }
+
+    /// Reads `http://HOST:PORT`; scheme and port may be missing.
+    static func endpoint(_ text: String, of source: String) throws(CommandFailure) -> Endpoint {
+        var rest = text[...]
+        if text.lowercased().hasPrefix("https://") {
+            throw .usage(
+                "\(source): https is not spoken here, only plain http; use http:// on the"
+                    + " server's own machine, or through a tunnel such as that of ssh -L.")
+        }
+        if text.lowercased().hasPrefix("http://") { rest = rest.dropFirst(7) }
+        if rest.last == "/" { rest.removeLast() }
+        guard !rest.contains("/"), !rest.contains("?"), !rest.contains("@") else {
+            throw .usage("\(source): only http://HOST:PORT is needed, not \"\(text)\".")
+        }
+        do throws(UsageError) {
+            var endpoint = try Endpoint(String(rest), defaultPort: 8080)
+            if endpoint.host.isEmpty { endpoint.host = "127.0.0.1" }
+            return endpoint
+        } catch {
+            throw .usage("\(source): \(error).")
+        }
+    }
+
+    var address: String { "http://\(endpoint)" }
+
+    // MARK: Requests
+
+    /// Reads something. Without a leader it reads what the server knows, and says so.
+    func get(_ path: [String], _ query: [Query] = []) throws(CommandFailure) -> Reply {
+        let reply = try exchange(.get, path, query)
+        guard reply.status == 503, reply.json?["code"]?.string == "no_leader" else {
+            return try accepted(reply)
+        }
+        let stale = try accepted(try exchange(.get, path, query + [Query("stale")]))
+        printError(
+            "The cluster has no leader; this is what the server at \(address) knows, and may be"
+                + " outdated.")
+        return stale
+    }
+
+    /// Changes something.
+    func send(
+        _ method: HTTPMethod, _ path: [String], _ query: [Query] = [],
+        headers: HTTPHeaders = [:], body: [UInt8] = []
+    ) throws(CommandFailure) -> Reply {
+        try accepted(try exchange(method, path, query, headers: headers, body: body))
+    }
+
+    /// The answer, if it tells of success.
+    func accepted(_ reply: Reply) throws(CommandFailure) -> Reply {
+        guard 200...299 ~= reply.status else { throw .refused(reply.refusal) }
+        return reply
+    }
+
+    /// Sends a request and takes whatever is answered.
+    func exchange(
+        _ method: HTTPMethod, _ path: [String], _ query: [Query] = [],
+        headers: HTTPHeaders = [:], body: [UInt8] = []
+    ) throws(CommandFailure) -> Reply {
+        let socket: ClientSocket
+        do throws(ClientSocket.Failure) {
+            socket = try ClientSocket(endpoint, timeout: min(timeout, .seconds(10)))
+        } catch {
+            throw .unreachable(
+                "There is no server at \(address): \(error.reason). Start one with `dkron agent"
+                    + " --server`, or name another with --address or DKRON_ADDRESS.")
+        }
+        var headers = headers
+        if !body.isEmpty { headers.append("Content-Type", "application/json") }
+        let request = HTTPRequestWriter.bytes(
+            method, target: Self.target(path, query), host: endpoint.description,
+            headers: headers, body: body)
+        do throws(ClientSocket.Failure) {
+            do throws(ClientSocket.Failure) {
+                try socket.send(request, timeout: timeout)
+            } catch {
+                // A server that refuses a long body answers without reading it to its end.
+                if error.isTimeout { throw error }
+            }
+            return try reply(over: socket, isRead: method == .get)
+        } catch {
+            throw .unreachable(silence(error, isRead: method == .get))
+        }
+    }
+
+    private func reply(
+        over socket: ClientSocket, isRead: Bool
+    ) throws(ClientSocket.Failure) -> Reply {
+        var limits = HTTPResponseLimits()
+        limits.body = 1 << 30
+        var parser = HTTPResponseParser(limits: limits)
+        var reply = Reply()
+        while true {
+            let bytes = try socket.receive(timeout: timeout)
+            parser.receive(bytes.span)
+            if bytes.isEmpty { parser.receiveEnd() }
+            while let event = parser.next() {
+                switch event {
+                case .head(let head): reply.head = head
+                case .body(let piece): reply.body += piece
+                case .end: return reply
+                case .failure(let failure):
+                    throw ClientSocket.Failure(reason: failure.description)
+                }
+            }
+        }
+    }
+
+    private func silence(_ failure: ClientSocket.Failure, isRead: Bool) -> String {
+        let what =
+            failure.isTimeout
+            ? "The server at \(address) has been silent for \(DurationText.print(timeout))."
+            : "No answer could be read from \(address): \(failure.reason)."
+        return isRead ? what : what + " What was asked for may have been done: look first."
+    }
+
+    /// An escaped path with its query.
+    static func target(_ path: [String], _ query: [Query]) -> String {
+        var text = path.map { "/" + HTTPEscapes.escaped($0) }.joined()
+        for (index, item) in query.enumerated() {
+            text += (index == 0 ? "?" : "&") + HTTPEscapes.escaped(item.name)
+            if let value = item.value { text += "=" + HTTPEscapes.escaped(value) }
+        }
+        return text
+    }
+}
