@@ -25,6 +25,8 @@ struct ExecutionChecker {
     private(set) var known: [Int64: Known] = [:]
     private var folds: [Generation: Fold] = [:]
     private var mostRetries: [Generation: UInt32] = [:]
+    /// Jobs whose groups may overlap now, whatever they might before.
+    private var allowsOverlap: Set<Generation> = []
     /// The time-outs in nanoseconds that each job's documents asked for, in order. A run that waits
     /// for its start is started as its job is then.
     private var timeouts: [Generation: [Int64?]] = [:]
@@ -67,6 +69,11 @@ struct ExecutionChecker {
         for sight in changes.created { begin(sight) }
         for (before, after) in changes.changed {
             let generation = after.state.generation
+            if after.document.concurrency == .allow {
+                allowsOverlap.insert(generation)
+            } else {
+                allowsOverlap.remove(generation)
+            }
             if before.document != after.document {
                 timeouts[generation, default: []].append(timeout(of: after.document))
             }
@@ -412,7 +419,7 @@ struct ExecutionChecker {
     }
 
     private func judgeOverlap(of run: RealRun, _ log: RunLog, _ verdict: inout Verdict) {
-        guard let own = watch(of: run) else { return }
+        guard let own = watch(of: run), !allowsOverlap.contains(own.generation) else { return }
         for index in log.alive {
             let other = log.runs[index]
             guard other.execution != run.execution, let theirs = watch(of: other),
