@@ -270,9 +270,7 @@ extension Node {
     }
 
     private mutating func compactLog(through index: LogIndex, _ out: inout Outbox) {
-        let before = log.byteCount
         withLog(&out) { log, requests, _ in log.compact(through: index, into: &requests) }
-        if log.byteCount < before { out.mark(.logSegmentRemoved) }
     }
 
     /// Writes the agent's journal afresh when most of it is dead.

@@ -250,7 +250,16 @@ package struct Node {
     package var members: [Member] { [Member(config)] }
 
     func emit(_ requests: [StorageRequest], _ out: inout Outbox) {
-        for request in requests { out.emit(.store(request.ticket, request.operation)) }
+        for request in requests {
+            if case .remove(let file) = request.operation {
+                if file.directory == .log, file.name.hasSuffix(".log") {
+                    out.mark(.logSegmentRemoved)
+                } else if file.directory == .history, file.name.hasSuffix(".out") {
+                    out.mark(.historySegmentRemoved)
+                }
+            }
+            out.emit(.store(request.ticket, request.operation))
+        }
     }
 
     mutating func halt(_ reason: String, _ out: inout Outbox) {

@@ -29,6 +29,9 @@ struct ScheduleChecker {
     /// Since when the cluster's default zone is what it is.
     private var defaultZoneSince = WallTime.distantPast
     private(set) var ticksJudged = 0
+    /// The stamp of the entry before. One that is not later was held back by it, and how late its
+    /// decisions were is not to be told from it.
+    private var lastStamp = WallTime.distantPast
     /// How late a decision may be while nothing is wrong; nil while something may be.
     var calmBound: Duration?
     /// Whether a zone file was ever away.
@@ -39,6 +42,7 @@ struct ScheduleChecker {
     mutating func observe(
         _ changes: StoreChanges, _ view: StoreView, _ store: Store, into verdict: inout Verdict
     ) {
+        defer { lastStamp = view.cluster.lastStamp }
         for sight in changes.created { begin(sight, view, store, &verdict) }
         for (before, after) in changes.changed {
             verdict.require(
@@ -235,7 +239,7 @@ struct ScheduleChecker {
                     "the tick \(when) of \(sight.name) was decided "
                         + "\(durationText(.nanoseconds(youngest))) late in calm weather")
             }
-            guard youngest > settings.onTime.nanoseconds else { return }
+            guard youngest > settings.onTime.nanoseconds, row.decidedAt > lastStamp else { return }
             lateRuns += 1
             verdict.require(
                 document.catchUp != .none, .S7, "\(sight.name) ran \(when) late in spite of 'none'")
