@@ -1,19 +1,27 @@
 package import Core
 internal import Glibc
 
-/// Writes log records as `time="…" level=info msg="…" key=value` lines.
+/// Writes log records as lines: `time="…" level=info msg="…" key=value`, or a JSON object each.
 ///
 /// One line is one `write` of at most `PIPE_BUF` bytes, so lines of several writers never mix. A
 /// reader that stands still does not stop the node: lines that don't fit are dropped, counted, and
 /// the count is told with the next line that gets through.
 package final class LogWriter {
+    package enum Form: String, Sendable, CaseIterable {
+        case text, json
+    }
+
     private let descriptor: Int32
+    private let form: Form
     private let level: LogRecord.Level
     private var dropped: UInt64 = 0
     private var line: [UInt8] = []
 
-    package init(level: LogRecord.Level, descriptor: Int32 = STDERR_FILENO) {
+    package init(
+        level: LogRecord.Level, form: Form = .text, descriptor: Int32 = STDERR_FILENO
+    ) {
         self.level = level
+        self.form = form
         self.descriptor = descriptor
     }
 
@@ -41,6 +49,39 @@ package final class LogWriter {
     // MARK: Form
 
     private func format(_ record: LogRecord, _ time: WallTime) {
+        switch form {
+        case .text: formatText(record, time)
+        case .json:
+            line = json(record, time, longestValue: .max)
+            guard line.count >= Self.longestLine else { break }
+            // Cut inside the values, so that it stays JSON: a byte takes six when it is escaped.
+            let room = Self.longestLine / 6 / (record.fields.count + 2)
+            line = json(record, time, longestValue: max(8, room))
+        }
+        append("\n")
+    }
+
+    private func json(_ record: LogRecord, _ time: WallTime, longestValue: Int) -> [UInt8] {
+        func cut(_ text: String) -> String {
+            guard text.utf8.count > longestValue else { return text }
+            var bytes = Array(text.utf8.prefix(longestValue))
+            while let last = bytes.last, last & 0xC0 == 0x80 { bytes.removeLast() }
+            if let last = bytes.last, last >= 0xC0 { bytes.removeLast() }
+            return String(decoding: bytes, as: UTF8.self) + Self.cutMark
+        }
+        var stamp: [UInt8] = []
+        RFC3339.append(WallTime(seconds: time.seconds), to: &stamp)
+        var writer = JSONWriter(.compact, escaping: .minimal)
+        writer.beginObject()
+        writer.member("time", String(decoding: stamp, as: UTF8.self))
+        writer.member("level", record.level.word)
+        writer.member("msg", cut(record.message))
+        for field in record.fields { writer.member(field.name, cut(field.value)) }
+        writer.endObject()
+        return writer.take()
+    }
+
+    private func formatText(_ record: LogRecord, _ time: WallTime) {
         line.removeAll(keepingCapacity: true)
         append("time=\"")
         RFC3339.append(WallTime(seconds: time.seconds), to: &line)
@@ -60,7 +101,6 @@ package final class LogWriter {
             if let last = line.last, last >= 0xC0 { line.removeLast() }
             append(Self.cutMark)
         }
-        append("\n")
     }
 
     private func append(_ text: String) { line.append(contentsOf: text.utf8) }

@@ -75,6 +75,31 @@ struct LogWriterTests {
         #expect(!line.contains("\u{FFFD}"))
     }
 
+    @Test func `a line of JSON has the same members`() {
+        let pipe = Pipe()
+        let log = LogWriter(level: .info, form: .json, descriptor: pipe.writing)
+        log.write(
+            LogRecord(.warning, "agent: \"up\"", [.init("job", "a\nb"), .init("node", "ü")]),
+            at: time)
+        let line =
+            #"{"time":"2024-01-02T03:04:05Z","level":"warning","msg":"agent: \"up\"","#
+            + #""job":"a\nb","node":"ü"}"# + "\n"
+        #expect(pipe.read() == line)
+    }
+
+    @Test(arguments: ["x", "€", "\u{1}", "\""])
+    func `a long line of JSON is cut inside its values`(letter: String) throws {
+        let pipe = Pipe()
+        let log = LogWriter(level: .info, form: .json, descriptor: pipe.writing)
+        let long = String(repeating: letter, count: 5_000)
+        log.write(LogRecord(.info, long, [.init("k", long), .init("short", "s")]), at: time)
+        let line = pipe.read()
+        #expect(line.utf8.count <= 4_096)
+        #expect(line.hasSuffix("\"short\":\"s\"}\n"))
+        #expect(line.contains("…(cut)") && !line.contains("\u{FFFD}"))
+        _ = try JSONDocument(Array(line.utf8))
+    }
+
     @Test func `a reader that stands still costs lines, not time, and hears how many`() {
         let pipe = Pipe()
         let log = LogWriter(level: .info, descriptor: pipe.writing)

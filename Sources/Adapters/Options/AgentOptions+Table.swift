@@ -33,6 +33,9 @@ extension AgentOptions {
             "zone of jobs that name none, fixed at the first start", standard: "the host's"),
         .used("log-level", .value, "LEVEL", "debug, info, warn or error", standard: "info"),
         .used(
+            "log-format", .value, "FORM", "lines of key=value pairs (text) or of JSON (json)",
+            standard: "text", form: .word(["text", "json"])),
+        .used(
             "shutdown-timeout", .value, "DURATION", "how long a stop waits for running jobs",
             standard: "60s", form: .duration),
         .used("start-paused", .flag, "", "come up with all schedules paused", standard: "false"),

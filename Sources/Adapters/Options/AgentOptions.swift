@@ -14,6 +14,7 @@ package struct AgentOptions: Sendable {
     package var region = "global"
     package var datacenter = "dc1"
     package var logLevel = LogRecord.Level.info
+    package var logForm = LogWriter.Form.text
     package var shutdownTimeout = Duration.seconds(60)
     /// The host's zone when nil.
     package var defaultZone: String?
@@ -121,6 +122,7 @@ package struct AgentOptions: Sendable {
             }
         case "region": region = value
         case "datacenter": datacenter = value
+        case "log-format": logForm = LogWriter.Form(rawValue: value) ?? logForm
         case "log-level": logLevel = try Self.level(value, subject)
         case "shutdown-timeout":
             do { shutdownTimeout = try DurationText.parse(value) } catch {

@@ -13,8 +13,8 @@ struct ResourceChecker {
 
     /// What the log may hold: what a snapshot waits for, what comes while it is written, and
     /// segments that are only partly dead.
-    /// Entries hold up to a third of a megabyte here, and a slow disk takes a snapshot in the time of
-    /// ten of them.
+    /// Entries hold up to a third of a megabyte here, and a slow disk takes a snapshot in the time
+    /// of ten of them.
     private func logBound(_ node: VirtualNode) -> Int {
         8 * tunables.snapshotBytes + 4 * tunables.journal.segmentSize
             + 8 * node.disk.size(of: .snapshots) + 6 << 20

@@ -47,7 +47,7 @@ private func checkConfiguration(_ options: AgentOptions) -> Int32 {
 
 /// Takes what the node needs from the machine, or throws an error that says what is missing.
 private func startAgent(_ options: AgentOptions) throws -> Driver {
-    let log = LogWriter(level: options.logLevel)
+    let log = LogWriter(level: options.logLevel, form: options.logForm)
     if let file = options.configurationFile {
         log.write(.info, "agent: configuration file", [.init("path", file)])
     }
