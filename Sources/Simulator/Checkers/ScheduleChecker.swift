@@ -23,6 +23,8 @@ struct ScheduleChecker {
         var cursor: WallTime
         /// The last tick row seen, which may still grow.
         var lastRow: LedgerPlace?
+        /// When the last tick was decided.
+        var decidedAt = WallTime.distantPast
     }
 
     private var watches: [Generation: Watch] = [:]
@@ -119,6 +121,7 @@ struct ScheduleChecker {
             judge(old, of: watch.era, before, from: from, to: end, view, &verdict)
         }
         watch.lastRow = rows.last?.place ?? watch.lastRow
+        watch.decidedAt = rows.last?.row.decidedAt ?? watch.decidedAt
         watch.era = era(of: after, view)
     }
 
@@ -298,7 +301,8 @@ struct ScheduleChecker {
         for sight in view.jobs {
             guard let watch = watches[sight.state.generation] else { continue }
             let waits = sight.document.catchUp == .all && sight.document.concurrency != .allow
-            if waits, sight.state.activeGroups > 0 { continue }
+            // Between two turns nothing is active; a job that takes them falls behind and goes on.
+            if waits, sight.state.activeGroups > 0 || now - watch.decidedAt < bound { continue }
             let expected = ticks(
                 of: watch.era, from: watch.cursor.nanoseconds,
                 to: (now - bound).nanoseconds)
