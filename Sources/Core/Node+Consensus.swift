@@ -310,7 +310,9 @@ extension Node {
             withScheduler(&out) { $0.jobChanged(name, $1, $2, into: &$3) }
         case .launch(let assignment):
             withDispatcher(&out) { $0.launch(assignment, at: now.monotonic, into: &$1) }
-        case .executionEnded(let key, _): dispatcher.ended(key)
+        case .executionEnded(let key, _):
+            dispatcher.ended(key)
+            outputChanged(key, &out)
         case .groupEnded(let job, let generation, let group):
             withAPI(&out) { $0.groupEnded(job, generation, group, $1, into: &$2) }
         case .killRequested(let key, let node):
@@ -320,7 +322,10 @@ extension Node {
             dispatcher.scheduled(
                 retry, stamp: store.cluster.lastStamp, at: now.monotonic)
         case .childTriggered(let trigger): decideChild(trigger, &out)
-        case .settled(let key): withRunner(&out) { $0.settle(key, at: now.monotonic, into: &$1) }
+        case .settled(let key):
+            // Before the runner forgets how much was printed.
+            outputChanged(key, &out)
+            withRunner(&out) { $0.settle(key, at: now.monotonic, into: &$1) }
         case .clusterChanged, .output, .forgetOutput, .mark: break
         }
     }

@@ -8,6 +8,8 @@ enum Pending {
     case group(GroupWait)
     /// See `API.streams`.
     case stream
+    /// See `API.outputs`.
+    case output
     /// See `API.restore`.
     case restore
 }

@@ -28,7 +28,7 @@ package struct Route: Sendable {
         case restore
         case listJobs, createJob, showJob, putJob, patchJob, deleteJob
         case run, toggle
-        case listExecutions, deleteExecutions, showExecution, kill, lost
+        case listExecutions, deleteExecutions, showExecution, showOutput, kill, lost
         case listTicks
     }
 
@@ -79,6 +79,9 @@ package struct Route: Sendable {
         Route(
             .get, "/v1/jobs/:job/executions/:execution", .showExecution, .read,
             "show an execution with its output"),
+        Route(
+            .get, "/v1/jobs/:job/executions/:execution/output", .showOutput, .read,
+            "the output of an execution as text, also while it is printed"),
         Route(
             .post, "/v1/jobs/:job/executions/:execution/kill", .kill, .write, "end an execution"),
         Route(
