@@ -18,7 +18,10 @@ extension Node {
         switch action {
         case .persist(let state): log.append(state)
         case .persistEntry(let entry): log.append(entry)
-        case .commit(let entry): applyQueue.append(.entry(entry))
+        case .commit(let entry):
+            // What a start reads back was committed, and counted, before.
+            if phase != .recovering(.logs) { metrics.committed(entry.index, at: now.monotonic) }
+            applyQueue.append(.entry(entry))
         case .lead(let term): applyQueue.append(.lead(term))
         }
     }
@@ -172,6 +175,7 @@ extension Node {
         var index: LogIndex?
         withRaft(&out) { index = $0.propose(payload, into: &$1) }
         guard let index else { fatalError("invariant broken: a leader takes every proposal") }
+        metrics.proposed(index, at: now.monotonic)
         return index
     }
 
@@ -305,6 +309,7 @@ extension Node {
 
     private mutating func tellLeader(_ event: StoreEvent, _ out: inout Outbox) {
         let now = now
+        countAsLeader(event)
         switch event {
         case .jobChanged(let name):
             withScheduler(&out) { $0.jobChanged(name, $1, $2, into: &$3) }
@@ -326,7 +331,7 @@ extension Node {
             // Before the runner forgets how much was printed.
             outputChanged(key, &out)
             withRunner(&out) { $0.settle(key, at: now.monotonic, into: &$1) }
-        case .clusterChanged, .output, .forgetOutput, .mark: break
+        case .clusterChanged, .output, .forgetOutput, .decided, .started, .mark: break
         }
     }
 }

@@ -257,7 +257,10 @@ extension Node {
 
     private mutating func perform(_ action: APIAction, _ out: inout Outbox) {
         switch action {
-        case .respond(let id, let response): out.emit(.respond(id, response))
+        case .respond(let id, let response):
+            metrics.answered(response.status)
+            out.emit(.respond(id, response))
+        case .measure(let id): measure(id, &out)
         case .respondChunk(let id, let bytes, let last):
             out.emit(.respondChunk(id, bytes, last: last))
         case .propose(let id, let body): propose(body, for: id, &out)

@@ -32,6 +32,8 @@ package struct API {
     /// When waiting for a group is over.
     var timeouts = SortedMap<WaitEnd, GroupWaiter>()
     var streams = SortedMap<RequestID, ListStream>()
+    /// Metrics of jobs under way.
+    var scrapes = SortedMap<RequestID, MetricsStream>()
     /// Outputs under way.
     var outputs = SortedMap<RequestID, OutputStream>()
     /// Those of them that wait for more, by execution.
@@ -95,8 +97,9 @@ package struct API {
             if let stream = streams.remove(id) { finish(stream) }
         case .output:
             if let stream = outputs[id] { forget(stream) }
+        case .metrics: scrapes.remove(id)
         case .restore: abandonRestore(&actions)
-        case .zone: break
+        case .zone, .measurement: break
         }
     }
 
@@ -107,6 +110,7 @@ package struct API {
         lastEvent = context.now.monotonic
         switch pending[id] {
         case .stream where streams[id]?.awaits == .drain: advanceStream(id, context, &actions)
+        case .metrics: advanceMetrics(id, context, &actions)
         case .output where outputs[id]?.awaits != .read: advanceOutput(id, context, &actions)
         default: break
         }
@@ -196,7 +200,7 @@ package struct API {
         case .output:
             outputs.update(id) { $0.take(bytes, context) }
             advanceOutput(id, context, &actions)
-        case .proposal, .group, .zone, .restore: break
+        case .proposal, .group, .zone, .measurement, .metrics, .restore: break
         }
     }
 
@@ -218,7 +222,7 @@ package struct API {
         switch pending[id] {
         case .stream: advanceStream(id, context, &actions)
         case .restore: advanceRestore(context, &actions)
-        case .proposal, .group, .zone, .output, nil: break
+        case .proposal, .group, .zone, .output, .measurement, .metrics, nil: break
         }
     }
 
@@ -320,6 +324,7 @@ package struct API {
         case .root: root(call, context, &actions)
         case .health: health(call, context, &actions)
         case .ready: try ready(call, context, &actions)
+        case .metrics: try measure(call, &actions)
         case .status: status(call, context, &actions)
         case .members: members(call, context, &actions)
         case .leader: try leader(call, context, &actions)

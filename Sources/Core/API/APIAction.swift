@@ -33,6 +33,8 @@ package enum APIAction: Sendable {
     case propose(ProposalID, Command.Body)
     case read(StorageTicket, StorageOperation)
     case loadZone(String)
+    /// The node answers with `API.measured`, in the same step.
+    case measure(RequestID)
     case log(LogRecord)
     case mark(Mark)
 }

@@ -10,6 +10,10 @@ enum Pending {
     case stream
     /// See `API.outputs`.
     case output
+    /// For what the node has counted.
+    case measurement(Call)
+    /// See `API.scrapes`.
+    case metrics
     /// See `API.restore`.
     case restore
 }
