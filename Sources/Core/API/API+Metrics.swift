@@ -95,6 +95,9 @@ extension API {
     ) {
         guard case .measurement(let call) = pending[id] else { return }
         pending.remove(id)
+        if call.route.handler == .variables {
+            return respond(call, variables(call, metrics, gauges), context, &actions)
+        }
         var text = MetricsText()
         text.write(
             metrics, gauges, version: config.version, node: config.nodeName.text)

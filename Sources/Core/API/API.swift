@@ -324,7 +324,7 @@ package struct API {
         case .root: root(call, context, &actions)
         case .health: health(call, context, &actions)
         case .ready: try ready(call, context, &actions)
-        case .metrics: try measure(call, &actions)
+        case .metrics, .variables: try measure(call, &actions)
         case .status: status(call, context, &actions)
         case .members: members(call, context, &actions)
         case .leader: try leader(call, context, &actions)

@@ -21,7 +21,7 @@ package struct Route: Sendable {
     }
 
     enum Handler: Sendable {
-        case root, health, ready, metrics, status
+        case root, health, ready, metrics, variables, status
         case members, leader, isLeader, leave, busy
         case showPause, pause, unpause
         case showSettings, putSettings
@@ -50,6 +50,7 @@ package struct Route: Sendable {
         Route(.get, "/health", .health, .local, "liveness"),
         Route(.get, "/ready", .ready, .local, "readiness"),
         Route(.get, "/metrics", .metrics, .local, "metrics in Prometheus' text format"),
+        Route(.get, "/debug/vars", .variables, .local, "the node's counters as JSON"),
         Route(.get, "/v1", .status, .local, "this node and its cluster"),
         Route(.get, "/v1/members", .members, .local, "nodes of the cluster"),
         Route(.get, "/v1/leader", .leader, .local, "the leader's node"),
