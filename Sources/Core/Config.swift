@@ -24,6 +24,8 @@ package struct Config: Sendable {
     package var startPaused = false
     /// How long a stop waits for local runs.
     package var shutdownTimeout: Duration = .seconds(60)
+    /// How many jobs `GET /metrics` tells about singly.
+    package var metricsMaxJobs = 1_000
     package var logLevel: LogRecord.Level = .info
     package var tunables = Tunables()
 

@@ -18,7 +18,10 @@ extension Node {
         switch action {
         case .persist(let state): log.append(state)
         case .persistEntry(let entry): log.append(entry)
-        case .commit(let entry): applyQueue.append(.entry(entry))
+        case .commit(let entry):
+            // What a start reads back was committed, and counted, before.
+            if phase != .recovering(.logs) { metrics.committed(entry.index, at: now.monotonic) }
+            applyQueue.append(.entry(entry))
         case .lead(let term): applyQueue.append(.lead(term))
         }
     }
@@ -172,6 +175,7 @@ extension Node {
         var index: LogIndex?
         withRaft(&out) { index = $0.propose(payload, into: &$1) }
         guard let index else { fatalError("invariant broken: a leader takes every proposal") }
+        metrics.proposed(index, at: now.monotonic)
         return index
     }
 
@@ -305,12 +309,15 @@ extension Node {
 
     private mutating func tellLeader(_ event: StoreEvent, _ out: inout Outbox) {
         let now = now
+        countAsLeader(event)
         switch event {
         case .jobChanged(let name):
             withScheduler(&out) { $0.jobChanged(name, $1, $2, into: &$3) }
         case .launch(let assignment):
             withDispatcher(&out) { $0.launch(assignment, at: now.monotonic, into: &$1) }
-        case .executionEnded(let key, _): dispatcher.ended(key)
+        case .executionEnded(let key, _):
+            dispatcher.ended(key)
+            outputChanged(key, &out)
         case .groupEnded(let job, let generation, let group):
             withAPI(&out) { $0.groupEnded(job, generation, group, $1, into: &$2) }
         case .killRequested(let key, let node):
@@ -320,8 +327,11 @@ extension Node {
             dispatcher.scheduled(
                 retry, stamp: store.cluster.lastStamp, at: now.monotonic)
         case .childTriggered(let trigger): decideChild(trigger, &out)
-        case .settled(let key): withRunner(&out) { $0.settle(key, at: now.monotonic, into: &$1) }
-        case .clusterChanged, .output, .forgetOutput, .mark: break
+        case .settled(let key):
+            // Before the runner forgets how much was printed.
+            outputChanged(key, &out)
+            withRunner(&out) { $0.settle(key, at: now.monotonic, into: &$1) }
+        case .clusterChanged, .output, .forgetOutput, .decided, .started, .mark: break
         }
     }
 }

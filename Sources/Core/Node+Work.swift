@@ -219,6 +219,12 @@ extension Node {
         for action in actions(of: body) { perform(action, &out) }
     }
 
+    /// Followers of an execution are told that there is something new.
+    mutating func outputChanged(_ key: ExecutionKey, _ out: inout Outbox) {
+        guard api.isFollowed(key) else { return }
+        withAPI(&out) { $0.outputChanged(key, $1, into: &$2) }
+    }
+
     /// The context shares the store's memory; it must be gone before anything is changed.
     private mutating func actions(
         of body: (inout API, APIContext, inout [APIAction]) -> Void
@@ -227,7 +233,7 @@ extension Node {
         let runner = runner
         let context = APIContext(
             now: now, stamp: stamp, store: store, config: config, role: role, zones: zones,
-            members: members, history: history, liveOutput: { runner.liveOutput(of: $0) })
+            members: members, history: history, liveTail: { runner.liveTail(of: $0) })
         body(&api, context, &actions)
         return actions
     }
@@ -251,7 +257,10 @@ extension Node {
 
     private mutating func perform(_ action: APIAction, _ out: inout Outbox) {
         switch action {
-        case .respond(let id, let response): out.emit(.respond(id, response))
+        case .respond(let id, let response):
+            metrics.answered(response.status)
+            out.emit(.respond(id, response))
+        case .measure(let id): measure(id, &out)
         case .respondChunk(let id, let bytes, let last):
             out.emit(.respondChunk(id, bytes, last: last))
         case .propose(let id, let body): propose(body, for: id, &out)

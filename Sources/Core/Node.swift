@@ -69,6 +69,9 @@ package struct Node {
     var recovery = RecoveryState()
     var snapshotting = SnapshotState()
     var stopping = StopState()
+    package internal(set) var metrics = Metrics()
+    /// When this life of the node began.
+    let startedAt: Now
     /// When the node wants its next `deadline`.
     package private(set) var nextDeadline: Instant?
 
@@ -76,6 +79,7 @@ package struct Node {
     package init(_ config: Config, seed: Seed, at now: Now, into out: inout Outbox) {
         self.config = config
         self.now = now
+        startedAt = now
         random = PRNG(seed: seed)
         let tunables = config.tunables
         snapshots = SnapshotStore(dataID: config.dataID, tunables: tunables.journal)
@@ -96,6 +100,8 @@ package struct Node {
     package mutating func step(_ input: Input, at now: Now, into out: inout Outbox) {
         self.now = now
         if case .halted = phase { return }
+        let bumpedBefore = out.bumped.count
+        defer { for mark in out.bumped[bumpedBefore...] { metrics.count(mark) } }
         if clusterTime.observe(now) {
             out.mark(.clockStepSuspended)
             out.log(
@@ -120,6 +126,7 @@ package struct Node {
         case .run(let id, let event):
             let now = now
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
+            if case .output = event, let key = runner.key(of: id) { outputChanged(key, &out) }
         case .zone(let name, let bytes): zoneLoaded(name, bytes, &out)
         case .control(let control): take(control, &out)
         }
@@ -129,6 +136,7 @@ package struct Node {
         _ ticket: StorageTicket, _ result: StorageResult, _ out: inout Outbox
     ) {
         let monotonic = now.monotonic
+        metrics.performed(ticket, result, at: monotonic)
         switch ticket.owner {
         case .journal:
             withLog(&out) { $0.handle(result, for: ticket, at: monotonic, into: &$1, actions: &$2) }
@@ -249,8 +257,9 @@ package struct Node {
     /// The member that this node is.
     package var members: [Member] { [Member(config)] }
 
-    func emit(_ requests: [StorageRequest], _ out: inout Outbox) {
+    mutating func emit(_ requests: [StorageRequest], _ out: inout Outbox) {
         for request in requests {
+            metrics.asked(request, at: now.monotonic)
             if case .remove(let file) = request.operation {
                 if file.directory == .log, file.name.hasSuffix(".log") {
                     out.mark(.logSegmentRemoved)

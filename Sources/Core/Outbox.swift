@@ -5,12 +5,15 @@ package struct Outbox: Sendable {
     package var effects: [Effect] = []
     /// Bit set of `Mark`s bumped since the last `clear`.
     package private(set) var marks: UInt64 = 0
+    /// The same in order, each as often as it was bumped.
+    private(set) var bumped: [Mark] = []
 
     package init() {}
 
     package mutating func clear() {
         effects.removeAll(keepingCapacity: true)
         marks = 0
+        bumped.removeAll(keepingCapacity: true)
     }
 
     mutating func emit(_ effect: Effect) { effects.append(effect) }
@@ -21,7 +24,10 @@ package struct Outbox: Sendable {
         effects.append(.log(LogRecord(level, message, fields)))
     }
 
-    mutating func mark(_ mark: Mark) { marks |= 1 << UInt64(mark.rawValue) }
+    mutating func mark(_ mark: Mark) {
+        marks |= 1 << UInt64(mark.rawValue)
+        bumped.append(mark)
+    }
 }
 
 /// Rare situations that a batch of simulations must reach ("sometimes" assertions), and that

@@ -103,34 +103,3 @@ struct SuggestionTests {
         #expect(distance("kitten", "sitting") == 3 && distance("ab", "ba") == 1)
     }
 }
-
-@Suite("Following an output")
-struct OutputFollowerTests {
-    @Test("a growing output whose beginning vanishes is printed once")
-    func random() {
-        var random = PRNG(seed: 7)
-        for _ in 0..<200 {
-            let keep = random.int(in: 20...60)
-            var whole: [UInt8] = []
-            var printed: [UInt8] = []
-            var follower = OutputFollower()
-            for _ in 0..<30 {
-                // Never repeats itself within what is kept.
-                for _ in 0..<random.int(in: 0..<20) { whole.append(UInt8(whole.count % 251)) }
-                let (new, hasGap) = follower.take(Array(whole.suffix(keep)))
-                #expect(!hasGap)
-                printed += new
-            }
-            #expect(printed == whole)
-        }
-    }
-
-    @Test("what vanished between two looks is told")
-    func gap() {
-        var follower = OutputFollower()
-        #expect(follower.take(Array("abc".utf8)) == ([97, 98, 99], false))
-        #expect(follower.take(Array("xyz".utf8)) == ([120, 121, 122], true))
-        #expect(follower.take(Array("xyz".utf8)) == ([], false))
-        #expect(follower.take(Array("zzw".utf8)) == ([122, 119], false))
-    }
-}

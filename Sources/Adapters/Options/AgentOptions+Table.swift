@@ -42,6 +42,9 @@ extension AgentOptions {
         .used(
             "max-running", .value, "N", "jobs that run at once; others wait", standard: "512",
             form: .number(1...1_000_000)),
+        .used(
+            "metrics-max-jobs", .value, "N", "jobs that /metrics tells about singly",
+            standard: "1000", form: .number(0...1_000_000)),
         .used("hide-env", .list, "NAME", "environment variable that jobs don't get"),
         .used(
             "bind-addr", .value, "HOST:PORT", "address for other nodes",

@@ -21,6 +21,7 @@ package struct AgentOptions: Sendable {
     package var startPaused = false
     package var hideEnvironment: [String] = []
     package var maxRunning: Int?
+    package var metricsMaxJobs: Int?
     /// Only says what the settings are.
     package var checksConfiguration = false
     /// The configuration file that was read.
@@ -134,6 +135,7 @@ package struct AgentOptions: Sendable {
         case "start-paused": startPaused = value == "true"
         case "hide-env": hideEnvironment = setting.values.map(\.text).filter { !$0.isEmpty }
         case "max-running": maxRunning = Int(value)
+        case "metrics-max-jobs": metricsMaxJobs = Int(value)
         case "backend":
             guard value == "boltdb" else {
                 throw UsageError(

@@ -12,6 +12,10 @@ package struct API {
         static let pending = 1_024
         /// Lists under way: each holds on to the state of the moment it began.
         static let streams = 64
+        /// Outputs under way; each holds a piece, or the whole of a stored one.
+        static let outputs = 128
+        /// How often followers hear that the server lives: below what proxies take for silence.
+        static let beat = Duration.seconds(15)
         /// How long a run by hand is waited for unless the request says otherwise, and at most.
         static let wait = Duration.seconds(30)
         static let longestWait = Duration.minutes(10)
@@ -28,6 +32,14 @@ package struct API {
     /// When waiting for a group is over.
     var timeouts = SortedMap<WaitEnd, GroupWaiter>()
     var streams = SortedMap<RequestID, ListStream>()
+    /// Metrics of jobs under way.
+    var scrapes = SortedMap<RequestID, MetricsStream>()
+    /// Outputs under way.
+    var outputs = SortedMap<RequestID, OutputStream>()
+    /// Those of them that wait for more, by execution.
+    var followers = SortedMap<Follower, Void>()
+    /// When followers hear from the server although nothing is printed.
+    var nextBeat: Instant?
     /// Lists that are over and still hold an index.
     var finished: [ListStream] = []
     /// Whose read a ticket is.
@@ -83,8 +95,11 @@ package struct API {
         case .group(let wait): forget(wait)
         case .stream:
             if let stream = streams.remove(id) { finish(stream) }
+        case .output:
+            if let stream = outputs[id] { forget(stream) }
+        case .metrics: scrapes.remove(id)
         case .restore: abandonRestore(&actions)
-        case .zone: break
+        case .zone, .measurement: break
         }
     }
 
@@ -93,8 +108,12 @@ package struct API {
         _ id: RequestID, _ context: APIContext, into actions: inout [APIAction]
     ) {
         lastEvent = context.now.monotonic
-        guard case .stream = pending[id], streams[id]?.awaits == .drain else { return }
-        advanceStream(id, context, &actions)
+        switch pending[id] {
+        case .stream where streams[id]?.awaits == .drain: advanceStream(id, context, &actions)
+        case .metrics: advanceMetrics(id, context, &actions)
+        case .output where outputs[id]?.awaits != .read: advanceOutput(id, context, &actions)
+        default: break
+        }
     }
 
     package mutating func applied(
@@ -171,11 +190,18 @@ package struct API {
         into actions: inout [APIAction]
     ) {
         lastEvent = context.now.monotonic
-        guard let id = reads.remove(ticket.number), case .stream = pending[id] else { return }
+        guard let id = reads.remove(ticket.number), let waiting = pending[id] else { return }
         var bytes: [UInt8]?
         if case .bytes(let read) = result { bytes = read }
-        streams.update(id) { $0.take(bytes, context) }
-        advanceStream(id, context, &actions)
+        switch waiting {
+        case .stream:
+            streams.update(id) { $0.take(bytes, context) }
+            advanceStream(id, context, &actions)
+        case .output:
+            outputs.update(id) { $0.take(bytes, context) }
+            advanceOutput(id, context, &actions)
+        case .proposal, .group, .zone, .measurement, .metrics, .restore: break
+        }
     }
 
     /// Does a slice of long work and ends waits whose time is over.
@@ -186,6 +212,7 @@ package struct API {
             waiters.remove(first.value)
             endWait(of: first.value.request, hasEnded: false, context, &actions)
         }
+        beat(context, &actions)
         if let last = finished.indices.last {
             if finished[last].discard() { finished.removeLast() }
             return
@@ -195,12 +222,14 @@ package struct API {
         switch pending[id] {
         case .stream: advanceStream(id, context, &actions)
         case .restore: advanceRestore(context, &actions)
-        case .proposal, .group, .zone, nil: break
+        case .proposal, .group, .zone, .output, .measurement, .metrics, nil: break
         }
     }
 
     package var nextDeadline: Instant? {
-        work.isEmpty && finished.isEmpty ? timeouts.first?.key.at : lastEvent
+        guard work.isEmpty && finished.isEmpty else { return lastEvent }
+        guard let first = timeouts.first?.key.at else { return nextBeat }
+        return min(first, nextBeat ?? .distantFuture)
     }
 
     /// Requests that wait for something. Bounded: beyond it requests that would wait get 503.
@@ -295,6 +324,7 @@ package struct API {
         case .root: root(call, context, &actions)
         case .health: health(call, context, &actions)
         case .ready: try ready(call, context, &actions)
+        case .metrics, .variables: try measure(call, &actions)
         case .status: status(call, context, &actions)
         case .members: members(call, context, &actions)
         case .leader: try leader(call, context, &actions)
@@ -318,6 +348,7 @@ package struct API {
         case .listExecutions: try listExecutions(call, context, &actions)
         case .deleteExecutions: try deleteExecutions(call, context, &actions)
         case .showExecution: try showExecution(call, context, &actions)
+        case .showOutput: try showOutput(call, context, &actions)
         case .kill: try kill(call, context, &actions)
         case .lost: try giveUp(call, context, &actions)
         case .listTicks: try listTicks(call, context, &actions)

@@ -33,6 +33,8 @@ package enum APIAction: Sendable {
     case propose(ProposalID, Command.Body)
     case read(StorageTicket, StorageOperation)
     case loadZone(String)
+    /// The node answers with `API.measured`, in the same step.
+    case measure(RequestID)
     case log(LogRecord)
     case mark(Mark)
 }
@@ -59,7 +61,7 @@ package struct APIContext {
     package var members: [Member]
     package var history: HistoryStore
     /// What a run of this node has printed so far; nil for runs that are not here.
-    package var liveOutput: (ExecutionKey) -> [UInt8]?
+    package var liveTail: (ExecutionKey) -> OutputTail?
     package var isRecovering: Bool {
         if case .recovering = role { true } else { false }
     }
@@ -67,7 +69,7 @@ package struct APIContext {
     package init(
         now: Now, stamp: WallTime, store: Store, config: Config, role: Role, zones: ZoneTable,
         members: [Member], history: HistoryStore,
-        liveOutput: @escaping (ExecutionKey) -> [UInt8]?
+        liveTail: @escaping (ExecutionKey) -> OutputTail?
     ) {
         self.now = now
         self.stamp = stamp
@@ -77,6 +79,9 @@ package struct APIContext {
         self.zones = zones
         self.members = members
         self.history = history
-        self.liveOutput = liveOutput
+        self.liveTail = liveTail
     }
+
+    /// The last bytes of what a run of this node has printed so far.
+    func liveOutput(_ key: ExecutionKey) -> [UInt8]? { liveTail(key).map { Array($0.bytes) } }
 }

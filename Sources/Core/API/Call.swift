@@ -64,6 +64,12 @@ struct Answer: Sendable {
         body = .stream
     }
 
+    init(_ status: Int, streamOf contentType: String) {
+        self.status = status
+        headers.append("Content-Type", contentType)
+        body = .stream
+    }
+
     init(_ status: Int, text: String) {
         self.status = status
         headers.append("Content-Type", "text/plain; charset=utf-8")

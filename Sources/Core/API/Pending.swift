@@ -8,6 +8,12 @@ enum Pending {
     case group(GroupWait)
     /// See `API.streams`.
     case stream
+    /// See `API.outputs`.
+    case output
+    /// For what the node has counted.
+    case measurement(Call)
+    /// See `API.scrapes`.
+    case metrics
     /// See `API.restore`.
     case restore
 }

@@ -21,14 +21,14 @@ package struct Route: Sendable {
     }
 
     enum Handler: Sendable {
-        case root, health, ready, status
+        case root, health, ready, metrics, variables, status
         case members, leader, isLeader, leave, busy
         case showPause, pause, unpause
         case showSettings, putSettings
         case restore
         case listJobs, createJob, showJob, putJob, patchJob, deleteJob
         case run, toggle
-        case listExecutions, deleteExecutions, showExecution, kill, lost
+        case listExecutions, deleteExecutions, showExecution, showOutput, kill, lost
         case listTicks
     }
 
@@ -49,6 +49,8 @@ package struct Route: Sendable {
         Route(.get, "/", .root, .local, "what this is"),
         Route(.get, "/health", .health, .local, "liveness"),
         Route(.get, "/ready", .ready, .local, "readiness"),
+        Route(.get, "/metrics", .metrics, .local, "metrics in Prometheus' text format"),
+        Route(.get, "/debug/vars", .variables, .local, "the node's counters as JSON"),
         Route(.get, "/v1", .status, .local, "this node and its cluster"),
         Route(.get, "/v1/members", .members, .local, "nodes of the cluster"),
         Route(.get, "/v1/leader", .leader, .local, "the leader's node"),
@@ -79,6 +81,9 @@ package struct Route: Sendable {
         Route(
             .get, "/v1/jobs/:job/executions/:execution", .showExecution, .read,
             "show an execution with its output"),
+        Route(
+            .get, "/v1/jobs/:job/executions/:execution/output", .showOutput, .read,
+            "the output of an execution as text, also while it is printed"),
         Route(
             .post, "/v1/jobs/:job/executions/:execution/kill", .kill, .write, "end an execution"),
         Route(

@@ -105,9 +105,7 @@ package struct Runner {
     func key(of id: ExecutionID) -> ExecutionKey? { id.number.flatMap { keys[$0] } }
 
     /// What a run has printed so far, or its whole output once it has ended.
-    package func liveOutput(of key: ExecutionKey) -> [UInt8]? {
-        runs[key].map { Array($0.tail.bytes) }
-    }
+    package func liveTail(of key: ExecutionKey) -> OutputTail? { runs[key]?.tail }
 
     // MARK: Messages from the leader
 

@@ -108,6 +108,7 @@ extension Store {
                 events.append(.mark(reason.mark))
             }
             state.cursor = ticks.to
+            events.append(.decided(outcome, tick: ticks.from))
             record(
                 LedgerRow(
                     from: ticks.from, to: ticks.to, outcome: outcome, decidedAt: stamp,
@@ -143,8 +144,10 @@ extension Store {
 
     /// Adds a row for a run without a tick.
     mutating func record(
-        _ outcome: Outcome, cause: Trigger, _ stamp: WallTime, _ state: inout JobState
+        _ outcome: Outcome, cause: Trigger, _ stamp: WallTime, _ state: inout JobState,
+        _ events: inout [StoreEvent]
     ) {
+        events.append(.decided(outcome, tick: nil))
         let row = LedgerRow(
             from: stamp, to: stamp, outcome: outcome, decidedAt: stamp, revision: state.revision,
             cause: cause)

@@ -19,7 +19,7 @@ extension Store {
             let cause = Trigger.request(run.requestID)
             let outcome = launch(
                 put.document, &state, cause, targets: run.targets, stamp, &events)
-            record(outcome, cause: cause, stamp, &state)
+            record(outcome, cause: cause, stamp, &state, &events)
             self.put(name, state)
         }
         return .stored(created: stored == nil, version: version)
@@ -189,7 +189,7 @@ extension Store {
         if cluster.refusesEdits { return .rejected(.paused) }
         let cause = Trigger.request(run.requestID)
         let outcome = launch(document, &state, cause, targets: run.targets, stamp, &events)
-        record(outcome, cause: cause, stamp, &state)
+        record(outcome, cause: cause, stamp, &state, &events)
         put(run.job, state)
         switch outcome {
         case .ran(let group): return .launched(group: group, repeated: false)

@@ -25,6 +25,9 @@ extension Store {
             execution.state = .running
             execution.startedAt = at
             put(state.generation, execution)
+            if execution.attempt == 1 {
+                events.append(.started(due: execution.scheduledAt, at: at))
+            }
         case .output(let chunk, let bytes):
             guard !execution.state.isEnded, chunk == execution.outputChunks else { return }
             execution.outputChunks += 1
@@ -283,7 +286,7 @@ extension Store {
                 document, &state, cause, targets: decision.targets, stamp, &events)
             if case .ran = outcome { events.append(.mark(.childLaunched)) }
         }
-        record(outcome, cause: cause, stamp, &state)
+        record(outcome, cause: cause, stamp, &state, &events)
         put(trigger.child, state)
         return .applied
     }

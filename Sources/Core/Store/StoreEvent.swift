@@ -4,6 +4,11 @@ package enum StoreEvent: Sendable {
     case jobChanged(JobName)
     /// An execution was committed and is to be sent to its node.
     case launch(Assignment)
+    /// A row went into the ledger, or one there was made longer. The tick is nil for what no tick
+    /// asked for.
+    case decided(Outcome, tick: WallTime?)
+    /// The first attempt of a target has started, by its agent's clock.
+    case started(due: WallTime, at: WallTime)
     case executionEnded(ExecutionKey, NodeName)
     case groupEnded(JobName, Generation, GroupID)
     case killRequested(ExecutionKey, NodeName)

@@ -99,6 +99,7 @@ private func configuration(_ options: AgentOptions) throws -> Config {
     config.shutdownTimeout = options.shutdownTimeout
     config.logLevel = options.logLevel
     if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
+    if let limit = options.metricsMaxJobs { config.metricsMaxJobs = limit }
     return config
 }
 

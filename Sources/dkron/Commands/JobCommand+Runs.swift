@@ -181,26 +181,19 @@ func showOutput(_ call: RemoteCall) throws(CommandFailure) {
     if !execution.hasEnded { call.console.note("(it is still \(execution.state); -f follows it)") }
 }
 
-/// Prints what is new again and again until the execution has ended.
+/// Prints what is printed, as it is printed, until the execution has ended.
 private func follow(_ call: RemoteCall, _ path: [String]) throws(CommandFailure) {
-    var follower = OutputFollower()
-    var isFirst = true
-    while true {
-        let execution = ShownExecution(json: try call.client.get(path).value())
-        let (new, hasGap) = follower.take(execution.output)
-        if isFirst && execution.json["output_truncated"]?.isTrue == true {
+    let state = [Query("output_size_limit", "0")]
+    try call.client.stream(path + ["output"], [Query("follow", "true")]) { head in
+        if head.headers["X-Dkron-Output-Truncated"] == "true" {
             call.console.note("(the beginning of the output is not kept)")
-        } else if hasGap {
-            call.console.note("(some output came and went between two looks)")
         }
-        isFirst = false
-        call.console.write(new)
-        if execution.hasEnded {
-            if let problem = execution.json["output_error"]?.text {
-                call.console.note("The output can't be shown: \(problem)")
-            }
-            return call.console.note("\(call.operands[0]): \(execution.summary)")
-        }
-        usleep(500_000)
+    } body: { bytes in
+        call.console.write(bytes)
+    } whenSilent: { () throws(CommandFailure) in
+        // A command may print nothing for days; a server that is gone prints nothing either.
+        _ = try call.client.get(path, state)
     }
+    let execution = ShownExecution(json: try call.client.get(path, state).value())
+    call.console.note("\(call.operands[0]): \(execution.summary)")
 }

@@ -95,14 +95,7 @@ struct Client {
         _ method: HTTPMethod, _ path: [String], _ query: [Query] = [],
         headers: HTTPHeaders = [:], body: [UInt8] = []
     ) throws(CommandFailure) -> Reply {
-        let socket: ClientSocket
-        do throws(ClientSocket.Failure) {
-            socket = try ClientSocket(endpoint, timeout: min(timeout, .seconds(10)))
-        } catch {
-            throw .unreachable(
-                "There is no server at \(address): \(error.reason). Start one with `dkron agent"
-                    + " --server`, or name another with --address or DKRON_ADDRESS.")
-        }
+        let socket = try connect()
         var headers = headers
         if !body.isEmpty { headers.append("Content-Type", "application/json") }
         let request = HTTPRequestWriter.bytes(
@@ -118,6 +111,62 @@ struct Client {
             return try reply(over: socket, isRead: method == .get)
         } catch {
             throw .unreachable(silence(error, isRead: method == .get))
+        }
+    }
+
+    /// Reads an answer piece by piece, for as long as it lasts.
+    ///
+    /// - Parameter whenSilent: called each time the time-out is over without a byte; throws to
+    ///   give up.
+    func stream(
+        _ path: [String], _ query: [Query], head: (HTTPResponseHead) -> Void,
+        body: ([UInt8]) -> Void, whenSilent: () throws(CommandFailure) -> Void
+    ) throws(CommandFailure) {
+        let socket = try connect()
+        let request = HTTPRequestWriter.bytes(
+            .get, target: Self.target(path, query), host: endpoint.description, headers: [:],
+            body: [])
+        do throws(ClientSocket.Failure) { try socket.send(request, timeout: timeout) } catch {
+            throw .unreachable(silence(error, isRead: true))
+        }
+        var limits = HTTPResponseLimits()
+        limits.body = .max
+        var parser = HTTPResponseParser(limits: limits)
+        // What is no success is gathered, for its reason.
+        var refused: Reply?
+        while true {
+            let bytes: [UInt8]
+            do throws(ClientSocket.Failure) { bytes = try socket.receive(timeout: timeout) } catch {
+                guard error.isTimeout else { throw .unreachable(silence(error, isRead: true)) }
+                try whenSilent()
+                continue
+            }
+            parser.receive(bytes.span)
+            if bytes.isEmpty { parser.receiveEnd() }
+            while let event = parser.next() {
+                switch event {
+                case .head(let answer) where 200...299 ~= answer.status: head(answer)
+                case .head(let answer): refused = Reply(head: answer)
+                case .body(let piece) where refused == nil: body(piece)
+                case .body(let piece): refused?.body += piece
+                case .end:
+                    if let refused { throw .refused(refused.refusal) }
+                    return
+                case .failure(let failure):
+                    throw .unreachable(
+                        "The answer of \(address) broke off: \(failure.description).")
+                }
+            }
+        }
+    }
+
+    private func connect() throws(CommandFailure) -> ClientSocket {
+        do throws(ClientSocket.Failure) {
+            return try ClientSocket(endpoint, timeout: min(timeout, .seconds(10)))
+        } catch {
+            throw .unreachable(
+                "There is no server at \(address): \(error.reason). Start one with `dkron agent"
+                    + " --server`, or name another with --address or DKRON_ADDRESS.")
         }
     }
 

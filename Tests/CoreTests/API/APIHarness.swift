@@ -56,7 +56,7 @@ struct APIHarness {
     /// Zones that the host has; others are missing.
     var hostZones = ["Europe/Madrid": ZoneFile.utcLike]
     var members: [Member]
-    var live: [ExecutionKey: [UInt8]] = [:]
+    var live: [ExecutionKey: OutputTail] = [:]
     var history = HistoryStore(dataID: 7)
     var disk = TestDisk(seed: 1)
     /// Pieces of output that were read from files.
@@ -92,7 +92,7 @@ struct APIHarness {
         let live = live
         return APIContext(
             now: now, stamp: stamp, store: store, config: config, role: role, zones: zones,
-            members: members, history: history, liveOutput: { live[$0] })
+            members: members, history: history, liveTail: { live[$0] })
     }
 
     var stamp: WallTime { max(now.wall, store.cluster.lastStamp) }
@@ -183,6 +183,7 @@ struct APIHarness {
             let result = disk.perform(operation)
             run { $0.storage(ticket, result, $1, into: &$2) }
         case .loadZone(let name): loadZone(name)
+        case .measure(let id): run { $0.measured(id, Metrics(), Gauges(), $1, into: &$2) }
         case .log(let record): logs.append(record)
         case .mark: break
         }
@@ -221,6 +222,7 @@ struct APIHarness {
                 history.append(
                     index: store.appliedIndex, key: ByteKey(key.historyKey), chunk: chunk,
                     bytes: bytes)
+            case .executionEnded(let key, _): run { $0.outputChanged(key, $1, into: &$2) }
             case .groupEnded(let job, let generation, let group):
                 run { $0.groupEnded(job, generation, group, $1, into: &$2) }
             default: break
@@ -277,6 +279,18 @@ struct APIHarness {
         let report = Report(job: assignment.job, key: assignment.key, news: news)
         tell(applyDirectly(.reports([report])).1)
         settle()
+    }
+
+    /// The run prints, and its node keeps at most the last `limit` bytes.
+    mutating func prints(_ assignment: Assignment, _ bytes: [UInt8], limit: Int = 1_000) {
+        live[assignment.key, default: OutputTail(limit: limit)].append(bytes)
+        run { $0.outputChanged(assignment.key, $1, into: &$2) }
+    }
+
+    /// The node has no longer what the run printed.
+    mutating func forgetLive(_ assignment: Assignment) {
+        run { $0.outputChanged(assignment.key, $1, into: &$2) }
+        live[assignment.key] = nil
     }
 
     /// What the run printed, in pieces; before its end.

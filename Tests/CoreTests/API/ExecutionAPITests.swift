@@ -62,7 +62,7 @@ struct ExecutionAPITests {
     @Test("shows what a run under way has printed, cut at a whole character")
     func liveOutput() {
         var node = node()
-        node.live[node.launched[2].key] = Array("abcö".utf8)
+        node.prints(node.launched[2], Array("abcö".utf8))
         #expect(node.get("/v1/jobs/a/executions/\(node.launched[2].id)")["output"] == #""abcö""#)
         let cut = node.get("/v1/jobs/a/executions?output_size_limit=1&_end=1")
         #expect(cut.each("output") == [""])

@@ -21,9 +21,10 @@ struct ArrowTests {
         "Store": ["Base", "Calendar", "Cron", "JSON"],
         "Scheduler": ["Base", "Calendar", "Cron", "Store"],
         "Executions": ["Base", "Calendar", "Store", "Wire"],
+        "Metrics": ["Base", "Store"],
         "API": [
             "Base", "Calendar", "Cron", "JSON", "HTTP", "Wire", "Journal", "Raft", "Membership",
-            "Store", "Scheduler", "Executions", "Boundary",
+            "Store", "Scheduler", "Executions", "Metrics", "Boundary",
         ],
     ]
 
