@@ -170,6 +170,20 @@ struct OutputAPITests {
         #expect(node.get("/v1/jobs").status == 200)
     }
 
+    @Test("a place in a tail counts what never came, and nothing before it")
+    func places() {
+        var tail = OutputTail(limit: 8)
+        tail.append([1, 2, 3])
+        #expect(tail.start == 0 && Array(tail.bytes(from: 1, limit: 1)) == [2])
+        tail.append([4, 5], skipped: 10)
+        #expect(tail.totalBytes == 15 && tail.start == 13)
+        #expect(Array(tail.bytes(from: 13, limit: 9)) == [4, 5])
+        tail.append([6, 7, 8, 9, 10, 11, 12])
+        #expect(tail.totalBytes == 22 && tail.start == 14)
+        #expect(Array(tail.bytes(from: 14, limit: 2)) == [5, 6])
+        #expect(tail.bytes(from: 22, limit: 2).isEmpty && tail.bytes(from: .max, limit: 2).isEmpty)
+    }
+
     @Test("a whole node streams a run from its start to its end")
     func wholeNode() throws {
         var node = NodeHarness()
