@@ -145,6 +145,9 @@ struct Workload {
             "/ready", "/v1/jobs?_sort=name&_order=DESC&_start=0&_end=3",
             "/v1/jobs?status=untriggered&disabled=false", "/v1/jobs?q=job&_start=90",
             "/v1/jobs?stale", "/v1/jobs/\(name)/executions?output_size_limit=10&_end=5",
+            "/v1/jobs/\(name)/executions/{last:\(name)}/output",
+            "/v1/jobs/\(name)/executions/{last:\(name)}/output?follow", "/metrics",
+            "/debug/vars",
         ]
         let method = draws.chance(1, 15) ? "HEAD" : "GET"
         return Plan.Draft(method: method, target: draws.element(targets))
