@@ -134,12 +134,19 @@ extension Node {
     /// Whether ticks due before it must be decided with it.
     private func changesSchedules(_ body: Command.Body) -> Bool {
         switch body {
-        case .putJob, .deleteJob, .restoreCommit, .pause, .settings: true
+        case .putJob(let put): opensRevision(put.document)
+        case .deleteJob, .restoreCommit, .pause, .settings: true
         case .reports(let reports): !endedEphemeralJobs(reports).isEmpty
         case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
             .unpause, .restorePart, .restoreAbandon:
             false
         }
+    }
+
+    /// Whether the job's ticks follow another schedule from this edit on. Under an edit that changes
+    /// other things, those that are due or wait their turn go on as they were.
+    private func opensRevision(_ document: JobDocument) -> Bool {
+        store.document(document.name).map(document.changesSchedule) ?? false
     }
 
     /// The ephemeral jobs that the reports end: the first success deletes them.
@@ -200,7 +207,8 @@ extension Node {
         by body: Command.Body, at stamp: WallTime
     ) -> [JobDecision] {
         switch body {
-        case .putJob(let put): return decisions(of: put.document.name, at: stamp)
+        case .putJob(let put) where opensRevision(put.document):
+            return decisions(of: put.document.name, at: stamp)
         case .deleteJob(let name, _, _): return decisions(of: name, at: stamp)
         case .reports(let reports):
             return endedEphemeralJobs(reports).flatMap { decisions(of: $0, at: stamp) }
@@ -211,8 +219,8 @@ extension Node {
         case .settings(let settings)
         where settings.defaultTimezone != store.cluster.settings.defaultTimezone:
             return allDecisions(at: stamp)
-        case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
-            .pause, .unpause, .settings, .restorePart, .restoreAbandon:
+        case .decide, .bootstrap, .putJob, .deleteExecutions, .runNow, .decideChild, .startRetry,
+            .kill, .pause, .unpause, .settings, .restorePart, .restoreAbandon:
             return []
         }
     }

@@ -62,20 +62,22 @@ struct Disk: Sendable {
     /// When an operation asked for at `now` will be performed: in order within its directory.
     mutating func performanceTime(of operation: StorageOperation, asked now: TrueTime) -> TrueTime {
         var cost: Duration
+        var stall = Duration.zero
         switch operation {
         case .sync, .syncDirectory:
             cost = .microseconds(20) + latency.exponential(meanSync)
             if stallOneIn > 0, latency.chance(1, stallOneIn) {
-                cost = cost + latency.duration(.milliseconds(100), .seconds(10))
+                stall = latency.duration(.milliseconds(100), .seconds(10))
             }
         case .append(_, _, let bytes): cost = .nanoseconds(2_000 + Int64(bytes.count))
         case .create, .truncate, .rename, .remove: cost = .microseconds(10)
         case .list: cost = .microseconds(20)
         case .read(_, _, let length): cost = .nanoseconds(5_000 + Int64(min(length, 1 << 20)))
         }
+        // A stall is as long as it is: slowed a hundred times it would outlast the run.
         if faults.slowness > 1 { cost = cost * faults.slowness }
         let index = Int(operation.directory.rawValue)
-        let time = max(now, directories[index].busyUntil) + cost
+        let time = max(now, directories[index].busyUntil) + cost + stall
         directories[index].busyUntil = time
         return time
     }

@@ -98,6 +98,26 @@ import Testing
         #expect(harness.started.count == 2, "one late launch and one on time")
     }
 
+    @Test func anEditThatChangesNoScheduleLeavesWaitingTicksInTheirTurn() {
+        var harness = harness()
+        harness.exitCode = nil
+        let job = { (more: String) in
+            #"{"name":"a","schedule":"@every 10s","executor":"shell","concurrency":"forbid","#
+                + #""executor_config":{"command":"/bin/true"},"catch_up":"all"\#(more)}"#
+        }
+        _ = harness.ask(.post, "/v1/jobs", job(""))
+        harness.advance(.seconds(35))
+        #expect(harness.started.count == 1)
+        _ = harness.ask(.post, "/v1/jobs", job(#","owner":"ops""#))
+        harness.end(harness.started[0].execution)
+        harness.settle()
+        harness.advance(.seconds(1))
+        // The second of three ticks had its turn; none was written off.
+        #expect(harness.started.count == 2)
+        let ticks = harness.ask(.get, "/v1/jobs/a/ticks").body
+        #expect(!ticks.contains("overlap"), "\(ticks)")
+    }
+
     @Test func retriesWaitAndThenRun() {
         var harness = harness()
         harness.exitCode = 3
