@@ -13,10 +13,8 @@ struct RecoveryState {
 
 /// A snapshot under way.
 struct SnapshotState {
-    /// The records as they were when it began.
-    var pinned: SortedMap<ByteKey, [UInt8]>?
-    /// The last key written.
-    var cursor: ByteKey?
+    /// The records as they were when it began, less those that are written.
+    var slices: RecordSlices?
     var head: SnapshotHead?
     var bytesWritten = 0
     /// Log bytes applied since the last snapshot.
@@ -89,7 +87,7 @@ extension Node {
             out.mark(.snapshotTaken)
             compactLog(through: head.index, &out)
         case .abandoned(let failure):
-            snapshotting.pinned = nil
+            snapshotting.slices = nil
             out.log(
                 .warning, "a snapshot was given up and will be tried again: \(failure.message)")
         case .halt(let reason): halt(reason, &out)
@@ -155,12 +153,7 @@ extension Node {
     // MARK: Recovery
 
     private mutating func restore(slice: [UInt8]) {
-        var reader = ByteReader(slice)
-        do throws(ByteError) {
-            while !reader.isAtEnd {
-                store.restore(key: try reader.bytes(), value: try reader.bytes())
-            }
-        } catch {
+        do throws(ByteError) { try store.restore(slice: slice) } catch {
             fatalError("invariant broken: a verified slice of a snapshot can't be read: \(error)")
         }
     }
@@ -219,30 +212,16 @@ extension Node {
     mutating func continueSnapshot(_ out: inout Outbox) {
         guard case .running = phase else { return }
         beginSnapshotIfDue(&out)
-        while snapshots.wantsSlice, let pinned = snapshotting.pinned {
-            var writer = ByteWriter(capacity: config.tunables.snapshotSlice + 4_096)
-            var last: ByteKey?
-            var iterator = pinned.makeIterator(from: snapshotting.cursor)
-            while writer.count < config.tunables.snapshotSlice, let entry = iterator.next() {
-                if entry.key == snapshotting.cursor { continue }
-                // A slice ends before an entry that would make it larger, unless it is empty.
-                let size = entry.key.bytes.count + entry.value.count + 16
-                if last != nil, writer.count + size > config.tunables.snapshotSlice { break }
-                writer.bytes(entry.key.bytes)
-                writer.bytes(entry.value)
-                last = entry.key
-            }
-            if let last {
-                snapshotting.cursor = last
-                snapshotting.bytesWritten += writer.count
-                let slice = writer.output
+        while snapshots.wantsSlice, snapshotting.slices != nil {
+            if let slice = snapshotting.slices?.next(limit: config.tunables.snapshotSlice) {
+                snapshotting.bytesWritten += slice.count
                 withSnapshots(&out) { snapshots, requests, _ in
                     snapshots.write(slice: slice, into: &requests)
                 }
             } else {
                 let index = snapshotting.head?.index ?? 0
                 guard snapshotting.historyDurable >= index else { return }
-                snapshotting.pinned = nil
+                snapshotting.slices = nil
                 snapshotting.lastSize = snapshotting.bytesWritten
                 withSnapshots(&out) { snapshots, requests, _ in
                     snapshots.finish(into: &requests)
@@ -259,8 +238,7 @@ extension Node {
         let head = SnapshotHead(
             index: store.appliedIndex, term: snapshotting.appliedTerm, meta: [])
         snapshotting.head = head
-        snapshotting.pinned = store.records
-        snapshotting.cursor = nil
+        snapshotting.slices = RecordSlices(of: store)
         snapshotting.bytesWritten = 0
         snapshotting.logBytes = 0
         withSnapshots(&out) { snapshots, requests, _ in snapshots.begin(head, into: &requests) }

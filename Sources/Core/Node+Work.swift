@@ -233,7 +233,8 @@ extension Node {
         let runner = runner
         let context = APIContext(
             now: now, stamp: stamp, store: store, config: config, role: role, zones: zones,
-            members: members, history: history, liveTail: { runner.liveTail(of: $0) })
+            members: members, history: history, appliedTerm: snapshotting.appliedTerm,
+            liveTail: { runner.liveTail(of: $0) })
         body(&api, context, &actions)
         return actions
     }

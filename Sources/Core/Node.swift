@@ -36,7 +36,7 @@ package struct Node {
     var random: PRNG
 
     var snapshots: SnapshotStore
-    var history: HistoryStore
+    package internal(set) var history: HistoryStore
     var log: LogJournal
     var runLog: RunJournal
     package internal(set) var raft: Raft
@@ -200,6 +200,7 @@ package struct Node {
         var requests: [StorageRequest] = []
         log.flush(into: &requests)
         runLog.flush(into: &requests)
+        history.isHeld = api.isBackingUp
         history.flush(into: &requests)
         emit(requests, &out)
     }

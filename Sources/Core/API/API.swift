@@ -40,6 +40,8 @@ package struct API {
     var followers = SortedMap<Follower, Void>()
     /// When followers hear from the server although nothing is printed.
     var nextBeat: Instant?
+    /// The backup under way; there is one at a time.
+    var backup: BackupStream?
     /// Lists that are over and still hold an index.
     var finished: [ListStream] = []
     /// Whose read a ticket is.
@@ -98,6 +100,7 @@ package struct API {
         case .output:
             if let stream = outputs[id] { forget(stream) }
         case .metrics: scrapes.remove(id)
+        case .backup: backup = nil
         case .restore: abandonRestore(&actions)
         case .zone, .measurement: break
         }
@@ -111,6 +114,7 @@ package struct API {
         switch pending[id] {
         case .stream where streams[id]?.awaits == .drain: advanceStream(id, context, &actions)
         case .metrics: advanceMetrics(id, context, &actions)
+        case .backup: advanceBackup(&actions)
         case .output where outputs[id]?.awaits != .read: advanceOutput(id, context, &actions)
         default: break
         }
@@ -200,6 +204,9 @@ package struct API {
         case .output:
             outputs.update(id) { $0.take(bytes, context) }
             advanceOutput(id, context, &actions)
+        case .backup:
+            backup?.take(bytes)
+            advanceBackup(&actions)
         case .proposal, .group, .zone, .measurement, .metrics, .restore: break
         }
     }
@@ -222,7 +229,7 @@ package struct API {
         switch pending[id] {
         case .stream: advanceStream(id, context, &actions)
         case .restore: advanceRestore(context, &actions)
-        case .proposal, .group, .zone, .output, .measurement, .metrics, nil: break
+        case .proposal, .group, .zone, .output, .measurement, .metrics, .backup, nil: break
         }
     }
 
@@ -336,6 +343,7 @@ package struct API {
         case .unpause: try propose(.unpause, .pause, call, &actions)
         case .showSettings: showSettings(call, context, &actions)
         case .putSettings: try putSettings(call, context, &actions)
+        case .backup: try takeBackup(call, context, &actions)
         case .restore: try startRestore(call, context, &actions)
         case .listJobs: try listJobs(call, context, &actions)
         case .createJob: try submit(call, name: nil, context, &actions)

@@ -60,6 +60,8 @@ package struct APIContext {
     package var zones: ZoneTable
     package var members: [Member]
     package var history: HistoryStore
+    /// The term of the last entry that the store has applied.
+    package var appliedTerm: Term
     /// What a run of this node has printed so far; nil for runs that are not here.
     package var liveTail: (ExecutionKey) -> OutputTail?
     package var isRecovering: Bool {
@@ -68,7 +70,7 @@ package struct APIContext {
 
     package init(
         now: Now, stamp: WallTime, store: Store, config: Config, role: Role, zones: ZoneTable,
-        members: [Member], history: HistoryStore,
+        members: [Member], history: HistoryStore, appliedTerm: Term = 0,
         liveTail: @escaping (ExecutionKey) -> OutputTail?
     ) {
         self.now = now
@@ -79,6 +81,7 @@ package struct APIContext {
         self.zones = zones
         self.members = members
         self.history = history
+        self.appliedTerm = appliedTerm
         self.liveTail = liveTail
     }
 

@@ -14,6 +14,8 @@ enum Pending {
     case measurement(Call)
     /// See `API.scrapes`.
     case metrics
+    /// See `API.backup`.
+    case backup
     /// See `API.restore`.
     case restore
 }

@@ -25,7 +25,7 @@ package struct Route: Sendable {
         case members, leader, isLeader, leave, busy
         case showPause, pause, unpause
         case showSettings, putSettings
-        case restore
+        case backup, restore
         case listJobs, createJob, showJob, putJob, patchJob, deleteJob
         case run, toggle
         case listExecutions, deleteExecutions, showExecution, showOutput, kill, lost
@@ -62,6 +62,7 @@ package struct Route: Sendable {
         Route(.post, "/v1/unpause", .unpause, .write, "end a pause"),
         Route(.get, "/v1/settings", .showSettings, .read, "settings of the cluster"),
         Route(.put, "/v1/settings", .putSettings, .write, "change settings of the cluster"),
+        Route(.get, "/v1/backup", .backup, .read, "a copy of everything, for `dkron recover`"),
         Route(.post, "/v1/restore", .restore, .write, "import an export, all or nothing"),
         Route(.get, "/v1/jobs", .listJobs, .read, "list jobs; a complete export"),
         Route(.post, "/v1/jobs", .createJob, .write, "create or replace a job"),

@@ -13,6 +13,7 @@ extension HistoryStore {
 
     /// The next step, when nothing waits to be written.
     mutating func compact(into requests: inout [StorageRequest]) {
+        guard !isHeld else { return }
         if let current = compaction {
             if current.isRead {
                 // Every copy is written; the places change when they are synced.

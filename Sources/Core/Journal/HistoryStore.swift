@@ -112,6 +112,8 @@ package struct HistoryStore: Sendable {
     /// The disk was full; try again then.
     var retryDue: Instant?
     var isDegraded = false
+    /// Somebody reads a copy of this index: no file goes, so that every place in it stays good.
+    package var isHeld = false
 
     /// Bytes of chunks that are indexed.
     package internal(set) var liveBytes: UInt64 = 0
@@ -154,15 +156,31 @@ package struct HistoryStore: Sendable {
 
     /// Where the chunks of a key are, in order of their numbers.
     package func pieces(of key: ByteKey) -> [HistoryPiece] {
+        records(of: key).map { piece in
+            guard case .memory(let record) = piece else { return piece }
+            return .memory(Self.chunk(in: record) ?? [])
+        }
+    }
+
+    /// The same with each chunk's record as the disk has it, for copies.
+    private func records(of key: ByteKey) -> [HistoryPiece] {
         (keys[key] ?? []).map { place in
             if place.segment == 0 {
-                let payload = queue[Int(place.position - queueStart)].payload
-                return .memory(Self.chunk(in: payload) ?? [])
+                return .memory(queue[Int(place.position - queueStart)].payload)
             }
             return .file(
                 Self.file(place.segment), offset: place.position, length: Int(place.length))
         }
     }
+
+    /// The chunk records of the first key behind `key` (nil: of the first one), or nil at the end.
+    func records(after key: ByteKey?) -> (key: ByteKey, pieces: [HistoryPiece])? {
+        let entry = key.map { keys.next(after: $0) } ?? keys.first
+        return entry.map { ($0.key, records(of: $0.key)) }
+    }
+
+    /// Whether a chunk's record, as read from a disk, is undamaged.
+    static func isWhole(_ record: [UInt8]) -> Bool { HistoryFormat.decodeChunk(record) != nil }
 
     /// The content of a chunk as read from a `.file` piece, or nil if the bytes are damaged.
     package static func chunk(in bytes: [UInt8]) -> [UInt8]? {

@@ -16,6 +16,8 @@
 package struct SegmentHeader: Hashable, Sendable {
     /// Replaces everything in earlier segments.
     static let freshFlag: UInt32 = 1
+    /// A backup, which no server takes for a file of its own.
+    static let backupFlag: UInt32 = 2
     static let size = 68
     static let preambleSize = 16
     private static let magic: [UInt8] = Array("DKRONSEG".utf8)
@@ -64,6 +66,24 @@ package struct SegmentHeader: Hashable, Sendable {
     static func decode(
         _ bytes: [UInt8], kind: StorageDirectory, number: UInt64, dataID: DataID
     ) throws(Fault) -> SegmentHeader {
+        let header = try decode(bytes)
+        guard header.dataID == dataID else { throw .otherDataDirectory }
+        guard header.kind == kind, header.number == number, header.isPlausible else {
+            throw .unreadable("its header belongs to another file")
+        }
+        return header
+    }
+
+    /// Reads and checks the header of a backup from wherever it comes.
+    static func decode(backup bytes: [UInt8]) throws(Fault) -> SegmentHeader {
+        let header = try decode(bytes)
+        guard header.kind == .snapshots, header.isPlausible, header.flags & backupFlag != 0 else {
+            throw .unreadable("it is a file of a data directory, and no backup")
+        }
+        return header
+    }
+
+    private static func decode(_ bytes: [UInt8]) throws(Fault) -> SegmentHeader {
         guard bytes.count >= preambleSize, bytes[..<8] == magic[...] else {
             throw .unreadable("it does not begin like a file of this program")
         }
@@ -76,6 +96,9 @@ package struct SegmentHeader: Hashable, Sendable {
                 throw Fault.unreadable("the first bytes of its header are damaged")
             }
             guard version <= DataFormat.version else { throw Fault.version(version) }
+            guard let kind = StorageDirectory(rawValue: foundKind) else {
+                throw Fault.unreadable("its header belongs to another file")
+            }
             let header = SegmentHeader(
                 kind: kind, number: try reader.u64(), base: try reader.u64(),
                 synced: try reader.u64(),
@@ -83,10 +106,6 @@ package struct SegmentHeader: Hashable, Sendable {
                 chain: try reader.u32(), flags: try reader.u32())
             guard try reader.u32() == Checksum.crc32c(bytes[..<(size - 4)]) else {
                 throw Fault.unreadable("its header is damaged")
-            }
-            guard header.dataID == dataID else { throw Fault.otherDataDirectory }
-            guard foundKind == kind.rawValue, header.number == number, header.isPlausible else {
-                throw Fault.unreadable("its header belongs to another file")
             }
             return header
         } catch let fault as Fault {

@@ -17,7 +17,9 @@ struct APIChecker {
 
     private var wishes: [Int: Wish] = [:]
     /// Names whose jobs a wish may change, oldest wish first.
-    private var newestAnswerIndex: LogIndex = 0
+    /// The newest index that an answer of this life showed: a request that arrives from now on sees
+    /// at least that.
+    private(set) var newestAnswerIndex: LogIndex = 0
     private var restores = 0
 
     var isRestoring: Bool { restores > 0 }
@@ -36,18 +38,18 @@ struct APIChecker {
     }
 
     mutating func didAnswer(
-        _ operation: Operation, _ reply: Reply, into verdict: inout Verdict
+        _ operation: Operation, _ reply: Reply, arrivedAfter floor: LogIndex,
+        into verdict: inout Verdict
     ) {
         let request = "\(operation.draft.method) \(operation.target)"
         verdict.require(
             reply.status != 500, .A8,
             "\(request) got 500: \(String(decoding: reply.body.prefix(200), as: UTF8.self))")
-        // A followed output began at the index that it names, and ends much later.
-        let isFollowed = operation.target.hasSuffix("?follow")
-        if let index = reply.index, !isFollowed {
+        if let index = reply.index {
+            // What was answered while this request was under way may be newer.
             verdict.require(
-                index >= newestAnswerIndex || reply.status >= 400, .A7,
-                "\(request) was answered at index \(index) after \(newestAnswerIndex)")
+                index >= floor || reply.status >= 400, .A7,
+                "\(request) was answered at index \(index) though it came after \(floor)")
             newestAnswerIndex = max(newestAnswerIndex, index)
         }
         judgeShape(request, operation, reply, &verdict)

@@ -213,13 +213,18 @@ struct Checkers {
         if path.count == 6, path[5] == "lost" { executions.didGiveUp(String(path[4])) }
     }
 
-    mutating func didAnswer(_ operation: Operation, _ reply: Reply, at time: TrueTime) {
+    /// The newest index that clients have seen in this life.
+    var newestAnswerIndex: LogIndex { api.newestAnswerIndex }
+
+    mutating func didAnswer(
+        _ operation: Operation, _ reply: Reply, arrivedAfter floor: LogIndex, at time: TrueTime
+    ) {
         verdict.time = time
         if (200..<300).contains(reply.status), let index = reply.index {
             durability.didRecover(index: index, into: &verdict)
         }
         durability.didAnswer(reply, into: &verdict)
-        api.didAnswer(operation, reply, into: &verdict)
+        api.didAnswer(operation, reply, arrivedAfter: floor, into: &verdict)
         api.judgeAcknowledgement(operation, reply, view, into: &verdict)
     }
 

@@ -14,9 +14,10 @@ struct ResourceChecker {
     /// What the log may hold: what a snapshot waits for, what comes while it is written, and
     /// segments that are only partly dead.
     /// Entries hold up to a third of a megabyte here, and a slow disk takes a snapshot in the time
-    /// of ten of them.
+    /// of ten of them. What outputs wait to be written can't leave the log before they are.
     private func logBound(_ node: VirtualNode) -> Int {
-        8 * tunables.snapshotBytes + 4 * tunables.journal.segmentSize
+        let waiting = node.core?.node.history.queuedBytes ?? 0
+        return 8 * tunables.snapshotBytes + 4 * tunables.journal.segmentSize + 2 * waiting
             + 8 * node.disk.size(of: .snapshots) + 6 << 20
     }
 

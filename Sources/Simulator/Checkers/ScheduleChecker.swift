@@ -23,8 +23,8 @@ struct ScheduleChecker {
         var cursor: WallTime
         /// The last tick row seen, which may still grow.
         var lastRow: LedgerPlace?
-        /// When the last tick was decided.
-        var decidedAt = WallTime.distantPast
+        /// When the last tick was decided, or the last of its groups ended.
+        var lastTurn = WallTime.distantPast
     }
 
     private var watches: [Generation: Watch] = [:]
@@ -53,6 +53,10 @@ struct ScheduleChecker {
                     + "\(oracleTimeText(before.state.cursor.nanoseconds)) to "
                     + oracleTimeText(after.state.cursor.nanoseconds))
             judgeAnchor(before, after, &verdict)
+            if before.state.activeGroups > 0, after.state.activeGroups == 0 {
+                let stamp = view.cluster.lastStamp
+                watches[after.state.generation]?.lastTurn = stamp
+            }
             judge(before, after, view, store, &verdict)
         }
         if view.cluster.defaultZoneSince != defaultZoneSince {
@@ -121,7 +125,7 @@ struct ScheduleChecker {
             judge(old, of: watch.era, before, from: from, to: end, view, &verdict)
         }
         watch.lastRow = rows.last?.place ?? watch.lastRow
-        watch.decidedAt = rows.last?.row.decidedAt ?? watch.decidedAt
+        watch.lastTurn = max(watch.lastTurn, rows.last?.row.decidedAt ?? .distantPast)
         watch.era = era(of: after, view)
     }
 
@@ -302,7 +306,7 @@ struct ScheduleChecker {
             guard let watch = watches[sight.state.generation] else { continue }
             let waits = sight.document.catchUp == .all && sight.document.concurrency != .allow
             // Between two turns nothing is active; a job that takes them falls behind and goes on.
-            if waits, sight.state.activeGroups > 0 || now - watch.decidedAt < bound { continue }
+            if waits, sight.state.activeGroups > 0 || now - watch.lastTurn < bound { continue }
             let expected = ticks(
                 of: watch.era, from: watch.cursor.nanoseconds,
                 to: (now - bound).nanoseconds)

@@ -62,6 +62,8 @@ final class VirtualNode {
     struct OpenRequest {
         var client: Int
         var operation: Int
+        /// The newest index that clients had seen when it arrived.
+        var floor: LogIndex
         var body: [UInt8] = []
         var response: HTTPResponse?
         /// The client has gone, and the node has not heard of it yet: an answer goes nowhere.

@@ -66,7 +66,8 @@ extension World {
         }
         let id = RequestID(nodes[node].nextRequest)
         nodes[node].nextRequest += 1
-        nodes[node].requests[id] = VirtualNode.OpenRequest(client: client, operation: index)
+        nodes[node].requests[id] = VirtualNode.OpenRequest(
+            client: client, operation: index, floor: checkers.newestAnswerIndex)
         var headers = HTTPHeaders()
         headers.append("Host", "\(nodes[node].name):8080")
         for header in operations[index].draft.headers {
@@ -128,7 +129,8 @@ extension World {
             status: response.status,
             index: response.headers["X-Dkron-Index"].flatMap { UInt64($0) },
             headers: response.headers, body: body)
-        checkers.didAnswer(operations[request.operation], reply, at: time)
+        checkers.didAnswer(
+            operations[request.operation], reply, arrivedAfter: request.floor, at: time)
         let attempt = operations[request.operation].attempts
         let latency = clients[request.client].draws.exponential(parameters.clientLatency)
         queue.push(

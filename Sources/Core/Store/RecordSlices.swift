@@ -1,0 +1,40 @@
+// The records of a store in slices, for whatever writes them down.
+
+/// The records of one moment, which changes of the store do not change, in order of their keys.
+package struct RecordSlices: Sendable {
+    private let records: SortedMap<ByteKey, [UInt8]>
+    /// The last key taken.
+    private var cursor: ByteKey?
+
+    package init(of store: Store) { records = store.records }
+
+    /// The next slice, of about `limit` bytes (more when a record alone has more), or nil at the
+    /// end. O(limit + log n).
+    package mutating func next(limit: Int) -> [UInt8]? {
+        var writer = ByteWriter(capacity: limit + 4_096)
+        var last: ByteKey?
+        var iterator = records.makeIterator(from: cursor)
+        while writer.count < limit, let entry = iterator.next() {
+            if entry.key == cursor { continue }
+            // A slice ends before an entry that would make it larger, unless it is empty.
+            let size = entry.key.bytes.count + entry.value.count + 16
+            if last != nil, writer.count + size > limit { break }
+            writer.bytes(entry.key.bytes)
+            writer.bytes(entry.value)
+            last = entry.key
+        }
+        guard let last else { return nil }
+        cursor = last
+        return writer.output
+    }
+}
+
+extension Store {
+    /// Takes over the records of a slice; `finishRestoring` follows the last one.
+    package mutating func restore(slice: [UInt8]) throws(ByteError) {
+        var reader = ByteReader(slice)
+        while !reader.isAtEnd {
+            restore(key: try reader.bytes(), value: try reader.bytes())
+        }
+    }
+}
