@@ -1,3 +1,4 @@
+package import Core
 internal import Glibc
 
 /// The folder that holds everything a node must not forget, locked for this process.
@@ -20,6 +21,7 @@ package final class DataDirectory {
         try Self.refuseForeign(path)
         lock = try Self.takeLock(path, patience: patience)
         do throws(DataDirectoryError) {
+            try Self.refuseUnfinished(path)
             if let known = try Self.readFormat(path) {
                 id = known
             } else {
@@ -31,7 +33,81 @@ package final class DataDirectory {
         }
     }
 
+    /// Opens a directory for the files of a backup. It must be new or empty. Until `finish` is
+    /// called no server takes it for its own.
+    package init(toFill given: String) throws(DataDirectoryError) {
+        try Self.make(given)
+        path = try Self.resolve(given)
+        // What a mounted disk has, and what an attempt before this one may have left.
+        let harmless = [".", "..", "lost+found", "lock"]
+        guard let names = Self.names(in: path) else {
+            throw Self.unusable(path, .last("look into the data directory"))
+        }
+        if let first = names.sorted().first(where: { !harmless.contains($0) }) {
+            throw DataDirectoryError(
+                """
+                it is not empty, it holds \(first); a recovery needs a new or empty directory: name \
+                another one with --data-dir, or move away what is there
+                """, path)
+        }
+        lock = try Self.takeLock(path, patience: 1_000)
+        do throws(DataDirectoryError) {
+            do {
+                try Self.writeDurably([], to: path + "/" + Self.unfinished, in: path)
+            } catch {
+                throw Self.unusable(path, error)
+            }
+            id = try Self.writeFormat(path)
+        } catch {
+            close(lock)
+            throw error
+        }
+    }
+
+    /// The directory has all its files: servers may start on it.
+    package func finish() throws(DataDirectoryError) {
+        let file = path + "/" + Self.unfinished
+        guard unlink(file) == 0 else { throw Self.unusable(path, .last("remove \(file)")) }
+        do { try syncDirectory(path) } catch { throw Self.unusable(path, error) }
+    }
+
     deinit { close(lock) }
+
+    /// How full the file system is; nil when it does not say.
+    package var space: DiskSpace? {
+        var status = statvfs()
+        guard fstatvfs(lock, &status) == 0, status.f_frsize > 0 else { return nil }
+        let size = UInt64(status.f_frsize)
+        return DiskSpace(
+            free: UInt64(status.f_bavail) * size, total: UInt64(status.f_blocks) * size)
+    }
+
+    // MARK: Recovery
+
+    /// Stands in a directory that is being filled from a backup.
+    private static let unfinished = "recovery-unfinished"
+
+    private static func refuseUnfinished(_ path: String) throws(DataDirectoryError) {
+        guard access(path + "/" + unfinished, F_OK) == 0 else { return }
+        throw DataDirectoryError(
+            """
+            a recovery into it was broken off, so it holds only a part of the backup; empty it and \
+            run 'dkron recover' again
+            """, path)
+    }
+
+    private static func names(in path: String) -> [String]? {
+        guard let folder = opendir(path) else { return nil }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            names.append(
+                withUnsafeBytes(of: &entry.pointee.d_name) {
+                    String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+                })
+        }
+        return names
+    }
 
     // MARK: The folder
 

@@ -153,6 +153,8 @@ package final class Driver {
             case .stop(let id): supervisor.stop(id)
             case .release(let id): supervisor.release(id)
             case .renewFences(let ago): supervisor.renewFences(ago: ago)
+            case .measureDisk:
+                if let space = directory.space { inbox.append(.disk(space)) }
             case .loadZone(let name): inbox.append(.zone(name, ZoneFiles.load(name)))
             case .log(let record): log.write(record, at: now.wall)
             case .exit: end = .exit

@@ -15,6 +15,10 @@ package final class FileStorage {
     package init(dataDirectory: String) throws(SystemError) {
         self.dataDirectory = dataDirectory
         mailbox = try Mailbox()
+        try Self.makeFolders(below: dataDirectory)
+    }
+
+    static func makeFolders(below dataDirectory: String) throws(SystemError) {
         var madeAny = false
         for directory in StorageDirectory.allCases {
             let path = dataDirectory + "/" + directory.name

@@ -26,6 +26,8 @@ package struct Config: Sendable {
     package var shutdownTimeout: Duration = .seconds(60)
     /// How many jobs `GET /metrics` tells about singly.
     package var metricsMaxJobs = 1_000
+    /// The most bytes of stored outputs; nil takes a tenth of the disk, at most 10 GiB.
+    package var historyMaxBytes: UInt64?
     package var logLevel: LogRecord.Level = .info
     package var tunables = Tunables()
 

@@ -20,6 +20,8 @@ package enum Effect: Sendable {
     /// Fences of all fenced runs count from `ago` before now.
     case renewFences(ago: Duration)
     case loadZone(String)
+    /// Look how full the disk of the data directory is; answered by `Input.disk`.
+    case measureDisk
     case log(LogRecord)
     /// The node has finished stopping; the process should end with status 0.
     case exit

@@ -15,7 +15,21 @@ package enum Input: Sendable {
     case run(ExecutionID, RunEvent)
     /// The answer to `Effect.loadZone`: the bytes of the zone's file, or nil when there is none.
     case zone(String, [UInt8]?)
+    /// The answer to `Effect.measureDisk`.
+    case disk(DiskSpace)
     case control(Control)
+}
+
+/// Bytes of the file system below the data directory, and those of them that this process may
+/// still use.
+package struct DiskSpace: Hashable, Sendable {
+    package var free: UInt64
+    package var total: UInt64
+
+    package init(free: UInt64, total: UInt64) {
+        self.free = free
+        self.total = total
+    }
 }
 
 /// What the process that hosts the node is told from outside.

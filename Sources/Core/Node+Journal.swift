@@ -62,6 +62,7 @@ extension Node {
         body(&history, &requests, &actions)
         emit(requests, &out)
         for action in actions where !isHalted { perform(action, &out) }
+        tellDropped(&out)
     }
 
     mutating func withRunLog(
@@ -109,6 +110,9 @@ extension Node {
         case .degraded(let failure):
             out.log(.error, "outputs wait in memory, the disk is full: \(failure.message)")
         case .restored: out.log(.info, "outputs are written again")
+        case .dropped:
+            out.mark(.outputDropped)
+            diskWatch.dropped += 1
         case .halt(let reason): halt(reason, &out)
         }
     }
@@ -187,6 +191,7 @@ extension Node {
             fields.append(LogRecord.Field("torn_bytes", "\(recovery.tornBytes)"))
         }
         out.log(.info, "recovered the data directory", fields)
+        watchDisk(&out)
         withRaft(&out) { $0.campaign(into: &$1) }
         let now = now
         withRunner(&out) { $0.recovered(at: now, into: &$1) }

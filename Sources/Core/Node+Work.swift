@@ -162,7 +162,9 @@ extension Node {
         switch action {
         case .journal(let kind, let key, let payload):
             runLog.append(RunRecord(kind: kind, key: key, payload: payload))
-        case .start(let spec): out.emit(.start(spec))
+        case .start(let spec):
+            watchDisk(&out)
+            out.emit(.start(spec))
         case .adopt(let id, let identity): out.emit(.adopt(id, identity))
         case .stop(let id): out.emit(.stop(id))
         case .release(let id): out.emit(.release(id))
@@ -180,6 +182,7 @@ extension Node {
         switch report {
         case .accepted(let key): dispatcher.accepted(key)
         case .news(let news):
+            guard !holdsBack(news, &out) else { return }
             if case .started = news.news { dispatcher.started(news.key) }
             reports.append(news)
         case .heartbeat(let sentAt):
@@ -187,6 +190,38 @@ extension Node {
                 $0.heartbeat(from: node, sentAt: sentAt, at: monotonic, into: &$1)
             }
         }
+    }
+
+    /// Bytes that wait for the disk, those of the news of this step included.
+    private var backlog: Int {
+        history.queuedBytes + log.queuedBytes + reports.reduce(0) { $0 + $1.encodedSize }
+    }
+
+    /// Whether a result has to stay with its agent for now. Outputs come in as fast as commands
+    /// print and are written twice, so without a bound they would pile up in memory and in a log
+    /// that can't be cut before they are safe. Decided at the first piece: an output without one
+    /// of its pieces would pass for whole.
+    private mutating func holdsBack(_ report: Report, _ out: inout Outbox) -> Bool {
+        guard case .output(0, _) = report.news else { return report.key == withheld }
+        withheld = nil
+        guard backlog > config.tunables.backlogLimit else {
+            heldBack.remove(report.key)
+            return false
+        }
+        withheld = report.key
+        heldBack[report.key] = true
+        out.mark(.resultHeldBack)
+        return true
+    }
+
+    /// Has results told again that were held back, as many as there is room for.
+    mutating func askForHeldBack(_ out: inout Outbox) {
+        let room = config.tunables.backlogLimit / 2
+        while !isHalted, let first = heldBack.first, backlog <= room {
+            heldBack.remove(first.key)
+            withRunner(&out) { $0.tellNow(first.key, into: &$1) }
+        }
+        if !reports.isEmpty { proposeReports(&out) }
     }
 
     /// Proposes the news that came in during this step, in entries of bounded size.

@@ -44,7 +44,7 @@ package struct Node {
     var zones = ZoneTable()
     package internal(set) var clusterTime: ClusterTime
     var scheduler = Scheduler()
-    var dispatcher = Dispatcher()
+    var dispatcher: Dispatcher
     package internal(set) var runner: Runner
     var api: API
 
@@ -66,6 +66,11 @@ package struct Node {
     var heldEdits: [(body: Command.Body, id: ProposalID?)] = []
     /// News for the log, proposed together at the end of the step.
     var reports: [Report] = []
+    /// Results whose output found too much of it waiting for the disk, to be told again.
+    var heldBack = SortedMap<ExecutionKey, Bool>()
+    /// The execution whose result, told in pieces, is being held back.
+    var withheld: ExecutionKey?
+    var diskWatch = DiskWatch()
     var recovery = RecoveryState()
     var snapshotting = SnapshotState()
     var stopping = StopState()
@@ -83,6 +88,7 @@ package struct Node {
         random = PRNG(seed: seed)
         let tunables = config.tunables
         snapshots = SnapshotStore(dataID: config.dataID, tunables: tunables.journal)
+        dispatcher = Dispatcher(window: tunables.dispatchWindow)
         history = HistoryStore(dataID: config.dataID, tunables: tunables.journal)
         log = LogJournal(dataID: config.dataID, tunables: tunables.journal)
         runLog = RunJournal(dataID: config.dataID, tunables: tunables.journal)
@@ -128,6 +134,7 @@ package struct Node {
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
             if case .output = event, let key = runner.key(of: id) { outputChanged(key, &out) }
         case .zone(let name, let bytes): zoneLoaded(name, bytes, &out)
+        case .disk(let space): take(space, &out)
         case .control(let control): take(control, &out)
         }
     }
@@ -190,6 +197,7 @@ package struct Node {
         decideDueTicks(&out)
         proposeReports(&out)
         continueSnapshot(&out)
+        askForHeldBack(&out)
         rewriteRunLog(&out)
         flush(&out)
         continueStopping(&out)

@@ -69,4 +69,7 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case requestRefusedBusy
     case responseStreamed
     case runQueued
+    case resultHeldBack
+    case outputDropped
+    case diskLow
 }

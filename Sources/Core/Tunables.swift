@@ -12,10 +12,24 @@ package struct Tunables: Hashable, Sendable {
     package var maxRunning = 512
     /// Between the polite signal and the deadly one.
     package var grace: Duration = .seconds(10)
+    /// Executions that one agent may hold without having started them.
+    package var dispatchWindow = 1_024
+    /// Bytes of outputs and log entries that may wait for the disk before further results stay with
+    /// their agents for a while.
+    package var backlogLimit = 64 << 20
     /// Proposals that may wait for the log before new ones are refused.
     package var proposalLimit = 4_096
     /// The most bytes of one log entry's payload, about.
     package var entryBytes = 256 << 10
 
     package init() {}
+
+    /// The defaults, and on a small disk less: what waits to be cut away or rewritten must be a
+    /// small part of it.
+    package init(diskOf total: UInt64) {
+        let share = Int(clamping: total / 64)
+        snapshotBytes = max(64 << 10, min(snapshotBytes, share))
+        journal.segmentSize = max(64 << 10, min(journal.segmentSize, share))
+        journal.rewriteSize = max(64 << 10, min(journal.rewriteSize, share))
+    }
 }

@@ -14,6 +14,7 @@ func runCommand(_ arguments: [String]) -> Int32 {
     case "schedule": return runScheduleCommand(rest)
     case "version", "--version": return runVersionCommand(rest)
     case "keygen": return runKeygenCommand(rest)
+    case "recover": return runRecoverCommand(rest)
     case "help", "--help", "-h":
         guard let topic = rest.first else {
             printOut(overview)
@@ -36,7 +37,8 @@ func runCommand(_ arguments: [String]) -> Int32 {
 /// What somebody may have meant by a first word that is no command.
 private func guess(at word: String) -> String? {
     if word.hasPrefix("-") { return "; options stand behind the command" }
-    let own = ["agent", "schedule", "keygen", "version", "help"] + RemoteCommand.firstWords
+    let own =
+        ["agent", "schedule", "recover", "keygen", "version", "help"] + RemoteCommand.firstWords
     if let nearest = Suggestion.nearest(to: word, among: own) {
         return "; did you mean \"dkron \(nearest)\"?"
     }
@@ -66,6 +68,7 @@ private let overview = """
 
       agent      start a node in the foreground
       schedule   show when a schedule fires, without a server
+      recover    make a data directory of a backup, without a server
       keygen     print a new key for encryption between nodes
       version    print the version
       help       show this text, or with a command's name that command's

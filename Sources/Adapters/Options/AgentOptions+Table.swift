@@ -45,6 +45,10 @@ extension AgentOptions {
         .used(
             "metrics-max-jobs", .value, "N", "jobs that /metrics tells about singly",
             standard: "1000", form: .number(0...1_000_000)),
+        .used(
+            "history-max-bytes", .value, "BYTES", "stored outputs; the oldest go beyond it",
+            standard: "a tenth of the disk, at most 10 GiB",
+            form: .number(1 << 20...1 << 50)),
         .used("hide-env", .list, "NAME", "environment variable that jobs don't get"),
         .used(
             "bind-addr", .value, "HOST:PORT", "address for other nodes",

@@ -22,6 +22,7 @@ package struct AgentOptions: Sendable {
     package var hideEnvironment: [String] = []
     package var maxRunning: Int?
     package var metricsMaxJobs: Int?
+    package var historyMaxBytes: UInt64?
     /// Only says what the settings are.
     package var checksConfiguration = false
     /// The configuration file that was read.
@@ -136,6 +137,7 @@ package struct AgentOptions: Sendable {
         case "hide-env": hideEnvironment = setting.values.map(\.text).filter { !$0.isEmpty }
         case "max-running": maxRunning = Int(value)
         case "metrics-max-jobs": metricsMaxJobs = Int(value)
+        case "history-max-bytes": historyMaxBytes = UInt64(value)
         case "backend":
             guard value == "boltdb" else {
                 throw UsageError(

@@ -101,11 +101,20 @@ extension API {
             stream.awaits = .read
             let ticket = makeTicket(for: id)
             actions.append(.read(ticket, .read(file, offset: offset, length: length)))
-        case .unreadable:
+        case .failed(let problem):
             forget(stream)
-            let error = APIError(
-                503, "output_unreadable",
-                "A part of the execution's stored output can't be read from the disk.")
+            let error =
+                switch problem {
+                case .unreadable:
+                    APIError(
+                        503, "output_unreadable",
+                        "A part of the execution's stored output can't be read from the disk.")
+                case .dropped:
+                    APIError(
+                        410, "output_dropped",
+                        "The execution's output is not stored any more: the oldest go when all"
+                            + " together pass --history-max-bytes.")
+                }
             return respond(
                 stream.call, Answer(error, layout: stream.call.layout), context, &actions)
         case .piece(let bytes, let last):

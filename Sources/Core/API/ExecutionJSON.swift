@@ -6,7 +6,15 @@ struct ShownOutput: Hashable, Sendable {
     /// The beginning is missing.
     var isCut = false
     /// Why the output can't be shown, if so.
-    var problem: String?
+    var problem: Problem?
+
+    enum Problem: String, Sendable {
+        case unreadable = "a part of the stored output can't be read"
+        case dropped = """
+            the output is not stored any more: the oldest go when all together pass \
+            --history-max-bytes
+            """
+    }
 
     /// Keeps the last bytes, at most `limit`, beginning with a whole character.
     mutating func keepLast(_ limit: Int) {
@@ -43,7 +51,7 @@ extension JSONWriter {
         if let cpuTime = execution.cpuTime { member("cpu_time", DurationText.print(cpuTime)) }
         if let peakMemory = execution.peakMemory { member("peak_memory", peakMemory) }
         if let lateResult = execution.lateResult { member("late_result", lateResult.text) }
-        if let problem = output.problem { member("output_error", problem) }
+        if let problem = output.problem { member("output_error", problem.rawValue) }
         endObject()
     }
 

@@ -184,7 +184,8 @@ struct ListStream {
         case .execution(let job, let key):
             guard let execution = store.execution(key) else { return }
             if execution.state.isEnded, execution.outputChunks > 0, outputLimit != 0 {
-                let output = OutputFetch(key, limit: outputLimit, context.history)
+                let output = OutputFetch(
+                    key, hasOutput: true, limit: outputLimit, context.history)
                 fetch = (job, execution, output)
                 return
             }

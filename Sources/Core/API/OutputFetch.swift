@@ -13,15 +13,18 @@ struct OutputFetch {
     /// Chunks gathered so far, the last one first.
     private var chunks: [[UInt8]] = []
     private var length = 0
-    private var problem: String?
+    private var problem: ShownOutput.Problem?
     /// The history moves files; a place that is gone is asked for again, once.
     private var mayLookAgain = true
 
-    /// - Parameter limit: the most bytes wanted, of the end.
-    init(_ key: ExecutionKey, limit: Int?, _ history: HistoryStore) {
+    /// - Parameters:
+    ///   - hasOutput: something was stored once.
+    ///   - limit: the most bytes wanted, of the end.
+    init(_ key: ExecutionKey, hasOutput: Bool, limit: Int?, _ history: HistoryStore) {
         self.key = key
         self.limit = limit
         pieces = history.pieces(of: ByteKey(key.historyKey))
+        if hasOutput, pieces.isEmpty { problem = .dropped }
     }
 
     mutating func next() -> Step {
@@ -51,7 +54,7 @@ struct OutputFetch {
             pieces.removeLast(min(gathered, pieces.count))
             if !pieces.isEmpty { return }
         }
-        problem = "a part of the stored output can't be read"
+        problem = history.contains(ByteKey(key.historyKey)) ? .unreadable : .dropped
     }
 
     private mutating func gather(_ chunk: [UInt8]) {

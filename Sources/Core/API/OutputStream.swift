@@ -21,8 +21,8 @@ struct OutputStream {
         case wait
         case piece([UInt8], last: Bool)
         case read(FileName, offset: UInt64, length: Int)
-        /// The stored output can't be read.
-        case unreadable
+        /// The stored output can't be shown.
+        case failed(ShownOutput.Problem)
     }
 
     /// How many bytes of output a piece has.
@@ -74,7 +74,8 @@ struct OutputStream {
         guard execution.state.isEnded else {
             return follows ? .wait : .piece([], last: true)
         }
-        fetch = OutputFetch(key, limit: nil, context.history)
+        fetch = OutputFetch(
+            key, hasOutput: execution.outputChunks > 0, limit: nil, context.history)
         return advanceFetch(context)
     }
 
@@ -133,9 +134,9 @@ struct OutputStream {
             return .read(file, offset: offset, length: length)
         case .done(let shown):
             fetch = nil
-            guard shown.problem == nil else {
-                if !hasBegun { return .unreadable }
-                notes.append("the rest of the stored output can't be read")
+            if let problem = shown.problem {
+                if !hasBegun { return .failed(problem) }
+                notes.append(problem.rawValue)
                 return .piece(framed([], ending: "unreadable"), last: true)
             }
             place(shown.bytes, context)

@@ -49,10 +49,10 @@ package struct Dispatcher {
     static let checkInterval = Duration.seconds(5)
     /// How many groups one step takes up.
     static let sliceSize = 1_000
+
     /// How many executions may be with one agent without having started. The rest stays in the
     /// store until there is room.
-    static let window = 1_024
-
+    private let window: Int
     private var outstanding = SortedMap<ExecutionKey, Outstanding>()
     /// When each agent was last heard.
     private var heardAt = SortedMap<NodeName, Instant>()
@@ -84,14 +84,16 @@ package struct Dispatcher {
         return min(retry, nextCheck)
     }
 
+    init(window: Int = Tunables().dispatchWindow) { self.window = window }
+
     // MARK: Leadership
 
     mutating func gainLeadership(at now: Instant) {
-        self = Dispatcher()
+        self = Dispatcher(window: window)
         takeOver = .children(after: .min)
     }
 
-    mutating func loseLeadership() { self = Dispatcher() }
+    mutating func loseLeadership() { self = Dispatcher(window: window) }
 
     /// Takes up what an earlier leader left unfinished, one slice.
     mutating func continueTakeOver(
@@ -127,12 +129,12 @@ package struct Dispatcher {
     }
 
     private var isEveryWindowFull: Bool {
-        !unsent.isEmpty && unstarted.allSatisfy { $0.value >= Self.window }
+        !unsent.isEmpty && unstarted.allSatisfy { $0.value >= window }
     }
 
     /// Goes on with what found its agent's window full, once there is room again.
     private mutating func resumeSending(to node: NodeName) {
-        guard takeOver == nil, (unstarted[node] ?? 0) <= Self.window / 2,
+        guard takeOver == nil, (unstarted[node] ?? 0) <= window / 2,
             let place = unsent.remove(node)
         else { return }
         takeOver = .groups(
@@ -161,7 +163,7 @@ package struct Dispatcher {
     ) {
         guard !outstanding.contains(assignment.key) else { return }
         let held = unstarted[assignment.node] ?? 0
-        guard held < Self.window else {
+        guard held < window else {
             let place = Place(generation: assignment.key.generation, group: assignment.group)
             unsent[assignment.node] = min(unsent[assignment.node] ?? place, place)
             return

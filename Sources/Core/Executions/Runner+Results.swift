@@ -100,7 +100,8 @@ extension Runner {
         guard let run = runs[key] else { return }
         var result = outcome
         result.error = Execution.shortened(result.error)
-        let output = Array(run.tail.bytes)
+        let output = Array(run.tail.bytes.suffix(outputLimit))
+        if output.count < run.tail.bytes.count { result.isOutputTruncated = true }
         result.outputLength = UInt64(output.count)
         result.outputChunks = UInt32((output.count + Self.chunkLimit - 1) / Self.chunkLimit)
         result.outputDigest = Checksum.crc32c(output)
@@ -114,7 +115,7 @@ extension Runner {
 
     func tellResult(_ run: Run, into actions: inout [Action]) {
         guard let result = run.result else { return }
-        let output = run.tail.bytes
+        let output = run.tail.bytes.suffix(Int(result.outputLength))
         var chunk: UInt32 = 0
         var start = output.startIndex
         while start < output.endIndex {
@@ -124,6 +125,12 @@ extension Runner {
             start = end
         }
         tell(run, .ended(result), into: &actions)
+    }
+
+    /// Tells a result that is finished, outside of its turn.
+    func tellNow(_ key: ExecutionKey, into actions: inout [Action]) {
+        guard let run = runs[key], case .finished = run.phase else { return }
+        tellResult(run, into: &actions)
     }
 
     func tell(_ run: Run, _ news: Report.News, into actions: inout [Action]) {

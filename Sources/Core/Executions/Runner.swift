@@ -79,6 +79,8 @@ package struct Runner {
     /// Runs whose next step waits for a record to be safe, in order of the records.
     var unsynced = RingBuffer<(sequence: UInt64, key: ExecutionKey)>()
     var runningCount = 0
+    /// Bytes kept of the output of a run that ends.
+    var outputLimit: Int
     /// Records appended to the journal in this life.
     var journaled: UInt64 = 0
     /// Bytes of records that still matter.
@@ -88,7 +90,10 @@ package struct Runner {
     private var nextHeartbeat = Instant.distantFuture
     private var nextResend = Instant.distantFuture
 
-    init(tunables: Tunables) { self.tunables = tunables }
+    init(tunables: Tunables) {
+        self.tunables = tunables
+        outputLimit = tunables.outputLimit
+    }
 
     /// Executions whose command runs or waits to run.
     package var activeCount: Int { runningCount + queue.count }

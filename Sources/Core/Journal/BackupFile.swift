@@ -96,6 +96,8 @@ struct BackupWriter {
 /// Why a file can't be used as a backup: a sentence.
 package struct BackupFault: Error, Hashable, CustomStringConvertible {
     package var description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// Reads a backup from its bytes as they come, and checks every one of them.
@@ -110,6 +112,9 @@ package struct BackupReader {
         /// Feed more; at the end of the file the backup is not whole.
         case needsBytes
     }
+
+    /// What every backup begins with.
+    package static let magic = SegmentHeader.magic
 
     private var scanner: RecordScanner?
     private var preamble: [UInt8] = []

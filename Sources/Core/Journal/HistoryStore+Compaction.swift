@@ -4,6 +4,8 @@ extension HistoryStore {
     struct Compaction: Sendable {
         /// The segment that is to go.
         var victim: UInt64
+        /// What is in it goes too, to make room.
+        var drops = false
         /// nil before its header has been read.
         var scanner: RecordScanner?
         var isRead = false
@@ -27,6 +29,29 @@ extension HistoryStore {
             compaction = Compaction(victim: victim.number)
             readVictim(Compaction(victim: victim.number), into: &requests)
         }
+    }
+
+    /// Removes the oldest outputs while there is too much, a segment at a time, before anything else
+    /// is written. Returns whether an operation was asked for.
+    mutating func makeRoom(into requests: inout [StorageRequest]) -> Bool {
+        guard checksLimit, !isHeld else { return false }
+        if let current = compaction {
+            guard current.drops else { return false }
+            readVictim(current, into: &requests)
+            return true
+        }
+        guard byteCount > limit, let oldest = segments.first(where: { !isOpen($0.number) }) else {
+            checksLimit = false
+            return false
+        }
+        guard oldest.live > 0 else {
+            begin(.remove(oldest.number), .remove(Self.file(oldest.number)), into: &requests)
+            return true
+        }
+        let eviction = Compaction(victim: oldest.number, drops: true)
+        compaction = eviction
+        readVictim(eviction, into: &requests)
+        return true
     }
 
     private func isOpen(_ number: UInt64) -> Bool {
@@ -72,7 +97,12 @@ extension HistoryStore {
             case .damage:
                 return halt(SegmentFault.damaged(file, at: scanner.position), actions: &actions)
             case .record(let record):
-                if record.type == HistoryFormat.chunkType { copy(record, from: current.victim) }
+                guard record.type == HistoryFormat.chunkType else { continue }
+                if current.drops {
+                    drop(record, from: current.victim, &actions)
+                } else {
+                    copy(record, from: current.victim)
+                }
             }
         }
         current.isRead = bytes.count < tunables.readChunk
@@ -80,7 +110,21 @@ extension HistoryStore {
             return halt(SegmentFault.damaged(file, at: scanner.position), actions: &actions)
         }
         current.scanner = scanner
-        compaction = current
+        // A segment that dropped everything is empty now, and the next thing to go.
+        if !(current.isRead && current.drops) { compaction = current }
+    }
+
+    /// Forgets the whole output that a record is a part of.
+    private mutating func drop(
+        _ record: SegmentRecord, from victim: UInt64, _ actions: inout [HistoryAction]
+    ) {
+        guard let chunk = HistoryFormat.decodeChunk(record.payload),
+            isLive(
+                chunk.key, number: chunk.number, segment: victim,
+                position: record.position + UInt64(SegmentRecord.headerSize))
+        else { return }
+        remove(chunk.key)
+        actions.append(.dropped)
     }
 
     private mutating func copy(_ record: SegmentRecord, from victim: UInt64) {

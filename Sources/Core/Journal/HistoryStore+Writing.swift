@@ -59,12 +59,15 @@ extension HistoryStore {
             begin(.cut, .truncate(file, length: activeLength), into: &requests)
         } else if active?.footer != nil {
             writeFooter(into: &requests)
+        } else if makeRoom(into: &requests) {
         } else if let target = syncTarget, queueStart >= target.before {
             syncActive(into: &requests)
         } else if queue.isEmpty {
             compact(into: &requests)
         } else if let active {
-            if activeLength >= max(UInt64(tunables.segmentSize), UInt64(SegmentHeader.size) + 1) {
+            // A small limit is kept by small segments.
+            let size = max(min(UInt64(tunables.segmentSize), limit / 8), 1)
+            if activeLength >= size, activeLength > UInt64(SegmentHeader.size) {
                 begin(.syncChunks, .sync(Self.file(active.number)), into: &requests)
             } else {
                 appendBatch(into: &requests)
@@ -126,6 +129,7 @@ extension HistoryStore {
             }
         case .syncFooter:
             active = nil
+            checksLimit = true
             finishCopies()
         case .sync:
             active?.markSynced()

@@ -18,6 +18,8 @@ package enum HistoryAction: Hashable, Sendable {
     case degraded(StorageFailure)
     /// Writing works again.
     case restored
+    /// One output had to go because all together take too much room.
+    case dropped
     /// The history can't be trusted or written. The node must stop.
     case halt(reason: String)
 }
@@ -112,6 +114,12 @@ package struct HistoryStore: Sendable {
     /// The disk was full; try again then.
     var retryDue: Instant?
     var isDegraded = false
+    /// The most bytes that all segments may have; beyond it the oldest outputs go.
+    package var limit = UInt64.max {
+        didSet { checksLimit = true }
+    }
+    /// The limit may be passed since it was looked at last.
+    var checksLimit = false
     /// Somebody reads a copy of this index: no file goes, so that every place in it stays good.
     package var isHeld = false
 

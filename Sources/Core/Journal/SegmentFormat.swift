@@ -20,7 +20,7 @@ package struct SegmentHeader: Hashable, Sendable {
     static let backupFlag: UInt32 = 2
     static let size = 68
     static let preambleSize = 16
-    private static let magic: [UInt8] = Array("DKRONSEG".utf8)
+    static let magic: [UInt8] = Array("DKRONSEG".utf8)
 
     var kind: StorageDirectory
     /// The segment's number, as in its file name; a snapshot's log index.

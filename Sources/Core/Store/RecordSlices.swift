@@ -38,3 +38,15 @@ extension Store {
         }
     }
 }
+
+extension Store {
+    /// The sum of the hashes of a slice's records: those of all slices make `hash`.
+    package static func hash(ofSlice slice: [UInt8]) throws(ByteError) -> RecordHash {
+        var reader = ByteReader(slice)
+        var sum = RecordHash.zero
+        while !reader.isAtEnd {
+            sum &+= hash(ByteKey(try reader.bytes()), try reader.bytes())
+        }
+        return sum
+    }
+}

@@ -64,7 +64,7 @@ package struct Store {
 
     /// Of the key's length as a varint, the key and the value. Joined on the stack: every change
     /// of a record hashes two.
-    private static func hash(_ key: ByteKey, _ value: [UInt8]) -> RecordHash {
+    static func hash(_ key: ByteKey, _ value: [UInt8]) -> RecordHash {
         let most = key.bytes.count + value.count + 10
         return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: most) { bytes in
             var end = 0

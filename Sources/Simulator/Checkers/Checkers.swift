@@ -18,6 +18,7 @@ struct Checkers {
     private(set) var api = APIChecker()
     private var replay: ReplayChecker
     private var resources: ResourceChecker
+    private var backups: BackupChecker
     /// Places of the newest ledger rows seen, to find runs without a tick.
     private var lastRows: [Generation: LedgerPlace] = [:]
     private(set) var marks: UInt64 = 0
@@ -29,6 +30,7 @@ struct Checkers {
         self.parameters = parameters
         replay = ReplayChecker(isOn: samplesReplay)
         resources = ResourceChecker(TunableNames.tunables(parameters.tunables))
+        backups = BackupChecker(parameters.tunables)
         executions = ExecutionChecker(
             outputLimit: TunableNames.tunables(parameters.tunables).outputLimit)
     }
@@ -184,6 +186,7 @@ struct Checkers {
         _ node: VirtualNode, at time: TrueTime
     ) {
         durability.didPerform(ticket, operation, result)
+        backups.didPerform(operation, result)
         guard case .done = result else { return }
         switch operation {
         case .sync(let file) where file.directory == .log: reference.refresh(node.disk)
@@ -212,6 +215,15 @@ struct Checkers {
         let path = operation.target.split(separator: "/")
         if path.count == 6, path[5] == "lost" { executions.didGiveUp(String(path[4])) }
     }
+
+    /// The hash of the state that clients see now.
+    var referenceHash: RecordHash { reference.store.hash }
+
+    mutating func didTakeBackup(_ body: [UInt8], hash: RecordHash) {
+        backups.judge(body, hash: hash, into: &verdict)
+    }
+
+    mutating func didReportLowDisk() { executions.diskWasLow = true }
 
     /// The newest index that clients have seen in this life.
     var newestAnswerIndex: LogIndex { api.newestAnswerIndex }

@@ -7,7 +7,7 @@ import Core
 
 enum InvariantID: String, CaseIterable, Sendable {
     case T1, T2, T3, T4
-    case D1, D2, D3, D4
+    case D1, D2, D3, D4, D5
     case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
     case X1, X2, X3, X4, X5, X6, X7, X9, X10, X11, X12, X13, X14, X15, X16, X17
     case A1, A2, A3, A4, A5, A6, A7, A8
@@ -25,6 +25,7 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .D1: "Nothing leaves a node before what it asserts is on the platter."
         case .D2: "Recovery keeps everything that was synced, or the node refuses to start."
         case .D3: "Damaged synced data is never served: the node stops."
+        case .D5: "A backup holds the state of its moment, with every output."
         case .D4: "After a failed sync the node does nothing more than stop."
         case .S1: "Each tick is decided at most once."
         case .S2: "Every tick in force is decided."

@@ -14,9 +14,9 @@ struct ResourceChecker {
     /// What the log may hold: what a snapshot waits for, what comes while it is written, and
     /// segments that are only partly dead.
     /// Entries hold up to a third of a megabyte here, and a slow disk takes a snapshot in the time
-    /// of ten of them. What outputs wait to be written can't leave the log before they are.
+    /// of ten of them. Outputs that wait to be written hold it up, within their own bound.
     private func logBound(_ node: VirtualNode) -> Int {
-        let waiting = node.core?.node.history.queuedBytes ?? 0
+        let waiting = min(tunables.backlogLimit, 1_000_000)
         return 8 * tunables.snapshotBytes + 4 * tunables.journal.segmentSize + 2 * waiting
             + 8 * node.disk.size(of: .snapshots) + 6 << 20
     }

@@ -227,6 +227,15 @@ struct StoreView {
         return ByteKey(bytes)
     }
 
+    /// Every execution of a store. O(n).
+    static func executions(in store: Store) -> [ExecutionKey] {
+        store.records(ofTable: executionTable).map { key, _ in
+            ExecutionKey(
+                generation: number(key.bytes, at: 1),
+                number: Int64(bitPattern: number(key.bytes, at: 9) ^ 1 << 63))
+        }
+    }
+
     private static func number(_ bytes: [UInt8], at offset: Int) -> UInt64 {
         bytes[offset..<offset + 8].reduce(0) { $0 << 8 | UInt64($1) }
     }

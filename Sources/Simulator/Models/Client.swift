@@ -40,6 +40,7 @@ struct Operation: Sendable {
     var isWrite: Bool {
         draft.method != "GET" && draft.method != "HEAD" && draft.method != "OPTIONS"
     }
+    var isBackup: Bool { target == "/v1/backup" && draft.method == "GET" }
     var isRepeatable: Bool {
         !isWrite || draft.method == "PUT"
             || draft.headers.contains { $0.name == "Idempotency-Key" }

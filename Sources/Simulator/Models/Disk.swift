@@ -14,6 +14,7 @@ struct DiskFaults: Sendable {
     var failsReads = false
     /// Latencies are multiplied by this.
     var slowness: Int64 = 1
+    var isLow = false
 }
 
 struct Disk: Sendable {
@@ -52,6 +53,11 @@ struct Disk: Sendable {
         tears = draws.stream("\(path)/tear")
         self.meanSync = meanSync
         self.stallOneIn = stallOneIn
+    }
+
+    /// What it says of its room.
+    var space: DiskSpace {
+        DiskSpace(free: faults.isLow ? 10_000_000 : 500_000_000, total: 1_000_000_000)
     }
 
     // MARK: Timing

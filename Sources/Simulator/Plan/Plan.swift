@@ -52,6 +52,8 @@ struct Plan: Sendable, Hashable {
         case failSync(StorageDirectory, count: Int)
         case slow(times: Int, for: Duration)
         case readOnly(for: Duration)
+        /// Says that hardly anything is free.
+        case low(for: Duration)
         /// Reads fail while the next start recovers.
         case unreadable(for: Duration)
         /// Flips a bit in synced data while the node is down.

@@ -68,6 +68,8 @@ struct PlanGenerator {
         for (name, values) in TunableNames.choices where parameters.chance(1, 3) {
             plan.set("tune.\(name)", parameters.element(values))
         }
+        // Always far below the default, which no run would reach.
+        plan.set("tune.backlog", parameters.element(["20000", "200000", "600000"]))
     }
 
     /// Two significant digits: plans are for reading.
@@ -121,6 +123,7 @@ struct PlanGenerator {
                 .pause(target, for: Self.short(faults.logScale(.milliseconds(10), .minutes(3)))))
         case .full: add(time, .disk(target, .full(for: length())))
         case .slow: add(time, .disk(target, .slow(times: faults.int(10...100), for: length())))
+        case .low: add(time, .disk(target, .low(for: length())))
         case .readOnly: add(time, .disk(target, .readOnly(for: length())))
         case .failSync:
             let directory = faults.element(StorageDirectory.allCases)

@@ -227,6 +227,7 @@ extension Plan.Action {
         case "full": return .full(for: try words.duration())
         case "readonly": return .readOnly(for: try words.duration())
         case "unreadable": return .unreadable(for: try words.duration())
+        case "low": return .low(for: try words.duration())
         case "slow":
             guard let times = Int(try words.next()) else { throw PlanMistake("slow by what") }
             return .slow(times: times, for: try words.duration())
@@ -299,6 +300,7 @@ extension Plan.DiskFault {
         case .full(let length): "full \(durationText(length))"
         case .readOnly(let length): "readonly \(durationText(length))"
         case .unreadable(let length): "unreadable \(durationText(length))"
+        case .low(let length): "low \(durationText(length))"
         case .slow(let times, let length): "slow \(times) \(durationText(length))"
         case .failSync(let directory, let count): "failsync \(directory.name) \(count)"
         case .damage(let directory): "damage \(directory.name)"

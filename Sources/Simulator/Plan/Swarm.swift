@@ -20,7 +20,7 @@ struct Swarm {
 
     enum Fault: Int, CaseIterable {
         case crash, power, supervisor, both, stop, detach, pause, full, slow, readOnly, failSync
-        case unreadable, clock, zone, trigger
+        case unreadable, low, clock, zone, trigger
     }
 
     enum Request: Int, CaseIterable {

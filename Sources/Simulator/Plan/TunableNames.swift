@@ -18,11 +18,16 @@ enum TunableNames {
         ("running", ["1", "2", "5"]),
         ("grace", ["100ms", "2s"]),
         ("proposals", ["4", "50"]),
+        ("window", ["1", "3"]),
+        ("history", ["30000", "1000000"]),
     ]
 
     /// Applies the settings that begin with `tune.`.
     static func apply(_ settings: [Plan.Setting], to config: inout Config) {
-        for setting in settings { apply(setting, to: &config.tunables) }
+        for setting in settings {
+            apply(setting, to: &config.tunables)
+            if setting.name == "tune.history" { config.historyMaxBytes = UInt64(setting.value) }
+        }
     }
 
     /// What the settings come to.
@@ -49,6 +54,8 @@ enum TunableNames {
         case "running": tunables.maxRunning = number ?? tunables.maxRunning
         case "grace": tunables.grace = duration ?? tunables.grace
         case "proposals": tunables.proposalLimit = number ?? tunables.proposalLimit
+        case "window": tunables.dispatchWindow = number ?? tunables.dispatchWindow
+        case "backlog": tunables.backlogLimit = number ?? tunables.backlogLimit
         default: break
         }
     }

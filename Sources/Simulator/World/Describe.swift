@@ -42,6 +42,7 @@ extension Trace {
         case .loadZone(let name):
             absorb(9)
             absorb(name)
+        case .measureDisk: absorb(13)
         case .log(let record):
             absorb(10)
             absorb(record.message)
@@ -100,6 +101,7 @@ extension World {
             trace.absorb(id.text)
         case .zone(let name, _): trace.absorb(name)
         case .control: trace.absorb(28)
+        case .disk(let space): trace.absorb(29 &+ space.free << 8)
         }
     }
 
@@ -118,6 +120,7 @@ func describe(_ input: Input) -> String {
     case .run(let id, let event): "run \(id) \(describe(event))"
     case .zone(let name, let bytes): "zone \(name) \(bytes.map { "\($0.count) bytes" } ?? "none")"
     case .control(let control): "control \(control)"
+    case .disk(let space): "disk \(space.free) of \(space.total) bytes free"
     }
 }
 
@@ -138,6 +141,7 @@ func describe(_ effect: Effect) -> String {
     case .stop(let id): "stop \(id)"
     case .release(let id): "release \(id)"
     case .renewFences(let ago): "renew fences \(durationText(ago)) ago"
+    case .measureDisk: "measure disk"
     case .loadZone(let name): "load zone \(name)"
     case .log(let record):
         "log \(record.level): \(record.message)"

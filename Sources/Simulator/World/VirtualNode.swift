@@ -64,6 +64,8 @@ final class VirtualNode {
         var operation: Int
         /// The newest index that clients had seen when it arrived.
         var floor: LogIndex
+        /// The state's hash when a streamed answer began.
+        var hash: RecordHash?
         var body: [UInt8] = []
         var response: HTTPResponse?
         /// The client has gone, and the node has not heard of it yet: an answer goes nowhere.
@@ -92,7 +94,7 @@ enum EffectKind: String, CaseIterable {
         case .loadZone: self = .zone
         case .log: self = .log
         case .halt: self = .halt
-        case .adopt, .stop, .renewFences, .exit: self = .other
+        case .adopt, .stop, .renewFences, .measureDisk, .exit: self = .other
         }
     }
 }

@@ -67,6 +67,11 @@ extension World {
             nodes[node].disk.faults.slowness = Int64(times)
             checkers.didSlowDisk(until: time + duration)
             length = duration
+        case .low(let duration):
+            nodes[node].disk.faults.isLow = true
+            checkers.didReportLowDisk()
+            queue.push(.endOfFault(node: node, fault), at: time + duration, lane: Lane.plan)
+            return
         case .failSync(let directory, let count):
             nodes[node].disk.faults.failingSyncs[directory, default: 0] += count
             length = nil
@@ -89,6 +94,7 @@ extension World {
         switch fault {
         case .full: nodes[node].disk.faults.isFull = false
         case .readOnly: nodes[node].disk.faults.isReadOnly = false
+        case .low: nodes[node].disk.faults.isLow = false
         case .unreadable: nodes[node].disk.faults.failsReads = false
         case .slow:
             nodes[node].disk.faults.slowness = 1

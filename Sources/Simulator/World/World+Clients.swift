@@ -97,6 +97,7 @@ extension World {
         switch response.body {
         case .stream:
             nodes[node].requests[id]!.response = response
+            nodes[node].requests[id]!.hash = checkers.referenceHash
         case .bytes(let bytes):
             nodes[node].requests[id] = nil
             deliver(request, response, bytes)
@@ -131,6 +132,9 @@ extension World {
             headers: response.headers, body: body)
         checkers.didAnswer(
             operations[request.operation], reply, arrivedAfter: request.floor, at: time)
+        if let hash = request.hash, operations[request.operation].isBackup {
+            checkers.didTakeBackup(body, hash: hash)
+        }
         let attempt = operations[request.operation].attempts
         let latency = clients[request.client].draws.exponential(parameters.clientLatency)
         queue.push(

@@ -165,6 +165,11 @@ extension World {
                 .input(node: index, life: life, .zone(name, bytes)),
                 at: time + nodes[index].cpu.exponential(.milliseconds(1)),
                 lane: Lane.node(index))
+        case .measureDisk:
+            queue.push(
+                .input(node: index, life: life, .disk(nodes[index].disk.space)),
+                at: time + nodes[index].cpu.exponential(.microseconds(20)),
+                lane: Lane.node(index))
         case .log: break
         case .exit: end(index, .stopped)
         case .halt(let reason): end(index, .halted(reason: reason))

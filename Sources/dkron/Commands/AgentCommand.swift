@@ -58,6 +58,10 @@ private func startAgent(_ options: AgentOptions) throws -> Driver {
     var config = try configuration(options)
     let directory = try DataDirectory(options.dataDirectory)
     config.dataID = directory.id
+    if let space = directory.space {
+        config.tunables = Tunables(diskOf: space.total)
+        if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
+    }
     log.write(.info, "agent: data directory", [.init("path", directory.path)])
     let loop = try EventLoop()
     let listener = HTTPListener(loop: loop, log: log, mostConnections: connectionLimit())
@@ -98,7 +102,7 @@ private func configuration(_ options: AgentOptions) throws -> Config {
     config.startPaused = options.startPaused
     config.shutdownTimeout = options.shutdownTimeout
     config.logLevel = options.logLevel
-    if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
+    config.historyMaxBytes = options.historyMaxBytes
     if let limit = options.metricsMaxJobs { config.metricsMaxJobs = limit }
     return config
 }

@@ -97,7 +97,9 @@ struct Client {
     ) throws(CommandFailure) -> Reply {
         let socket = try connect()
         var headers = headers
-        if !body.isEmpty { headers.append("Content-Type", "application/json") }
+        if !body.isEmpty, !headers.contains("Content-Type") {
+            headers.append("Content-Type", "application/json")
+        }
         let request = HTTPRequestWriter.bytes(
             method, target: Self.target(path, query), host: endpoint.description,
             headers: headers, body: body)

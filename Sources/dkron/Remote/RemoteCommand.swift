@@ -55,7 +55,7 @@ struct RemoteCommand: Sendable {
         self.run = run
     }
 
-    static let all = jobCommands + clusterCommands
+    static let all = jobCommands + clusterCommands + backupCommands
 
     var name: String { words.joined(separator: " ") }
 

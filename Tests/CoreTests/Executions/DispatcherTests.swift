@@ -101,35 +101,39 @@ import Testing
         var fixture = Fixture()
         fixture.store.put("a")
         var groups: [Assignment] = []
-        for number in 0..<(Dispatcher.window + 100) {
+        for number in 0..<(Tunables().dispatchWindow + 100) {
             fixture.store.runNow("a", "\(number)")
             groups.append(fixture.store.launched[0])
         }
         var sent = 0
         for group in groups { sent += fixture.launch(group).count }
-        #expect(sent == Dispatcher.window)
+        #expect(sent == Tunables().dispatchWindow)
         // Half of them start: the rest follows, each once.
-        for group in groups.prefix(Dispatcher.window / 2) {
+        for group in groups.prefix(Tunables().dispatchWindow / 2) {
             fixture.dispatcher.started(group.key)
             fixture.dispatcher.started(group.key)
         }
         let resumed = fixture.takeOver()
         #expect(resumed.count == 100)
-        #expect(fixture.dispatcher.outstandingCount == Dispatcher.window + 100)
+        #expect(fixture.dispatcher.outstandingCount == Tunables().dispatchWindow + 100)
     }
 
     @Test func oneFullAgentDoesNotHoldUpAnother() {
         var fixture = Fixture()
-        for number in 0..<Dispatcher.window { _ = fixture.launch(assignment(Int64(number + 1))) }
+        for number in 0..<Tunables().dispatchWindow {
+            _ = fixture.launch(assignment(Int64(number + 1)))
+        }
         same(fixture.launch(assignment(5_000)), [])
         same(fixture.launch(assignment(5_001, node: "n2")), ["run 5001"])
     }
 
     @Test func theEndOfOneMakesRoomToo() {
         var fixture = Fixture()
-        for number in 0..<Dispatcher.window { _ = fixture.launch(assignment(Int64(number + 1))) }
+        for number in 0..<Tunables().dispatchWindow {
+            _ = fixture.launch(assignment(Int64(number + 1)))
+        }
         same(fixture.launch(assignment(5_000)), [])
-        for number in 0..<Dispatcher.window / 2 {
+        for number in 0..<Tunables().dispatchWindow / 2 {
             fixture.dispatcher.ended(RunnerFixture.key(Int64(number + 1)))
         }
         #expect(fixture.dispatcher.isTakingOver)

@@ -15,6 +15,7 @@ struct HistoryStoreTests {
         var durable: LogIndex = 0
         var halted: String?
         var degraded = 0
+        var dropped = 0
         var restored = 0
         var recovered: HistoryRecovery?
 
@@ -41,6 +42,7 @@ struct HistoryStoreTests {
                 case .durable(let index): durable = index
                 case .degraded: degraded += 1
                 case .restored: restored += 1
+                case .dropped: dropped += 1
                 case .halt(let reason): halted = reason
                 }
             }
@@ -241,6 +243,29 @@ struct HistoryStoreTests {
         bench.settle()
         #expect(bench.restored == 1 && bench.durable == 20 && bench.store.queuedBytes == 0)
         bench.expectModel("restored")
+    }
+
+    @Test func beyondItsLimitTheOldestOutputsGo() {
+        var bench = Bench(seed: 5, tunables: JournalTunables())
+        _ = bench.recover(through: 0)
+        bench.store.limit = 100_000
+        let keys = (0..<200).map { ByteKey([UInt8($0)]) }
+        for (number, key) in keys.enumerated() {
+            let bytes = [UInt8](repeating: UInt8(number), count: 5_000)
+            bench.store.append(index: LogIndex(number + 1), key: key, chunk: 0, bytes: bytes)
+            bench.store.flush(into: &bench.requests)
+            bench.settle()
+            // A segment more may be on its way.
+            #expect(bench.store.byteCount <= 100_000 + 2 * 13_000)
+        }
+        bench.store.checkInvariants()
+        let kept = keys.map { bench.store.contains($0) }
+        let first = kept.firstIndex(of: true) ?? 0
+        #expect(first > 150, "the old ones went")
+        #expect(first < 190, "no more than needed went")
+        #expect(kept[first...].allSatisfy { $0 }, "and only the old ones")
+        #expect(bench.dropped == first)
+        #expect(bench.halted == nil)
     }
 
     @Test func aFailedSyncHalts() {

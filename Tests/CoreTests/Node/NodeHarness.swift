@@ -5,7 +5,9 @@
 struct NodeHarness {
     var node: Node
     var now: Now
-    var files: [FileName: [UInt8]] = [:]
+    var disk = Disk()
+    var space = DiskSpace(free: 1 << 40, total: 1 << 41)
+    var files: Files { disk.files }
     var answers: [RequestID: HTTPResponse] = [:]
     var bodies: [RequestID: [UInt8]] = [:]
     var started: [RunSpec] = []
@@ -30,6 +32,17 @@ struct NodeHarness {
         now = Now(monotonic: Instant(nanoseconds: 1_000_000_000), wall: WallTime(seconds: wall))
         var out = Outbox()
         node = Node(config, seed: 1, at: now, into: &out)
+        perform(out)
+        settle()
+    }
+
+    /// A node on the files of another.
+    init(files: Files, at now: Now) {
+        config = Config(nodeName: NodeName("n1"), dataID: 7, incarnation: 2, version: "1.0")
+        self.now = now
+        disk.files = files
+        var out = Outbox()
+        node = Node(config, seed: 2, at: now, into: &out)
         perform(out)
         settle()
     }
@@ -150,7 +163,7 @@ struct NodeHarness {
                 bodies[id, default: []] += bytes
                 if !last { queue.append(.drained(id)) }
             case .store(let ticket, let operation):
-                queue.append(.storage(ticket, perform(operation)))
+                queue.append(.storage(ticket, disk.perform(operation)))
             case .start(let spec): start(spec)
             case .adopt(let id, _):
                 adopted.append(id)
@@ -158,6 +171,7 @@ struct NodeHarness {
             case .stop(let id): stopped.append(id)
             case .release(let id): released.append(id)
             case .renewFences: break
+            case .measureDisk: queue.append(.disk(space))
             case .loadZone(let name): queue.append(.zone(name, nil))
             case .log(let record): logs.append(record)
             case .exit: hasExited = true
@@ -176,29 +190,36 @@ struct NodeHarness {
         queue.append(.run(spec.execution, .ended(Self.ending(exitCode, now.wall))))
     }
 
-    private mutating func perform(_ operation: StorageOperation) -> StorageResult {
-        switch operation {
-        case .create(let file):
-            if files[file] != nil { return .failed(StorageFailure(.exists, "\(file) exists")) }
-            files[file] = []
-        case .append(let file, let offset, let bytes):
-            precondition(UInt64(files[file]!.count) == offset, "appends come at the end")
-            files[file]! += bytes
-        case .truncate(let file, let length): files[file]!.removeSubrange(Int(length)...)
-        case .sync, .syncDirectory: break
-        case .rename(let file, let to): files[to] = files.removeValue(forKey: file)
-        case .remove(let file): files[file] = nil
-        case .list(let directory):
-            return .listing(
-                files.filter { $0.key.directory == directory }
-                    .map { FileEntry(name: $0.key.name, length: UInt64($0.value.count)) }
-                    .sorted { $0.name < $1.name })
-        case .read(let file, let offset, let length):
-            guard let content = files[file] else {
-                return .failed(StorageFailure(.notFound, "\(file) does not exist"))
+    typealias Files = [FileName: [UInt8]]
+
+    /// A disk that never fails.
+    final class Disk {
+        var files = Files()
+
+        func perform(_ operation: StorageOperation) -> StorageResult {
+            switch operation {
+            case .create(let file):
+                if files[file] != nil { return .failed(StorageFailure(.exists, "\(file) exists")) }
+                files[file] = []
+            case .append(let file, let offset, let bytes):
+                precondition(UInt64(files[file]!.count) == offset, "appends come at the end")
+                files[file]! += bytes
+            case .truncate(let file, let length): files[file]!.removeSubrange(Int(length)...)
+            case .sync, .syncDirectory: break
+            case .rename(let file, let to): files[to] = files.removeValue(forKey: file)
+            case .remove(let file): files[file] = nil
+            case .list(let directory):
+                return .listing(
+                    files.filter { $0.key.directory == directory }
+                        .map { FileEntry(name: $0.key.name, length: UInt64($0.value.count)) }
+                        .sorted { $0.name < $1.name })
+            case .read(let file, let offset, let length):
+                guard let content = files[file] else {
+                    return .failed(StorageFailure(.notFound, "\(file) does not exist"))
+                }
+                return .bytes(Array(content.dropFirst(Int(offset)).prefix(length)))
             }
-            return .bytes(Array(content.dropFirst(Int(offset)).prefix(length)))
+            return .done
         }
-        return .done
     }
 }

@@ -118,6 +118,23 @@ import Testing
         #expect(!ticks.contains("overlap"), "\(ticks)")
     }
 
+    @Test func anAlmostFullDiskKeepsLittleOfEachOutput() throws {
+        var harness = harness()
+        harness.output = Array(String(repeating: "0123456789", count: 2_000).utf8)
+        harness.space = DiskSpace(free: 4, total: 100)
+        _ = harness.ask(.post, "/v1/jobs", Self.dateJob)
+        harness.advance(.seconds(15))
+        let low = harness.ask(.get, "/v1/jobs/job1/executions").body
+        #expect(low.contains(#""output_truncated":true"#), "\(low.suffix(500))")
+        #expect(low.count < 8_000)
+        #expect(harness.logs.contains { $0.message.contains("less than 5 %") })
+        harness.space = DiskSpace(free: 50, total: 100)
+        harness.advance(.seconds(30))
+        let list = harness.ask(.get, "/v1/jobs/job1/executions?_end=1").body
+        #expect(list.contains(#""output_truncated":false"#))
+        #expect(list.count > 20_000)
+    }
+
     @Test func retriesWaitAndThenRun() {
         var harness = harness()
         harness.exitCode = 3

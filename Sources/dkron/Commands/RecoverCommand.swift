@@ -1,0 +1,115 @@
+// `dkron recover`: a data directory out of a backup, without a server.
+
+internal import Adapters
+internal import Core
+internal import Glibc
+
+private let usage = """
+    Usage: dkron recover FILE [--data-dir DIR]
+
+    Makes a data directory of a backup that `dkron backup` took: jobs, settings, the ledger,
+    executions and their outputs, as they were at that moment. Start a server on it afterwards.
+
+      --data-dir DIR  a new or empty directory (default: dkron.data)
+      --help          show this text
+
+    Ticks that were due since the backup are handled as after an outage: see catch_up of each job.
+
+    Example:
+      dkron recover /var/backups/dkron.backup --data-dir /var/lib/dkron
+    """
+
+/// Runs `dkron recover …`. The result is the exit status: 0, 1 when the backup or the directory is
+/// at fault, 2 for wrong usage.
+func runRecoverCommand(_ arguments: [String]) -> Int32 {
+    var operands: [String] = []
+    var directory = "dkron.data"
+    var rest = arguments[...]
+    while let argument = rest.popFirst() {
+        switch argument {
+        case "--help", "-h":
+            printOut(usage)
+            return 0
+        case "--data-dir":
+            guard let value = rest.popFirst() else { return refuse("--data-dir needs a value") }
+            directory = value
+        case _ where argument.hasPrefix("--data-dir="):
+            directory = String(argument.dropFirst("--data-dir=".count))
+        case _ where argument.hasPrefix("-") && argument != "-":
+            return refuse("\(argument) is not an option")
+        default: operands.append(argument)
+        }
+    }
+    guard operands.count == 1, operands[0] != "-" else {
+        return refuse("one FILE is needed; it is read twice, so it can't be standard input")
+    }
+    do {
+        let head = try recover(operands[0], into: directory)
+        let time = RFC3339.print(WallTime(seconds: head.stamp.seconds))
+        printOut(
+            "\(directory): \(head.jobs) jobs as they were on \(head.node) at \(time) (index"
+                + " \(head.index)). Start the server: dkron agent --server --data-dir \(directory)")
+        return 0
+    } catch {
+        printError("dkron recover: \(printable("\(error)"))")
+        return 1
+    }
+}
+
+private func refuse(_ message: String) -> Int32 {
+    printError("dkron recover: \(printable(message))\n\n\(usage)")
+    return 2
+}
+
+private func recover(_ path: String, into directory: String) throws -> BackupHead {
+    let source: BackupSource
+    do throws(BackupFault) {
+        source = try BackupSource(path)
+        guard source.isBackup else {
+            throw BackupFault(
+                description: "it is no backup; a JSON export goes into a running server by"
+                    + " `dkron restore`")
+        }
+        // Nothing is written before all of the file has been found good.
+        let progress = Progress("checking", source.length)
+        _ = try source.audit(progress: progress.show) { _ in }
+        try source.again()
+    } catch {
+        throw BackupFault(description: "\(path) can't be used: \(error)")
+    }
+    let target = try DataDirectory(toFill: directory)
+    let storage = try OfflineStorage(target)
+    var installer = BackupInstaller(dataID: target.id) { storage.perform($0) }
+    let progress = Progress("writing", source.length)
+    let audit = try source.audit(progress: progress.show) { step throws(BackupFault) in
+        switch step {
+        case .head(let head): try installer.begin(head)
+        case .slice(let records): try installer.slice(records)
+        case .output(let chunk): try installer.output(chunk)
+        case .end: try installer.finish()
+        case .needsBytes: break
+        }
+    }
+    try target.finish()
+    guard let head = audit.head else { throw audit.shortfall }
+    return head
+}
+
+/// Shows on a terminal how far long work is.
+private final class Progress {
+    private let verb: String
+    private let total: UInt64?
+    private var shown: UInt64 = 0
+    private let isTerminal = isatty(STDERR_FILENO) == 1
+
+    init(_ verb: String, _ total: UInt64?) {
+        self.verb = verb
+        self.total = total
+    }
+
+    func show(_ count: UInt64) {
+        guard isTerminal, let total, total > 0, count - shown >= total / 20 else { return }
+        shown = count
+        printError("\(verb): \(count * 100 / total) %")
+    }
+}
