@@ -138,7 +138,8 @@ struct Checkers {
         while true {
             let (applied, command) = reference.applyNext(upTo: index, into: &verdict)
             guard applied else { return }
-            guard let command, let changes = view.look(at: reference.store) else { continue }
+            guard let command else { continue }
+            let changes = view.look(at: reference.store, changed: reference.changedKeys)
             // With a full ledger a new row leaves a job's state as it was.
             var isChild = false
             if case .decideChild = command.body { isChild = true }
