@@ -5,9 +5,12 @@ extension Node {
 
     /// Ticks may be decided now.
     var canDecide: Bool {
-        phase == .running && isLeading && scheduler.isComplete
-            && !store.cluster.clusterID.isEmpty && !store.cluster.isPaused
-            && !clusterTime.isGuarding && store.appliedIndex >= decisionBarrier
+        // Asked in the middle of each step, where a call would be handed a copy of the whole node.
+        @inline(__always) get {
+            phase == .running && isLeading && scheduler.isComplete
+                && !store.cluster.clusterID.isEmpty && !store.cluster.isPaused
+                && !clusterTime.isGuarding && store.appliedIndex >= decisionBarrier
+        }
     }
 
     mutating func withScheduler(

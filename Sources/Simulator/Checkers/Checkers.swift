@@ -154,7 +154,8 @@ struct Checkers {
     }
 
     private mutating func observeRows(_ changes: StoreChanges, ofAll: Bool) {
-        for sight in ofAll ? view.jobs : changes.created + changes.changed.map(\.after) {
+        let sights = ofAll ? view.jobs : changes.created + changes.changed.map(\.after)
+        for sight in sights where changes.ledgers.contains(sight.state.generation) {
             let generation = sight.state.generation
             let last = lastRows[generation]
             for (place, row) in StoreView.rows(of: generation, after: last, in: reference.store)

@@ -51,6 +51,8 @@ struct StoreChanges {
     var executions: [(group: GroupSight, before: Execution, after: Execution)] = []
     /// Groups that left the active table, with their last record where it is still stored.
     var endedGroups: [(before: GroupSight, after: Group?)] = []
+    /// Whose ledger gained, extended or lost a row.
+    var ledgers: Set<Generation> = []
     var isEmpty: Bool {
         created.isEmpty && changed.isEmpty && removed.isEmpty && newGroups.isEmpty
             && newExecutions.isEmpty && executions.isEmpty && endedGroups.isEmpty
@@ -70,6 +72,7 @@ struct StoreView {
     private static let groupTable: UInt8 = 0x47
     private static let activeTable: UInt8 = 0x55
     private static let executionTable: UInt8 = 0x45
+    private static let ledgerTable: UInt8 = 0x4c
 
     /// Looks at what an entry did to the store.
     /// - Parameter keys: of the records that it wrote or removed, in any order, repeated or not.
@@ -82,6 +85,7 @@ struct StoreView {
             switch key.bytes.first {
             case Self.stateTable: states.append(key)
             case Self.groupTable: places.append(key)
+            case Self.ledgerTable: changes.ledgers.insert(Self.number(key.bytes, at: 1))
             case Self.activeTable: places.append(Self.groupPlace(ofActive: key))
             case Self.executionTable:
                 // One that is gone went with its group or left it earlier.
