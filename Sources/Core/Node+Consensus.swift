@@ -104,7 +104,7 @@ extension Node {
         let stamp = stamp
         if time < stamp { out.mark(.stampHeldBack) }
         let complete = withTargets(body)
-        let bare = Command(stamp: stamp, basis: basis(of: complete), body: complete)
+        let bare = Command(stamp: stamp, basis: store.basis(of: complete), body: complete)
         let encoded = bare.encoded
         let size = encoded.count
         guard size < entryLimit else {
@@ -134,31 +134,13 @@ extension Node {
     /// Whether ticks due before it must be decided with it.
     private func changesSchedules(_ body: Command.Body) -> Bool {
         switch body {
-        case .putJob(let put): opensRevision(put.document)
+        case .putJob(let put): store.opensRevision(put.document)
         case .deleteJob, .restoreCommit, .pause, .settings: true
-        case .reports(let reports): !endedEphemeralJobs(reports).isEmpty
+        case .reports(let reports): !store.endedEphemeralJobs(reports).isEmpty
         case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
             .unpause, .restorePart, .restoreAbandon:
             false
         }
-    }
-
-    /// Whether the job's ticks follow another schedule from this edit on. Under an edit that changes
-    /// other things, those that are due or wait their turn go on as they were.
-    private func opensRevision(_ document: JobDocument) -> Bool {
-        store.document(document.name).map(document.changesSchedule) ?? false
-    }
-
-    /// The ephemeral jobs that the reports end: the first success deletes them.
-    private func endedEphemeralJobs(_ reports: [Report]) -> [JobName] {
-        var names: [JobName] = []
-        for report in reports where !names.contains(report.job) {
-            guard case .ended(let result) = report.news, result.state == .success,
-                store.document(report.job)?.isEphemeral ?? false
-            else { continue }
-            names.append(report.job)
-        }
-        return names
     }
 
     mutating func proposeHeldEdits(_ out: inout Outbox) {
@@ -186,16 +168,6 @@ extension Node {
         return index
     }
 
-    /// An edit of a job holds only for the job that it was computed from.
-    private func basis(of body: Command.Body) -> EditBasis? {
-        switch body {
-        case .putJob(let put):
-            return EditBasis(job: put.document.name, store.state(put.document.name))
-        case .deleteJob(let name, _, _): return EditBasis(job: name, store.state(name))
-        default: return nil
-        }
-    }
-
     private mutating func fail(
         _ id: ProposalID, _ failure: ProposalFailure, _ out: inout Outbox
     ) {
@@ -207,11 +179,11 @@ extension Node {
         by body: Command.Body, at stamp: WallTime
     ) -> [JobDecision] {
         switch body {
-        case .putJob(let put) where opensRevision(put.document):
+        case .putJob(let put) where store.opensRevision(put.document):
             return decisions(of: put.document.name, at: stamp)
         case .deleteJob(let name, _, _): return decisions(of: name, at: stamp)
         case .reports(let reports):
-            return endedEphemeralJobs(reports).flatMap { decisions(of: $0, at: stamp) }
+            return store.endedEphemeralJobs(reports).flatMap { decisions(of: $0, at: stamp) }
         case .pause where !store.cluster.isPaused: return allDecisions(at: stamp)
         case .restoreCommit(let id, _):
             let edited = scheduler.hasJobsWithoutZone ? store.stagedNames(restore: id) : []
@@ -350,6 +322,37 @@ package enum Hexadecimal {
     package static func text(of value: UInt64) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
+}
+
+// Questions to the store alone: a method of the node, called from the middle of a change, is handed
+// a copy of the whole node.
+extension Store {
+    /// An edit of a job holds only for the job that it was computed from.
+    fileprivate func basis(of body: Command.Body) -> EditBasis? {
+        switch body {
+        case .putJob(let put): EditBasis(job: put.document.name, state(put.document.name))
+        case .deleteJob(let name, _, _): EditBasis(job: name, state(name))
+        default: nil
+        }
+    }
+
+    /// Whether the job's ticks follow another schedule from this edit on. Under an edit that changes
+    /// other things, those that are due or wait their turn go on as they were.
+    fileprivate func opensRevision(_ edited: JobDocument) -> Bool {
+        document(edited.name).map(edited.changesSchedule) ?? false
+    }
+
+    /// The ephemeral jobs that the reports end: the first success deletes them.
+    fileprivate func endedEphemeralJobs(_ reports: [Report]) -> [JobName] {
+        var names: [JobName] = []
+        for report in reports where !names.contains(report.job) {
+            guard case .ended(let result) = report.news, result.state == .success,
+                document(report.job)?.isEphemeral ?? false
+            else { continue }
+            names.append(report.job)
+        }
+        return names
     }
 }
 

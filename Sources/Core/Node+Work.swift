@@ -5,9 +5,12 @@ extension Node {
 
     /// Ticks may be decided now.
     var canDecide: Bool {
-        phase == .running && isLeading && scheduler.isComplete
-            && !store.cluster.clusterID.isEmpty && !store.cluster.isPaused
-            && !clusterTime.isGuarding && store.appliedIndex >= decisionBarrier
+        // Asked in the middle of each step, where a call would be handed a copy of the whole node.
+        @inline(__always) get {
+            phase == .running && isLeading && scheduler.isComplete
+                && !store.cluster.clusterID.isEmpty && !store.cluster.isPaused
+                && !clusterTime.isGuarding && store.appliedIndex >= decisionBarrier
+        }
     }
 
     mutating func withScheduler(
@@ -275,20 +278,23 @@ extension Node {
     }
 
     private var role: APIContext.Role {
-        switch phase {
-        case .recovering(.snapshot): return .recovering("reading the snapshot")
-        case .recovering(.history): return .recovering("reading the index of outputs")
-        case .recovering(.logs):
-            return .recovering("replaying the log, \(store.appliedIndex) entries so far")
-        case .stopping: return .stopping
-        case .halted(let reason): return .halted(reason)
-        case .exited: return .stopping
-        case .running: break
-        }
-        if isLeading, scheduler.isComplete, !store.cluster.clusterID.isEmpty {
+        if phase == .running, isLeading, scheduler.isComplete, !store.cluster.clusterID.isEmpty {
             return .leader
         }
-        return .follower(leader: nil)
+        return Self.role(phase, appliedIndex: store.appliedIndex)
+    }
+
+    /// Of a node that does not lead. Static: a method called from the middle of a change is handed
+    /// a copy of the whole node.
+    private static func role(_ phase: Phase, appliedIndex: LogIndex) -> APIContext.Role {
+        switch phase {
+        case .recovering(.snapshot): .recovering("reading the snapshot")
+        case .recovering(.history): .recovering("reading the index of outputs")
+        case .recovering(.logs): .recovering("replaying the log, \(appliedIndex) entries so far")
+        case .stopping, .exited: .stopping
+        case .halted(let reason): .halted(reason)
+        case .running: .follower(leader: nil)
+        }
     }
 
     private mutating func perform(_ action: APIAction, _ out: inout Outbox) {

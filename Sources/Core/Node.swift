@@ -32,6 +32,8 @@ package struct Node {
     }
 
     let config: Config
+    /// The member that this node is.
+    package let members: [Member]
     package internal(set) var phase = Phase.recovering(.snapshot)
     var random: PRNG
 
@@ -83,6 +85,7 @@ package struct Node {
     /// Starts a node on what its data directory holds; reading it begins with the first effects.
     package init(_ config: Config, seed: Seed, at now: Now, into out: inout Outbox) {
         self.config = config
+        members = [Member(config)]
         self.now = now
         startedAt = now
         random = PRNG(seed: seed)
@@ -244,16 +247,19 @@ package struct Node {
     /// When ticks or slices of long work are due. A far tick does not let the node sleep through a
     /// step of the wall clock: it looks again within a second.
     private var nextSchedulingDeadline: Instant? {
-        if !applyQueue.isEmpty { return now.monotonic }
-        guard isLeading else { return nil }
-        if !scheduler.isComplete || dispatcher.isTakingOver || !recovery.isHistoryRetained {
-            return now.monotonic
+        // A call from the middle of a change would be handed a copy of the whole node.
+        @inline(__always) get {
+            if !applyQueue.isEmpty { return now.monotonic }
+            guard isLeading else { return nil }
+            if !scheduler.isComplete || dispatcher.isTakingOver || !recovery.isHistoryRetained {
+                return now.monotonic
+            }
+            guard canDecide || clusterTime.isGuarding else { return nil }
+            guard let due = scheduler.nextDue else { return nil }
+            let cap = Duration.seconds(1)
+            if clusterTime.isGuarding { return now.monotonic + cap }
+            return now.monotonic + min(max(due - time, .zero), cap)
         }
-        guard canDecide || clusterTime.isGuarding else { return nil }
-        guard let due = scheduler.nextDue else { return nil }
-        let cap = Duration.seconds(1)
-        if clusterTime.isGuarding { return now.monotonic + cap }
-        return now.monotonic + min(max(due - time, .zero), cap)
     }
 
     // MARK: Views
@@ -262,9 +268,6 @@ package struct Node {
         if case .halted = phase { return true }
         return false
     }
-
-    /// The member that this node is.
-    package var members: [Member] { [Member(config)] }
 
     mutating func emit(_ requests: [StorageRequest], _ out: inout Outbox) {
         for request in requests {

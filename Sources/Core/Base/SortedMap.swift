@@ -45,7 +45,12 @@ package struct SortedMap<Key: Comparable, Value> {
     }
 
     @inlinable
-    package func contains(_ key: Key) -> Bool { self[key] != nil }
+    package func contains(_ key: Key) -> Bool {
+        // Not by the subscript, which would copy the value out.
+        var node = root
+        while !node.isLeaf { node = node.children[node.childIndex(of: key)] }
+        return node.holds(key, at: node.lowerBound(of: key))
+    }
 
     /// Stores `value` and returns what it replaced.
     @inlinable

@@ -11,6 +11,16 @@ extension Runner {
     mutating func event(
         _ id: ExecutionID, _ event: RunEvent, at now: Now, into actions: inout [Action]
     ) {
+        if case .output(let bytes, let skipped) = event {
+            // In place: beside a copy of the run, all that was printed would be copied.
+            if let key = key(of: id) {
+                runs.update(key) { run in
+                    guard case .running = run.phase else { return }
+                    run.tail.append(bytes, skipped: skipped)
+                }
+            }
+            return
+        }
         guard let key = key(of: id), var run = runs[key] else {
             // A run that nobody waits for any more: let the supervisor forget it when it is over.
             if case .ended = event { actions.append(.release(id)) }
@@ -26,10 +36,7 @@ extension Runner {
             runs[key] = run
             journal(.started, key, Self.encode(identity, startedAt: at), into: &actions)
             tell(run, .started(at: at), into: &actions)
-        case .output(let bytes, let skipped):
-            runs[key] = nil
-            run.tail.append(bytes, skipped: skipped)
-            runs[key] = run
+        case .output: break
         case .ended(let end):
             runningCount -= 1
             finish(key, result(of: run, end, into: &actions), into: &actions)
@@ -108,8 +115,10 @@ extension Runner {
         if result.outputChunks > 1 { actions.append(.mark(.outputChunked)) }
         let sequence = journal(
             .finished, key, Self.encode(result, output: output), into: &actions)
-        runs[key]?.result = result
-        runs[key]?.phase = .finishing(sequence: sequence)
+        runs.update(key) {
+            $0.result = result
+            $0.phase = .finishing(sequence: sequence)
+        }
         unsynced.append((sequence, key))
     }
 

@@ -146,10 +146,9 @@ package struct Runner {
         _ key: ExecutionKey, reason: String = "killed by request", at wall: WallTime,
         into actions: inout [Action]
     ) {
-        guard var run = runs[key] else { return refuse(key, reason, wall, into: &actions) }
+        guard let run = runs[key] else { return refuse(key, reason, wall, into: &actions) }
         guard !run.isKillRequested else { return }
-        run.isKillRequested = true
-        runs[key] = run
+        runs.update(key) { $0.isKillRequested = true }
         switch run.phase {
         case .accepting: break
         case .queued:
@@ -218,7 +217,7 @@ package struct Runner {
             switch run.phase {
             case .accepting(first.sequence): accepted(first.key, run, at: now, into: &actions)
             case .finishing(first.sequence):
-                runs[first.key]?.phase = .finished
+                runs.update(first.key) { $0.phase = .finished }
                 tellResult(run, into: &actions)
                 tellAgainLater(first.key, at: now.monotonic)
             case .accepting, .queued, .running, .finishing, .finished: break
@@ -231,7 +230,7 @@ package struct Runner {
         _ key: ExecutionKey, _ run: Run, at now: Now, into actions: inout [Action]
     ) {
         actions.append(.report(.accepted(key)))
-        runs[key]?.phase = .queued
+        runs.update(key) { $0.phase = .queued }
         guard run.isKillRequested || stopReason != nil else {
             queue.append(key)
             return
@@ -248,7 +247,7 @@ package struct Runner {
             guard let run = runs[key], case .queued = run.phase else { continue }
             switch specification(of: run.assignment) {
             case .success(let spec):
-                runs[key]?.phase = .running
+                runs.update(key) { $0.phase = .running }
                 runningCount += 1
                 actions.append(.start(spec))
                 beginHeartbeats(at: now.monotonic, into: &actions)
@@ -298,12 +297,13 @@ package struct Runner {
     }
 
     mutating func tellAgainLater(_ key: ExecutionKey, at now: Instant) {
-        guard var run = runs[key] else { return }
-        let factor = Int64(1) << min(Int64(run.tellings), 10)
-        run.tellAgainAt = now + min(Self.resendInterval * factor, Self.resendLimit)
-        run.tellings += 1
-        runs[key] = run
-        nextResend = min(nextResend, run.tellAgainAt)
+        let next: Instant? = runs.update(key) { run in
+            let factor = Int64(1) << min(Int64(run.tellings), 10)
+            run.tellAgainAt = now + min(Self.resendInterval * factor, Self.resendLimit)
+            run.tellings += 1
+            return run.tellAgainAt
+        }
+        if let next { nextResend = min(nextResend, next) }
     }
 
     // MARK: Stopping

@@ -126,6 +126,8 @@ struct SegmentedLog: Sendable {
     var byteCount: UInt64 { segments.reduce(0) { $0 + $1.length } }
     var nextDeadline: Instant? { isReady && isIdle ? markDue : nil }
 
+    // Not inlined, it would be handed a copy of the whole log where it is called in a change.
+    @inline(__always)
     func file(_ number: UInt64) -> FileName {
         FileName(
             configuration.directory,

@@ -19,6 +19,10 @@ package struct Store {
     /// the state: it says nothing once the entry is applied.
     var createdByEntry: (index: LogIndex, count: Int) = (0, 0)
 
+    /// Keys of the records written or removed since `watchKeys`, in that order, each as often as it
+    /// was; nil while nobody watches. Not a part of the state.
+    package private(set) var changedKeys: [ByteKey]?
+
     package init() {}
 
     // MARK: Records
@@ -26,15 +30,14 @@ package struct Store {
     /// A record. O(log n).
     package func bytes(_ key: ByteKey) -> [UInt8]? { records[key] }
 
-    /// All records whose keys begin with a byte, in order. O(log n) and what is found.
-    package func records(ofTable first: UInt8) -> [(key: ByteKey, value: [UInt8])] {
-        var found: [(key: ByteKey, value: [UInt8])] = []
-        var iterator = records.makeIterator(from: ByteKey([first]))
-        while let entry = iterator.next(), entry.key.bytes.first == first { found.append(entry) }
-        return found
+    /// From here on the store tells which records change: an observer that looks after each entry
+    /// need not go through all of them.
+    package mutating func watchKeys() {
+        if changedKeys?.removeAll(keepingCapacity: true) == nil { changedKeys = [] }
     }
 
     mutating func put(_ key: ByteKey, _ value: [UInt8]) {
+        changedKeys?.append(key)
         if let old = records.updateValue(value, forKey: key) {
             hash &-= Self.hash(key, old)
         } else {
@@ -45,6 +48,7 @@ package struct Store {
 
     mutating func remove(_ key: ByteKey) {
         guard let old = records.remove(key) else { return }
+        changedKeys?.append(key)
         hash &-= Self.hash(key, old)
         counters.count(key, -1)
     }

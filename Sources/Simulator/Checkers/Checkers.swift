@@ -140,7 +140,8 @@ struct Checkers {
         while true {
             let (applied, command) = reference.applyNext(upTo: index, into: &verdict)
             guard applied else { return }
-            guard let command, let changes = view.look(at: reference.store) else { continue }
+            guard let command else { continue }
+            let changes = view.look(at: reference.store, changed: reference.changedKeys)
             // With a full ledger a new row leaves a job's state as it was.
             var isChild = false
             if case .decideChild = command.body { isChild = true }
@@ -155,7 +156,8 @@ struct Checkers {
     }
 
     private mutating func observeRows(_ changes: StoreChanges, ofAll: Bool) {
-        for sight in ofAll ? view.jobs : changes.created + changes.changed.map(\.after) {
+        let sights = ofAll ? view.jobs : changes.created + changes.changed.map(\.after)
+        for sight in sights where changes.ledgers.contains(sight.state.generation) {
             let generation = sight.state.generation
             let last = lastRows[generation]
             for (place, row) in StoreView.rows(of: generation, after: last, in: reference.store)

@@ -69,7 +69,7 @@ struct DurabilityChecker {
 
     /// Whether the bytes of an execution's number stand anywhere in the journal.
     private static func holds(
-        _ files: [(name: String, bytes: [UInt8])], _ id: ExecutionID
+        _ files: [(name: String, bytes: ArraySlice<UInt8>)], _ id: ExecutionID
     ) -> Bool {
         guard let number = Int64(id.text.prefix { $0 != "-" }) else { return false }
         var needle: [UInt8] = []
@@ -78,7 +78,7 @@ struct DurabilityChecker {
         return files.reversed().contains { find(needle, in: $0.bytes) }
     }
 
-    private static func find(_ needle: [UInt8], in bytes: [UInt8]) -> Bool {
+    private static func find(_ needle: [UInt8], in bytes: ArraySlice<UInt8>) -> Bool {
         guard bytes.count >= needle.count else { return false }
         return bytes.withUnsafeBytes { haystack in
             let wanted = needle.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) }

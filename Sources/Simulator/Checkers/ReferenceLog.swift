@@ -12,6 +12,8 @@ struct ReferenceLog {
     }
 
     private(set) var store = Store()
+    /// Keys of the records that the last entry applied wrote or removed, in no order.
+    var changedKeys: [ByteKey] { store.changedKeys ?? [] }
     /// The last entry on the platter.
     private(set) var durableIndex: LogIndex = 0
     /// Entries on the platter that are not applied yet.
@@ -42,11 +44,15 @@ struct ReferenceLog {
     mutating func refresh(_ disk: Disk) {
         for (name, bytes) in disk.durableContents(.log) {
             var position = positions[name] ?? Self.segmentHeader
+            guard position + Self.recordHeader <= bytes.count else { continue }
+            // A record's checksum begins with the identity of the data directory and the kind of
+            // file.
+            let seed = Checksum.crc32c(Array(bytes[40..<56]) + [bytes[10]])
             while position + Self.recordHeader <= bytes.count {
                 let length = Int(Self.number(bytes, position + Self.lengthOffset, 4))
                 let end = position + Self.recordHeader + length
                 // What a crash tore is not on the platter, however long it looks.
-                guard end <= bytes.count, isWhole(bytes, position, end) else { break }
+                guard end <= bytes.count, Self.isWhole(bytes, position, end, seed) else { break }
                 take(bytes, position + Self.recordHeader, length, bytes[position + Self.typeOffset])
                 position = end
             }
@@ -54,14 +60,16 @@ struct ReferenceLog {
         }
     }
 
-    /// A record's checksum begins with the identity of the data directory and the kind of file.
-    private func isWhole(_ bytes: [UInt8], _ start: Int, _ end: Int) -> Bool {
-        let seed = Checksum.crc32c(Array(bytes[40..<56]) + [bytes[10]])
-        return Checksum.crc32c(bytes[(start + 4)..<end], continuing: seed)
-            == UInt32(Self.number(bytes, start, 4))
+    private static func isWhole(
+        _ bytes: ArraySlice<UInt8>, _ start: Int, _ end: Int, _ seed: UInt32
+    ) -> Bool {
+        Checksum.crc32c(bytes[(start + 4)..<end], continuing: seed)
+            == UInt32(number(bytes, start, 4))
     }
 
-    private mutating func take(_ bytes: [UInt8], _ start: Int, _ length: Int, _ type: UInt8) {
+    private mutating func take(
+        _ bytes: ArraySlice<UInt8>, _ start: Int, _ length: Int, _ type: UInt8
+    ) {
         guard length >= 8 else { return }
         let index = Self.number(bytes, start, 8)
         switch type {
@@ -103,11 +111,14 @@ struct ReferenceLog {
             return (false, nil)
         }
         events.removeAll(keepingCapacity: true)
+        store.watchKeys()
         _ = store.apply(command, at: entry.index, into: &events)
         return (true, command)
     }
 
-    private static func number(_ bytes: [UInt8], _ offset: Int, _ count: Int) -> UInt64 {
+    private static func number(
+        _ bytes: ArraySlice<UInt8>, _ offset: Int, _ count: Int
+    ) -> UInt64 {
         var value: UInt64 = 0
         for byte in bytes[offset..<offset + count].reversed() { value = value << 8 | UInt64(byte) }
         return value

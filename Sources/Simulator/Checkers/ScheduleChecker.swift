@@ -15,6 +15,9 @@ struct ScheduleChecker {
         var expiresAt: Int64?
         /// Neither disabled nor a child.
         var isInForce: Bool
+        /// What all of this was made of, but for the anchor: most entries change neither.
+        var documentBytes: [UInt8]
+        var defaultZone: String
     }
 
     private struct Watch {
@@ -91,7 +94,9 @@ struct ScheduleChecker {
             dst: document.dst == .once ? .once : .literal,
             anchor: sight.state.everyAnchor.nanoseconds,
             startsAt: document.startsAt?.nanoseconds, expiresAt: document.expiresAt?.nanoseconds,
-            isInForce: !document.isDisabled && document.parent == nil)
+            isInForce: !document.isDisabled && document.parent == nil,
+            documentBytes: sight.documentBytes,
+            defaultZone: view.cluster.settings.defaultTimezone)
     }
 
     private mutating func judge(
@@ -99,7 +104,8 @@ struct ScheduleChecker {
         _ verdict: inout Verdict
     ) {
         let generation = after.state.generation
-        guard var watch = watches[generation] else { return }
+        // Taken out and put back: a copy of an era is not cheap.
+        guard var watch = watches.removeValue(forKey: generation) else { return }
         defer { watches[generation] = watch }
         let sameRevision = watch.era.revision == after.state.revision
         var from = watch.cursor
@@ -126,7 +132,14 @@ struct ScheduleChecker {
         }
         watch.lastRow = rows.last?.place ?? watch.lastRow
         watch.lastTurn = max(watch.lastTurn, rows.last?.row.decidedAt ?? .distantPast)
-        watch.era = era(of: after, view)
+        if watch.era.documentBytes == after.documentBytes,
+            watch.era.defaultZone == view.cluster.settings.defaultTimezone
+        {
+            watch.era.revision = after.state.revision
+            watch.era.anchor = after.state.everyAnchor.nanoseconds
+        } else {
+            watch.era = era(of: after, view)
+        }
     }
 
     private func judgeAnchor(

@@ -1,5 +1,6 @@
-// The only place that knows how the replicated state is read. Everything here is incremental: a
-// step that applied nothing costs nothing, and what did not change is recognised without decoding.
+// The only place that knows how the replicated state is read. Everything here is incremental: the
+// store tells which records an entry wrote or removed, whatever wrote them, and only those are
+// looked at; what did not change by that is recognised without decoding.
 // The store is read through its own methods: its map is generic, and slow from outside the core.
 
 import Core
@@ -18,12 +19,24 @@ struct ExecutionSight {
     var execution: Execution
 }
 
-struct JobSight {
+/// A class, because it is large and handed from judge to judge; it never changes.
+final class JobSight: Sendable {
     let name: JobName
-    var bytes: [UInt8]
-    var state: JobState
-    var documentBytes: [UInt8]
-    var document: JobDocument
+    let bytes: [UInt8]
+    let state: JobState
+    let documentBytes: [UInt8]
+    let document: JobDocument
+
+    init(
+        name: JobName, bytes: [UInt8], state: JobState, documentBytes: [UInt8],
+        document: JobDocument
+    ) {
+        self.name = name
+        self.bytes = bytes
+        self.state = state
+        self.documentBytes = documentBytes
+        self.document = document
+    }
 }
 
 /// What changed since the last look.
@@ -38,6 +51,8 @@ struct StoreChanges {
     var executions: [(group: GroupSight, before: Execution, after: Execution)] = []
     /// Groups that left the active table, with their last record where it is still stored.
     var endedGroups: [(before: GroupSight, after: Group?)] = []
+    /// Whose ledger gained, extended or lost a row.
+    var ledgers: Set<Generation> = []
     var isEmpty: Bool {
         created.isEmpty && changed.isEmpty && removed.isEmpty && newGroups.isEmpty
             && newExecutions.isEmpty && executions.isEmpty && endedGroups.isEmpty
@@ -45,8 +60,6 @@ struct StoreChanges {
 }
 
 struct StoreView {
-    private(set) var appliedIndex: LogIndex = 0
-    private(set) var hash = RecordHash.zero
     private(set) var cluster = ClusterState()
     /// Jobs in the order of their names.
     private(set) var jobs: [JobSight] = []
@@ -59,59 +72,82 @@ struct StoreView {
     private static let groupTable: UInt8 = 0x47
     private static let activeTable: UInt8 = 0x55
     private static let executionTable: UInt8 = 0x45
+    private static let ledgerTable: UInt8 = 0x4c
 
-    /// Looks at the store after a step. Returns nil if nothing was applied since the last look, or
-    /// while a node that was started again has not yet come back to where it was.
-    mutating func look(at store: Store) -> StoreChanges? {
-        guard store.appliedIndex > appliedIndex else { return nil }
-        appliedIndex = store.appliedIndex
-        hash = store.hash
+    /// Looks at what an entry did to the store.
+    /// - Parameter keys: of the records that it wrote or removed, in any order, repeated or not.
+    mutating func look(at store: Store, changed keys: [ByteKey]) -> StoreChanges {
         cluster = store.cluster
         var changes = StoreChanges()
-        lookAtJobs(store, &changes)
-        lookAtGroups(store, &changes)
+        var states: [ByteKey] = []
+        var places: [ByteKey] = []
+        for key in keys {
+            switch key.bytes.first {
+            case Self.stateTable: states.append(key)
+            case Self.groupTable: places.append(key)
+            case Self.ledgerTable: changes.ledgers.insert(Self.number(key.bytes, at: 1))
+            case Self.activeTable: places.append(Self.groupPlace(ofActive: key))
+            case Self.executionTable:
+                // One that is gone went with its group or left it earlier.
+                guard
+                    let execution = store.execution(
+                        ExecutionKey(
+                            generation: Self.number(key.bytes, at: 1),
+                            number: Int64(bitPattern: Self.number(key.bytes, at: 9) ^ 1 << 63)))
+                else { continue }
+                places.append(Self.groupPlace(of: key, execution.group))
+            default: continue
+            }
+        }
+        for key in Self.distinct(states) { lookAtJob(key, store, &changes) }
+        lookAtGroups(Self.distinct(places), store, &changes)
         return changes
     }
 
-    private mutating func lookAtJobs(_ store: Store, _ changes: inout StoreChanges) {
-        var position = 0
-        var kept: [JobSight]?
-        for (key, bytes) in store.records(ofTable: Self.stateTable) {
-            if position < jobs.count, jobs[position].bytes == bytes {
-                kept?.append(jobs[position])
-                position += 1
-                continue
-            }
-            let name = JobName(String(decoding: key.bytes.dropFirst(), as: UTF8.self))
-            // Names come in order on both sides: what is smaller here is gone there.
-            if kept == nil { kept = Array(jobs[..<position]) }
-            while position < jobs.count, jobs[position].name < name {
-                changes.removed.append(jobs[position])
-                position += 1
-            }
-            let old = position < jobs.count && jobs[position].name == name ? jobs[position] : nil
-            guard let sight = Self.sight(of: name, key, bytes, old, store) else { continue }
-            if position < jobs.count, jobs[position].name == name {
-                let before = jobs[position]
-                position += 1
-                if before.bytes == bytes {
-                    // Reached only after a removal before it.
-                } else if before.state.generation == sight.state.generation {
-                    changes.changed.append((before, sight))
-                } else {
-                    changes.removed.append(before)
-                    changes.created.append(sight)
-                }
+    private static func distinct(_ keys: [ByteKey]) -> [ByteKey] {
+        guard keys.count > 1 else { return keys }
+        var found: [ByteKey] = []
+        for key in keys.sorted() where found.last != key { found.append(key) }
+        return found
+    }
+
+    private mutating func lookAtJob(
+        _ key: ByteKey, _ store: Store, _ changes: inout StoreChanges
+    ) {
+        let name = JobName(String(decoding: key.bytes.dropFirst(), as: UTF8.self))
+        let position = position(of: name)
+        let old = position < jobs.count && jobs[position].name == name ? jobs[position] : nil
+        let bytes = store.bytes(key)
+        if let bytes, bytes == old?.bytes { return }
+        let new = bytes.flatMap { Self.sight(of: name, key, $0, old, store) }
+        switch (old, new) {
+        case (nil, nil): break
+        case (nil, let new?):
+            changes.created.append(new)
+            jobs.insert(new, at: position)
+        case (let old?, nil):
+            changes.removed.append(old)
+            jobs.remove(at: position)
+        case (let old?, let new?):
+            if old.state.generation == new.state.generation {
+                changes.changed.append((old, new))
             } else {
-                changes.created.append(sight)
+                changes.removed.append(old)
+                changes.created.append(new)
             }
-            kept!.append(sight)
+            jobs[position] = new
         }
-        if position < jobs.count {
-            if kept == nil { kept = Array(jobs[..<position]) }
-            changes.removed += jobs[position...]
+    }
+
+    /// The place of a job in the order of names.
+    private func position(of name: JobName) -> Int {
+        var low = 0
+        var high = jobs.count
+        while low < high {
+            let middle = (low + high) / 2
+            if jobs[middle].name < name { low = middle + 1 } else { high = middle }
         }
-        if let kept { jobs = kept }
+        return low
     }
 
     /// A job as the store has it. Most changes are of its state alone: the document before is good
@@ -124,10 +160,10 @@ struct StoreView {
         guard let state = store.state(name),
             let documentBytes = store.bytes(ByteKey(documentKey))
         else { return nil }
-        if var sight = old, sight.documentBytes == documentBytes {
-            sight.bytes = bytes
-            sight.state = state
-            return sight
+        if let old, old.documentBytes == documentBytes {
+            return JobSight(
+                name: name, bytes: bytes, state: state, documentBytes: old.documentBytes,
+                document: old.document)
         }
         return store.document(name).map {
             JobSight(
@@ -135,50 +171,51 @@ struct StoreView {
         }
     }
 
-    private mutating func lookAtGroups(_ store: Store, _ changes: inout StoreChanges) {
-        var seen = 0
-        var active: [ByteKey] = []
-        for (key, owner) in store.records(ofTable: Self.activeTable) {
-            var groupKey = key.bytes
-            groupKey[0] = Self.groupTable
-            let place = ByteKey(groupKey)
-            active.append(place)
-            seen += 1
-            guard let bytes = store.bytes(place) else { continue }
-            if groups[place]?.bytes == bytes {
-                lookAtExecutions(of: place, store, &changes)
+    private mutating func lookAtGroups(
+        _ places: [ByteKey], _ store: Store, _ changes: inout StoreChanges
+    ) {
+        var ended: [ByteKey] = []
+        for place in places {
+            var activeKey = place.bytes
+            activeKey[0] = Self.activeTable
+            guard let owner = store.bytes(ByteKey(activeKey)) else {
+                if groups[place] != nil { ended.append(place) }
                 continue
             }
-            let generation = Self.number(key.bytes, at: 1)
-            let id = Int64(bitPattern: Self.number(key.bytes, at: 9) ^ 1 << 63)
-            guard let group = store.group(generation, id) else { continue }
-            if groups[place] == nil {
-                let name = JobName(String(decoding: owner, as: UTF8.self))
-                groups[place] = GroupSight(
-                    job: name, generation: generation, bytes: bytes, group: group)
-                changes.newGroups.append(groups[place]!)
-            } else {
-                groups[place]!.bytes = bytes
-                groups[place]!.group = group
+            guard let bytes = store.bytes(place) else { continue }
+            let known = groups[place]?.bytes
+            if known != bytes {
+                let generation = Self.number(place.bytes, at: 1)
+                let id = Int64(bitPattern: Self.number(place.bytes, at: 9) ^ 1 << 63)
+                guard let group = store.group(generation, id) else { continue }
+                if known == nil {
+                    let name = JobName(String(decoding: owner, as: UTF8.self))
+                    let sight = GroupSight(
+                        job: name, generation: generation, bytes: bytes, group: group)
+                    groups[place] = sight
+                    changes.newGroups.append(sight)
+                } else {
+                    groups[place]!.bytes = bytes
+                    groups[place]!.group = group
+                }
             }
             lookAtExecutions(of: place, store, &changes)
         }
-        guard seen < groups.count else { return }
-        let current = Set(active)
-        for place in groups.keys.filter({ !current.contains($0) }).sorted() {
-            lookAtExecutions(of: place, store, &changes)
-            let sight = groups.removeValue(forKey: place)!
-            let id = sight.group.id
-            var last = sight
-            if let bytes = store.bytes(place), bytes != sight.bytes,
-                let group = store.group(sight.generation, id)
-            {
-                last.group = group
-                Self.noticeNewAttempts(&last, place, store, &changes)
-            }
-            changes.endedGroups.append(
-                (last, store.group(sight.generation, id)))
+        for place in ended { lookAtEnd(of: place, store, &changes) }
+    }
+
+    /// A group that is no longer active.
+    private mutating func lookAtEnd(
+        of place: ByteKey, _ store: Store, _ changes: inout StoreChanges
+    ) {
+        lookAtExecutions(of: place, store, &changes)
+        var last = groups.removeValue(forKey: place)!
+        let group = store.group(last.generation, last.group.id)
+        if let bytes = store.bytes(place), bytes != last.bytes, let group {
+            last.group = group
+            Self.noticeNewAttempts(&last, place, store, &changes)
         }
+        changes.endedGroups.append((last, group))
     }
 
     private mutating func lookAtExecutions(
@@ -217,6 +254,18 @@ struct StoreView {
         }
     }
 
+    private static func groupPlace(ofActive key: ByteKey) -> ByteKey {
+        var bytes = key.bytes
+        bytes[0] = groupTable
+        return ByteKey(bytes)
+    }
+
+    private static func groupPlace(of execution: ByteKey, _ group: GroupID) -> ByteKey {
+        var key = executionKey(execution, group).bytes
+        key[0] = groupTable
+        return ByteKey(key)
+    }
+
     private static func executionKey(_ group: ByteKey, _ number: Int64) -> ByteKey {
         var bytes = Array(group.bytes[0..<9])
         bytes[0] = executionTable
@@ -243,7 +292,8 @@ struct StoreView {
     /// A job by name, as last seen.
     func job(_ name: String) -> JobSight? {
         let wanted = JobName(name)
-        return jobs.first { $0.name == wanted }
+        let position = position(of: wanted)
+        return position < jobs.count && jobs[position].name == wanted ? jobs[position] : nil
     }
 
     /// Rows of ticks that a job's ledger gained or extended after the row at `place`, oldest first.

@@ -275,8 +275,11 @@ struct Disk: Sendable {
         return sum
     }
 
-    /// The synced contents of a directory's durably named files, in order of names.
-    func durableContents(_ directory: StorageDirectory) -> [(name: String, bytes: [UInt8])] {
+    /// The synced contents of a directory's durably named files, in order of names; each begins at
+    /// index 0.
+    func durableContents(
+        _ directory: StorageDirectory
+    ) -> [(name: String, bytes: ArraySlice<UInt8>)] {
         directories[Int(directory.rawValue)].durableNames.entries.map {
             ($0.name, files[$0.id.number].durable)
         }

@@ -22,43 +22,50 @@ enum TearMode: String, CaseIterable, Sendable {
 struct SimulatedFile: Sendable {
     /// What reads return.
     private(set) var current: [UInt8] = []
-    /// What is on the platter for certain.
-    private(set) var durable: [UInt8] = []
-    /// `current` and `durable` agree below this offset.
+    /// What a reader sees below this offset is on the platter for certain.
     private var agreeUpTo = 0
+    /// What is on the platter behind that: of a file that was truncated and not synced since.
+    private var cutOff: [UInt8] = []
 
     static let sectorSize = 512
 
-    var isDirty: Bool { agreeUpTo < current.count || current.count != durable.count }
+    var isDirty: Bool { agreeUpTo < current.count || !cutOff.isEmpty }
+
+    /// What is on the platter for certain. O(1), but for a file that was just truncated.
+    var durable: ArraySlice<UInt8> {
+        cutOff.isEmpty ? current[..<agreeUpTo] : (current[..<agreeUpTo] + cutOff)[...]
+    }
 
     mutating func append(_ bytes: [UInt8]) { current.append(contentsOf: bytes) }
 
     mutating func truncate(to length: Int) {
+        if length < agreeUpTo {
+            cutOff.insert(contentsOf: current[length..<agreeUpTo], at: 0)
+            agreeUpTo = length
+        }
         current.removeSubrange(length...)
-        agreeUpTo = min(agreeUpTo, length)
     }
 
     mutating func sync() {
-        durable.removeSubrange(agreeUpTo...)
-        durable.append(contentsOf: current[agreeUpTo...])
+        cutOff = []
         agreeUpTo = current.count
     }
 
     /// A sync failed: the kernel forgets the dirty pages and marks them clean, so that reads and a
     /// later sync say nothing about them any more.
-    mutating func failSync() { current = durable; agreeUpTo = durable.count }
+    mutating func failSync() {
+        current = Array(durable)
+        sync()
+    }
 
     /// The power goes: `current` becomes one of the contents that a real disk may show.
     mutating func crash(_ mode: TearMode, _ draws: inout DrawStream) {
-        defer {
-            durable = current
-            agreeUpTo = current.count
-        }
+        defer { sync() }
         guard isDirty else { return }
         let written = current
         switch mode {
         case .lost:
-            current = durable
+            current = Array(durable)
         case .kept:
             break
         case .prefix:
@@ -78,6 +85,7 @@ struct SimulatedFile: Sendable {
     private mutating func tearSectors(_ written: [UInt8], _ draws: inout DrawStream) {
         let length = draws.int(agreeUpTo...max(agreeUpTo, written.count))
         var torn = Array(written[..<min(agreeUpTo, length)])
+        let durable = durable
         while torn.count < length {
             let sectorEnd = (torn.count / Self.sectorSize + 1) * Self.sectorSize
             let end = min(sectorEnd, length)
@@ -95,10 +103,16 @@ struct SimulatedFile: Sendable {
     /// Flips a bit of what was synced and returns where. The last record is left alone: that it was
     /// synced is told by the one after it, and nothing tells that of the last, which says nothing.
     mutating func damage(_ draws: inout DrawStream) -> Int? {
-        guard durable.count > 200 else { return nil }
-        let offset = draws.int(0...durable.count - 65)
-        durable[offset] ^= UInt8(1 << draws.below(8))
-        if offset < current.count { current[offset] = durable[offset] }
+        let count = agreeUpTo + cutOff.count
+        guard count > 200 else { return nil }
+        let offset = draws.int(0...count - 65)
+        let bit = UInt8(1 << draws.below(8))
+        if offset < agreeUpTo {
+            current[offset] ^= bit
+        } else {
+            cutOff[offset - agreeUpTo] ^= bit
+            if offset < current.count { current[offset] = cutOff[offset - agreeUpTo] }
+        }
         return offset
     }
 }
