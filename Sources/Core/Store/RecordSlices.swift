@@ -30,6 +30,14 @@ package struct RecordSlices: Sendable {
 }
 
 extension Store {
+    /// Keys and values of one table, by the first byte of its keys. O(n).
+    package func records(ofTable first: UInt8) -> [(key: ByteKey, value: [UInt8])] {
+        var found: [(key: ByteKey, value: [UInt8])] = []
+        var iterator = records.makeIterator(from: ByteKey([first]))
+        while let entry = iterator.next(), entry.key.bytes.first == first { found.append(entry) }
+        return found
+    }
+
     /// Takes over the records of a slice; `finishRestoring` follows the last one.
     package mutating func restore(slice: [UInt8]) throws(ByteError) {
         var reader = ByteReader(slice)
