@@ -18,7 +18,7 @@ enum TunableNames {
         ("running", ["1", "2", "5"]),
         ("grace", ["100ms", "2s"]),
         ("proposals", ["4", "50"]),
-        ("window", ["1", "3"]),
+        ("window", ["16", "64"]),
         ("history", ["30000", "1000000"]),
     ]
 
