@@ -125,7 +125,9 @@ package struct Route: Sendable {
             let isRoot = path.segments.count == segments.count - 1
             return isRoot && !path.hasTrailingSlash ? written + "/" : nil
         }
-        guard path.hasTrailingSlash, path.segments.count > 1 else { return nil }
+        guard path.hasTrailingSlash, !path.segments.isEmpty, path.segments != ["v1"] else {
+            return nil
+        }
         var shorter = Substring(written)
         while shorter.utf8.last == UInt8(ascii: "/") { shorter.removeLast() }
         return String(shorter)

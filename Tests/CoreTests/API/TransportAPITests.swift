@@ -41,6 +41,7 @@ struct TransportAPITests {
         reply = node.send(.post, "/v1/jobs/")
         #expect(reply?.status == 307)
         #expect(reply?.headers["Location"] == "/v1/jobs")
+        #expect(node.get("/health/").headers["Location"] == "/health")
         #expect(node.get("/v1/").status == 200)
         #expect(node.get("/").status == 303)
     }
