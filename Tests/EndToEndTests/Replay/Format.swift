@@ -91,10 +91,10 @@ enum Format: String, CaseIterable {
             let month = Int(match.2), let date = Int(match.3)
         else { return false }
         let day = Self.day(year, month, date)
-        return abs(day - recordingDay) <= 3 || abs(day - today) <= 3
+        return abs(day - recordingDay) <= 7 || abs(day - today) <= 7
     }
 
-    /// Counts days, a month having 31: near enough to tell what is near.
+    /// Counts days, a month having 31: tells what is near to within four.
     private static func day(_ year: Int, _ month: Int, _ date: Int) -> Int {
         (year * 12 + month) * 31 + date
     }
