@@ -146,11 +146,13 @@ struct StatusPage {
 
     private static func links(_ root: String) -> String {
         [
-            ("v1/jobs?pretty", "Jobs"), ("v1/busy?pretty", "Executions that have not ended"),
+            ("v1/jobs?_end=100&pretty", "Jobs, the first hundred"),
+            ("v1/busy?_end=100&pretty", "Executions that have not ended"),
             ("v1/members?pretty", "Nodes"), ("v1/settings?pretty", "Settings of the cluster"),
             ("v1?pretty", "This node"), ("metrics", "Metrics"),
         ]
-        .map { "<li><a href=\"\(root)\($0.0)\">\($0.1)</a></li>" }.joined(separator: "\n")
+        .map { "<li><a href=\"\(root)\(HTML.escaped($0.0))\">\($0.1)</a></li>" }.joined(
+            separator: "\n")
     }
 
     private static let routes = Route.table.map { route in

@@ -40,7 +40,8 @@ struct PageTests {
             let reply = node.get(path)
             #expect(reply.status == 200, "\(path)")
             #expect(reply.headers["Content-Type"] == "text/html; charset=utf-8")
-            #expect(reply.text.contains("<a href=\"\(root)v1/jobs?pretty\">"), "\(path)")
+            #expect(
+                reply.text.contains("<a href=\"\(root)v1/jobs?_end=100&amp;pretty\">"), "\(path)")
         }
         #expect(node.send(.head, "/ui/")?.status == 200)
         #expect(node.send(.post, "/ui/")?.headers["Allow"] == "GET, HEAD, OPTIONS")
