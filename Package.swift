@@ -36,7 +36,8 @@ let package = Package(
             name: "CommandTests", dependencies: ["dkron", "Adapters", "Core"],
             swiftSettings: settings),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["dkron", "Core"], swiftSettings: settings),
+            name: "EndToEndTests", dependencies: ["dkron", "Core"], exclude: ["Tables"],
+            swiftSettings: settings),
         .testTarget(
             name: "SimTests", dependencies: ["Simulator", "Core"], path: "SimTests",
             exclude: ["Regressions", "Mutants", "coverage.md"], swiftSettings: settings),

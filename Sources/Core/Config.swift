@@ -14,7 +14,8 @@ package struct Config: Sendable {
     /// IP text and port for messages between nodes.
     package var rpcAddress = "127.0.0.1"
     package var rpcPort: UInt16 = 6868
-    package var bootstrapExpect = 1
+    /// How many servers the cluster begins with, as the node's tag `expect` tells; 0 if not given.
+    package var bootstrapExpect = 0
     /// Seeds the replicated default zone at bootstrap (an IANA name).
     package var defaultZone = "UTC"
     /// Identifies this server for ever: made with the data directory, kept in it.

@@ -9,6 +9,8 @@ package struct AgentOptions: Sendable {
     /// Both loopback addresses on port 8080 when nil.
     package var httpAddress: Endpoint?
     package var rpcPort: UInt16 = 6868
+    /// 0 when not given.
+    package var bootstrapExpect = 0
     package var dataDirectory = "dkron.data"
     package var tags: [TagEntry] = []
     package var region = "global"
@@ -113,7 +115,8 @@ package struct AgentOptions: Sendable {
             guard !value.isEmpty else { throw UsageError("\(subject) must name a directory") }
             dataDirectory = value
         case "bootstrap-expect":
-            guard (Int(value) ?? 0) <= 1 else {
+            bootstrapExpect = Int(value) ?? 0
+            guard bootstrapExpect <= 1 else {
                 throw UsageError(
                     "\(subject) \(value): this version runs one server alone; use 1, or leave the "
                         + "option out")

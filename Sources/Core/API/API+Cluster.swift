@@ -1,13 +1,6 @@
 // The node, the cluster and its settings.
 
 extension API {
-    func root(_ call: Call, _ context: APIContext, _ actions: inout [APIAction]) {
-        let text =
-            "dkron \(context.config.version) on \(context.config.nodeName)\n"
-            + "The API is below /v1: try /v1 and /v1/jobs.\n"
-        respond(call, Answer(200, text: text), context, &actions)
-    }
-
     /// The process lives and answers; nothing else is said.
     func health(_ call: Call, _ context: APIContext, _ actions: inout [APIAction]) {
         var writer = JSONWriter()
@@ -21,18 +14,12 @@ extension API {
     func ready(
         _ call: Call, _ context: APIContext, _ actions: inout [APIAction]
     ) throws(APIError) {
-        let reason: String
-        switch context.role {
-        case .leader, .follower(leader: .some):
+        guard let reason = context.role.hindrance else {
             var writer = JSONWriter(call.layout)
             writer.beginObject()
             writer.member("status", "ready")
             writer.endObject()
             return respond(call, Answer(200, writer), context, &actions)
-        case .follower(leader: .none): reason = "the cluster has no leader"
-        case .recovering(let progress): reason = "it is still reading its data: \(progress)"
-        case .stopping: reason = "it is stopping"
-        case .halted(let why): reason = "it has stopped working: \(why)"
         }
         throw APIError(
             503, "not_ready", "This server is not ready: \(reason).", retryAfter: 1)
@@ -53,10 +40,14 @@ extension API {
             Setting(name: "version", value: context.config.version),
         ])
         writer.key("serf")
-        let zeros =
-            ["coordinate_resets", "event_queue", "event_time", "health_score"]
-            + ["intent_queue", "member_time", "query_queue", "query_time"]
+        let zeros = [
+            "coordinate_resets", "event_queue", "health_score", "intent_queue", "query_queue",
+        ]
         var serf = zeros.map { Setting(name: $0, value: "0") }
+        // Logical clocks, which begin at one.
+        for clock in ["event_time", "member_time", "query_time"] {
+            serf.append(Setting(name: clock, value: "1"))
+        }
         serf.append(Setting(name: "encrypted", value: "false"))
         serf.append(Setting(name: "failed", value: count(.failed)))
         serf.append(Setting(name: "left", value: count(.left)))
@@ -116,7 +107,7 @@ extension API {
                 + " down, send SIGTERM to its process; the data stays for the next start.")
     }
 
-    private func leaderName(_ context: APIContext) -> NodeName? {
+    func leaderName(_ context: APIContext) -> NodeName? {
         switch context.role {
         case .leader: context.config.nodeName
         case .follower(let leader): leader

@@ -10,6 +10,7 @@ extension API {
         writer.member("started_at", time: gauges.startedAt)
         writer.member("uptime_seconds", gauges.uptime.wholeSeconds)
         writer.member("leader", gauges.isLeading)
+        writer.member("scheduler_started", gauges.isLeading ? 1 : 0)
         writer.member("term", gauges.term)
         writer.member("commit_index", gauges.commitIndex)
         writer.member("applied_index", gauges.appliedIndex)

@@ -259,9 +259,12 @@ package struct API {
         }
         switch Route.match(request.method, path) {
         case .found(let route, let parameters):
-            // Inside /v1 only one form of each path is served; the other leads to it.
-            if path.hasTrailingSlash, path.segments.count > 1 {
-                redirect(id, request, context, &actions)
+            if let form = route.otherForm(of: path, written: request.path) {
+                let location = form + (request.query.map { "?\($0)" } ?? "")
+                let isRead = request.method == .get || request.method == .head
+                let answer = Answer.redirect(isRead ? 301 : 307, to: location)
+                actions.append(
+                    .respond(id, answer.response(to: request, isKnown: false, context)))
                 return nil
             }
             return Call(
@@ -276,19 +279,6 @@ package struct API {
                 404, "unknown_path",
                 "There is nothing at \(request.path); the API's paths begin with /v1.")
         }
-    }
-
-    private func redirect(
-        _ id: RequestID, _ request: HTTPRequest, _ context: APIContext,
-        _ actions: inout [APIAction]
-    ) {
-        let isRead = request.method == .get || request.method == .head
-        var answer = Answer(isRead ? 301 : 307, text: "")
-        let query = request.query.map { "?\($0)" } ?? ""
-        var path = Substring(request.path)
-        while path.utf8.last == UInt8(ascii: "/") { path.removeLast() }
-        answer.headers = ["Location": path + query]
-        actions.append(.respond(id, answer.response(to: request, isKnown: false, context)))
     }
 
     /// Whether the node is in a state to work on the call.
@@ -328,7 +318,8 @@ package struct API {
         _ call: Call, _ context: APIContext, _ actions: inout [APIAction]
     ) throws(APIError) {
         switch call.route.handler {
-        case .root: root(call, context, &actions)
+        case .root: try root(call, context, &actions)
+        case .page: page(call, context, &actions)
         case .health: health(call, context, &actions)
         case .ready: try ready(call, context, &actions)
         case .metrics, .variables: try measure(call, &actions)

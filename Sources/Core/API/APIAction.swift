@@ -49,6 +49,18 @@ package struct APIContext {
         case stopping
         /// Can't go on; the sentence says why.
         case halted(String)
+
+        /// Why requests can't be served, as the rest of a sentence about the server; nil if they
+        /// can.
+        var hindrance: String? {
+            switch self {
+            case .leader, .follower(leader: .some): nil
+            case .follower(leader: .none): "the cluster has no leader"
+            case .recovering(let progress): "it is still reading its data: \(progress)"
+            case .stopping: "it is stopping"
+            case .halted(let why): "it has stopped working: \(why)"
+            }
+        }
     }
 
     package var now: Now

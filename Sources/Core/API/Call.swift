@@ -86,6 +86,22 @@ struct Answer: Sendable {
 
     private static let json = "application/json; charset=utf-8"
 
+    init(_ status: Int, html: String) {
+        self.status = status
+        headers.append("Content-Type", "text/html; charset=utf-8")
+        body = .bytes(Array(html.utf8))
+    }
+
+    /// Leads to another address; reads also as a page with a link, for who doesn't follow.
+    static func redirect(_ status: Int, to location: String) -> Answer {
+        let reason = HTTPResponse.reason(status)
+        let link = "<a href=\"\(HTML.escaped(location))\">\(reason)</a>.\n\n"
+        var answer = status == 307 ? Answer(status, text: "") : Answer(status, html: link)
+        if status == 307 { answer.headers = [:] }
+        answer.headers.append("Location", location)
+        return answer
+    }
+
     /// Adds what every answer carries, and hands over the response.
     ///
     /// - Parameter isKnown: the path is one of the API's; `/health` and unknown paths don't tell

@@ -19,11 +19,7 @@ extension Member {
         for name in ["server", "bootstrap", "expect"] { tags.removeAll { $0.name == name } }
         if config.isServer {
             set("server", "true")
-            if config.bootstrapExpect == 1 {
-                set("bootstrap", "1")
-            } else if config.bootstrapExpect > 1 {
-                set("expect", "\(config.bootstrapExpect)")
-            }
+            if config.bootstrapExpect > 0 { set("expect", "\(config.bootstrapExpect)") }
         }
         self.init(
             name: config.nodeName, address: config.gossipAddress, port: config.gossipPort,

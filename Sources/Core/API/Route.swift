@@ -3,7 +3,8 @@
 /// One method on one path.
 package struct Route: Sendable {
     package var method: HTTPMethod
-    /// Segments that begin with a colon stand for anything.
+    /// Segments that begin with a colon stand for anything; a last `*` for whatever is below, if
+    /// anything is.
     package var pattern: String
     package var summary: String
     var handler: Handler
@@ -21,7 +22,7 @@ package struct Route: Sendable {
     }
 
     enum Handler: Sendable {
-        case root, health, ready, metrics, variables, status
+        case root, page, health, ready, metrics, variables, status
         case members, leader, isLeader, leave, busy
         case showPause, pause, unpause
         case showSettings, putSettings
@@ -46,7 +47,8 @@ package struct Route: Sendable {
 
     /// The router's table.
     package static let table: [Route] = [
-        Route(.get, "/", .root, .local, "what this is"),
+        Route(.get, "/", .root, .local, "leads browsers to the page"),
+        Route(.get, "/ui/*", .page, .local, "a page about this node, for people"),
         Route(.get, "/health", .health, .local, "liveness"),
         Route(.get, "/ready", .ready, .local, "readiness"),
         Route(.get, "/metrics", .metrics, .local, "metrics in Prometheus' text format"),
@@ -113,11 +115,31 @@ package struct Route: Sendable {
         return .otherMethods(allow: (others + ["OPTIONS"]).joined(separator: ", "))
     }
 
+    /// Whether everything below one path is served, and that path as a folder.
+    private var isTree: Bool { segments.last == "*" }
+
+    /// The form of the path that is served, where that is the other one of with and without a last
+    /// slash. The roots, `/` and `/v1`, are served in both.
+    func otherForm(of path: HTTPPath, written: String) -> String? {
+        if isTree {
+            let isRoot = path.segments.count == segments.count - 1
+            return isRoot && !path.hasTrailingSlash ? written + "/" : nil
+        }
+        guard path.hasTrailingSlash, !path.segments.isEmpty, path.segments != ["v1"] else {
+            return nil
+        }
+        var shorter = Substring(written)
+        while shorter.utf8.last == UInt8(ascii: "/") { shorter.removeLast() }
+        return String(shorter)
+    }
+
     /// What stands for the pattern's variables; nil if the path is another one.
     private func parameters(in path: HTTPPath) -> [String]? {
-        guard path.segments.count == segments.count else { return nil }
+        let fixed = isTree ? segments.dropLast() : segments[...]
+        guard path.segments.count == fixed.count || isTree && path.segments.count > fixed.count
+        else { return nil }
         var parameters: [String] = []
-        for (segment, part) in zip(segments, path.segments) {
+        for (segment, part) in zip(fixed, path.segments) {
             if segment.utf8.first == UInt8(ascii: ":") {
                 if part.isEmpty { return nil }
                 parameters.append(part)

@@ -32,11 +32,22 @@ package struct TagSelector: Hashable, Sendable {
         limit = Int(count)
     }
 
-    /// Whether a node with these tags is wanted. `dkron_server` is what v1 called `server`.
+    /// Whether a node with these tags is wanted.
     func matches(_ member: Member) -> Bool {
-        let name = name == "dkron_server" && member.tag(name) == nil ? "server" : name
-        guard let carried = member.tag(name) else { return false }
+        guard let carried = member.tag(name) ?? member.tag(Self.newName(of: name)) else {
+            return false
+        }
         return carried.utf8.elementsEqual(value.utf8)
+    }
+
+    /// What a reserved tag of Dkron 1 is called today.
+    private static func newName(of tag: String) -> String {
+        switch tag {
+        case "dkron_server": "server"
+        case "dkron_version": "version"
+        case "dkron_rpc_addr": "rpc_addr"
+        default: tag
+        }
     }
 }
 

@@ -110,6 +110,7 @@ extension JobReader {
 
     /// Turns the older fields into settings of `shell`.
     mutating func translateOlderFields() throws(JobError) {
+        forgetEmptyOlderFields()
         guard !older.isEmpty else { return }
         let executor = input.document.executor
         // Releases since 1.1 ignored these fields, so an export may hold them beside an executor.
@@ -132,6 +133,15 @@ extension JobReader {
         input.document.executorConfig.sort {
             $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
         }
+    }
+
+    /// Releases before 1.1 printed these fields of every job, empty where another executor was
+    /// meant, and such a job may come back.
+    private mutating func forgetEmptyOlderFields() {
+        if json.text(older.command)?.isEmpty == true { older.command = nil }
+        if json.text(older.user)?.isEmpty == true { older.user = nil }
+        if let pairs = older.environment, json.count(of: pairs) == 0 { older.environment = nil }
+        if older.command == nil, older.shell == false { older.shell = nil }
     }
 
     private mutating func set(

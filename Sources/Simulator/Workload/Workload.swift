@@ -147,7 +147,7 @@ struct Workload {
             "/v1/jobs?stale", "/v1/jobs/\(name)/executions?output_size_limit=10&_end=5",
             "/v1/jobs/\(name)/executions/{last:\(name)}/output",
             "/v1/jobs/\(name)/executions/{last:\(name)}/output?follow", "/metrics",
-            "/debug/vars", "/v1/backup",
+            "/debug/vars", "/v1/backup", "/", "/ui/",
         ]
         let method = draws.chance(1, 15) ? "HEAD" : "GET"
         return Plan.Draft(method: method, target: draws.element(targets))

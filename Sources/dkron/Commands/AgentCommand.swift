@@ -86,6 +86,7 @@ private func configuration(_ options: AgentOptions) throws -> Config {
     config.region = options.region
     config.datacenter = options.datacenter
     config.tags = options.tags
+    config.bootstrapExpect = options.bootstrapExpect
     let bind = options.bindAddress ?? Endpoint(host: "127.0.0.1", port: 8946)
     let address = try advertisedAddress(bind, options.subject("bind-addr"))
     (config.gossipAddress, config.gossipPort) = (address, bind.port)

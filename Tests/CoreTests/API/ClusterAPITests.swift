@@ -62,6 +62,7 @@ struct ClusterAPITests {
         #expect(reply["tags"]?.contains(#""rpc_addr":"127.0.0.1:6868""#) == true)
         #expect(reply["cluster"]?.contains(#""default_timezone":"UTC""#) == true)
         #expect(reply["serf"]?.contains(#""members":"1""#) == true)
+        #expect(reply["serf"]?.contains(#""member_time":"1""#) == true)
         #expect(reply.fieldNames == ["agent", "serf", "tags", "cluster"])
         #expect(node.get("/v1/").text == reply.text)
     }
@@ -92,6 +93,18 @@ struct ClusterAPITests {
         #expect(member.tag("role") == "web")
         #expect(member.tag("dc") == "dc1")
         #expect(member.tag("server") == "true")
+        #expect(member.tag("expect") == nil)
+    }
+
+    @Test("how many servers the cluster begins with is a tag, if it was said")
+    func expect() {
+        var config = APIHarness().config
+        config.tags = [TagEntry(name: "expect", value: "7")]
+        #expect(Member(config).tag("expect") == nil)
+        config.bootstrapExpect = 1
+        #expect(Member(config).tag("expect") == "1")
+        config.isServer = false
+        #expect(Member(config).tag("expect") == nil)
     }
 
     @Test("a pause stops submissions, and with edits=allow does not")

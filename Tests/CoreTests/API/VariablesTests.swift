@@ -20,6 +20,7 @@ struct VariablesTests {
         }
         #expect(number("uptime_seconds") == 25)
         #expect(number("jobs") == 1)
+        #expect(number("scheduler_started") == 1)
         #expect(number("entries_committed") == Int64(node.node.raft.commitIndex))
         #expect(answer.body.contains(#""version":"1.0""#))
         #expect(answer.body.contains(#""executions":{"success":2,"failed":0"#))

@@ -69,6 +69,23 @@ struct TargetSelectionTests {
         #expect(found.limit == 1)
     }
 
+    @Test(
+        "v1's other reserved tags mean today's, unless a node carries them itself",
+        arguments: [
+            ("dkron_version", "1.2.5", ["new"]), ("dkron_rpc_addr", "10.0.0.1:6868", ["new"]),
+            ("dkron_version", "mine", ["own"]), ("dkron_region", "global", []),
+        ])
+    func v1Tags(_ name: String, _ value: String, _ expected: [String]) {
+        let members = [
+            member("new", ("version", "1.2.5"), ("rpc_addr", "10.0.0.1:6868")),
+            member("own", ("version", "1.2.5"), ("dkron_version", "mine")),
+        ]
+        // The count keeps the port from being read as one.
+        let tag = tags((name, value.contains(":") ? value + ":1" : value))
+        let found = TargetSelection.matching(tag, members)
+        #expect(found.candidates.map(\.name.text) == expected)
+    }
+
     @Test("every choice is equally likely, and does not depend on the members' order")
     func uniform() {
         let members = ["d", "b", "a", "c"].map { member($0, ("r", "web")) }

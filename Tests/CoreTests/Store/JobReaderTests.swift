@@ -85,6 +85,37 @@ struct JobReaderTests {
         #expect(ignored.document.executorConfig.isEmpty)
     }
 
+    @Test(
+        "older fields that are empty say nothing",
+        arguments: [
+            (#""executor":"http","executor_config":{"url":"u"}"#, "http", ["url"]),
+            (
+                #""executor":"shell","executor_config":{"command":"x","shell":"true"}"#, "shell",
+                ["command", "shell"]
+            ),
+            (#""executor":"""#, "", []),
+        ] as [(String, String, [String])])
+    func emptyOlderFields(_ more: String, _ executor: String, _ keys: [String]) throws {
+        // A whole job as release 1.0 printed it.
+        let document = try read(
+            #"{"name":"a","timezone":"","schedule":"@daily","shell":false,"command":"","#
+                + #""environment_variables":null,"owner":"","owner_email":"","success_count":3,"#
+                + #""error_count":0,"last_success":"2016-06-06T20:25:36Z","#
+                + #""last_error":"0001-01-01T00:00:00Z","disabled":false,"#
+                + #""tags":{"dkron_server":"true:1"},"retries":2,"dependent_jobs":["b"],"#
+                + #""parent_job":"","processors":{"files":{"forward":true}},"#
+                + #""concurrency":"allow","status":"success",\#(more)}"#
+        ).document
+        #expect(document.executor == executor)
+        #expect(document.executorConfig.map(\.name) == keys)
+        #expect(document.processors.first?.settings == [Setting(name: "forward", value: "true")])
+        let none = try read(
+            #"{"name":"a","schedule":"@daily","environment_variables":[],"run_as_user":"","#
+                + #"\#(more)}"#
+        ).document
+        #expect(none.executor == executor)
+    }
+
     @Test("processors keep the order of the text unless they name one")
     func processorOrder() throws {
         func order(_ json: String) throws -> [String] {

@@ -31,6 +31,14 @@ struct JSON {
         return document.elements(of: value).map { JSON(document, $0) }
     }
 
+    /// The members of an object in the order of the text; none for anything else.
+    var members: [(name: String, value: JSON)] {
+        guard let document, let value, document.kind(of: value) == .object else { return [] }
+        return document.members(of: value).map {
+            (document.string($0.name) ?? "", JSON(document, $0.value))
+        }
+    }
+
     var exists: Bool { value != nil }
     var isArray: Bool { value.flatMap { document?.kind(of: $0) } == .array }
     var isObject: Bool { value.flatMap { document?.kind(of: $0) } == .object }
