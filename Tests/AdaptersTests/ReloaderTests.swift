@@ -1,52 +1,38 @@
 import Adapters
 import Core
 import Glibc
-import Synchronization
 import Testing
 
 @Suite("Reading the configuration again")
 struct ReloaderTests {
     private static let path = "/etc/dkron/dkron.yml"
 
-    /// The machine, whose configuration file may change.
-    private final class Machine: Sendable {
-        let text: Mutex<String>
-        private let environment: [String]
-
-        init(_ text: String, _ environment: [String]) {
-            self.text = Mutex(text)
-            self.environment = environment
-        }
-
-        var host: ConfigurationHost {
-            let text = text.withLock { $0 }
-            return ConfigurationHost(
-                environment: environment,
-                read: { $0 == ReloaderTests.path ? Array(text.utf8) : nil })
-        }
-    }
-
     /// A node that was started on a file; its log goes to another.
     private final class Bench {
-        let machine: Machine
         let directory = TemporaryDirectory()
         let log: LogWriter
         private let descriptor: Int32
         private let reloader: Reloader
 
         init(_ text: String, environment: [String] = [], arguments: [String] = []) throws {
-            let machine = Machine(text, environment)
-            self.machine = machine
+            directory.write(text, to: "dkron.yml")
+            let directory = directory
+            let host = ConfigurationHost(
+                environment: environment,
+                read: { path in
+                    guard path == ReloaderTests.path else { return nil }
+                    return directory.text(of: "dkron.yml").map { Array($0.utf8) }
+                })
             descriptor = open(directory.path + "/log", O_RDWR | O_CREAT | O_APPEND, 0o600)
             log = LogWriter(level: .info, descriptor: descriptor)
-            let started = try #require(try AgentOptions.parse(arguments, host: machine.host))
-            reloader = Reloader(arguments, started: started, host: { machine.host })
+            let started = try #require(try AgentOptions.parse(arguments, host: host))
+            reloader = Reloader(arguments, started: started, host: { host })
         }
 
         deinit { close(descriptor) }
 
         func reload(_ text: String) -> AgentOptions? {
-            machine.text.withLock { $0 = text }
+            directory.write(text, to: "dkron.yml")
             return reloader.reload(log)
         }
 
