@@ -344,8 +344,8 @@ extension Store {
         }
     }
 
-    /// Whether the job's ticks follow another schedule from this edit on. Under an edit that changes
-    /// other things, those that are due or wait their turn go on as they were.
+    /// Whether the job's ticks follow another schedule from this edit on. Under an edit that
+    /// changes other things, those that are due or wait their turn go on as they were.
     fileprivate func opensRevision(_ edited: JobDocument) -> Bool {
         document(edited.name).map(edited.changesSchedule) ?? false
     }

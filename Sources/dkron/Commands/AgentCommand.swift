@@ -60,10 +60,8 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     var config = try configuration(options)
     let directory = try DataDirectory(options.dataDirectory)
     config.dataID = directory.id
-    if let space = directory.space {
-        config.tunables = Tunables(diskOf: space.total)
-        if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
-    }
+    if let space = directory.space { config.tunables = Tunables(diskOf: space.total) }
+    if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
     log.write(.info, "agent: data directory", [.init("path", directory.path)])
     let loop = try EventLoop()
     let listener = HTTPListener(loop: loop, log: log, mostConnections: connectionLimit())
@@ -105,7 +103,6 @@ private func configuration(_ options: AgentOptions) throws -> Config {
     config.startPaused = options.startPaused
     config.shutdownTimeout = options.shutdownTimeout
     config.historyMaxBytes = options.historyMaxBytes
-    if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
     if let limit = options.metricsMaxJobs { config.metricsMaxJobs = limit }
     return config
 }
