@@ -13,6 +13,8 @@ package final class Driver {
     private let supervisor: SupervisorClient
     private let signals: Signals
     private let log: LogWriter
+    private let reloader: Reloader
+    private let manager: ServiceManager?
     /// Held for its lock.
     private let directory: DataDirectory
 
@@ -21,6 +23,7 @@ package final class Driver {
     /// The end of the first quiet moment, in which what only the start needed is given back.
     private var trimAt: Instant?
     private var isDetaching = false
+    private var isReadyTold = false
     private var end: End?
 
     private enum End {
@@ -30,7 +33,8 @@ package final class Driver {
 
     package init(
         config: Config, directory: DataDirectory, loop: EventLoop, listener: HTTPListener,
-        storage: FileStorage, supervisor: SupervisorClient, signals: Signals, log: LogWriter
+        storage: FileStorage, supervisor: SupervisorClient, signals: Signals, log: LogWriter,
+        reloader: Reloader, manager: ServiceManager?
     ) {
         out = Outbox()
         node = Node(config, seed: Entropy.number(), at: Clocks.now(), into: &out)
@@ -42,6 +46,8 @@ package final class Driver {
         self.supervisor = supervisor
         self.signals = signals
         self.log = log
+        self.reloader = reloader
+        self.manager = manager
         loop.watch(signals.fileDescriptor, for: .read, as: .init(.signals))
         loop.watch(storage.fileDescriptor, for: .read, as: .init(.storage))
         loop.watch(supervisor.fileDescriptor, for: .read, as: .init(.supervisor))
@@ -67,6 +73,10 @@ package final class Driver {
         listener.flush(at: Clocks.now(), into: &inbox)
         supervisor.flush()
         writeSupervisorLog()
+        if !isReadyTold, node.isReady {
+            isReadyTold = true
+            manager?.tell(.ready)
+        }
     }
 
     private func wait() {
@@ -121,10 +131,34 @@ package final class Driver {
     }
 
     private func receiveSignals() {
-        for control in signals.receive() {
-            if case .detach = control { isDetaching = true }
-            inbox.append(.control(control))
+        for news in signals.receive() {
+            switch news {
+            case .stop: stop(.stop)
+            case .stopNow: stop(.stopNow)
+            case .detach:
+                isDetaching = true
+                log.write(.info, "agent: stopping at once, running commands go on without it")
+                stop(.detach)
+            case .reload: reload()
+            case .childEnded:
+                while let process = HostProcess.collectEndedChild() {
+                    supervisor.childEnded(process)
+                }
+            }
         }
+    }
+
+    private func stop(_ control: Control) {
+        manager?.tell(.stopping)
+        inbox.append(.control(control))
+    }
+
+    /// Zone files are read again even if the configuration can't be.
+    private func reload() {
+        manager?.tell(.reloading(since: Clocks.monotonic()))
+        let reloaded = reloader.reload(log)
+        inbox.append(.control(.reload(tags: reloaded?.tags)))
+        if isReadyTold { manager?.tell(.ready) }
     }
 
     // MARK: Step and perform

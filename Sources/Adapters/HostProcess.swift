@@ -31,6 +31,14 @@ package enum HostProcess {
         return Int(clamping: limit.rlim_cur)
     }
 
+    /// Collects one child that has ended, an adopted one too, and tells which; nil when none has.
+    /// The first process of a container or PID namespace becomes the parent of all orphans there;
+    /// those that nobody collects stay in the process table for ever.
+    package static func collectEndedChild() -> Int32? {
+        var ended = dkron_exit()
+        return dkron_reap(&ended) == 1 ? ended.process : nil
+    }
+
     /// Gives back memory that only the past needed. Takes longer the more the heap holds.
     package static func trimMemory() { dkron_trim_memory() }
 

@@ -13,7 +13,8 @@ package final class LogWriter {
 
     private let descriptor: Int32
     private let form: Form
-    private let level: LogRecord.Level
+    /// Lines below it are not written.
+    package var level: LogRecord.Level
     private var dropped: UInt64 = 0
     private var line: [UInt8] = []
 

@@ -6,7 +6,7 @@ package struct Config: Sendable {
     package var isServer = true
     package var region = "global"
     package var datacenter = "dc1"
-    /// The node's own tags, without the reserved ones.
+    /// The node's own tags at the start, without the reserved ones; `Control.reload` brings others.
     package var tags: [TagEntry] = []
     /// IP text and port of the gossip listener, as other nodes see it.
     package var gossipAddress = "127.0.0.1"
@@ -29,7 +29,6 @@ package struct Config: Sendable {
     package var metricsMaxJobs = 1_000
     /// The most bytes of stored outputs; nil takes a tenth of the disk, at most 10 GiB.
     package var historyMaxBytes: UInt64?
-    package var logLevel: LogRecord.Level = .info
     package var tunables = Tunables()
 
     package init(nodeName: NodeName, dataID: DataID, incarnation: UInt64, version: String) {

@@ -40,8 +40,8 @@ package enum Control: Sendable {
     case stopNow
     /// Stop at once and leave running commands to the supervisor for the next start.
     case detach
-    /// Re-read zone files.
-    case reload
+    /// Re-read zone files, and take these for the node's own tags; nil leaves the tags as they are.
+    case reload(tags: [TagEntry]?)
 }
 
 /// Identifies an HTTP request while it is being answered; unique within one life of the node.

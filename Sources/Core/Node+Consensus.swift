@@ -282,6 +282,9 @@ extension Node {
                 index: index, key: ByteKey(key.historyKey), chunk: chunk, bytes: bytes)
         case .forgetOutput(let key): history.remove(ByteKey(key.historyKey))
         case .mark(let mark): out.mark(mark)
+        case .ephemeralEnded:
+            out.mark(.ephemeralDeleted)
+            if isLeading { tellLeader(event, &out) }
         default:
             if isLeading { tellLeader(event, &out) }
         }
@@ -311,6 +314,10 @@ extension Node {
             // Before the runner forgets how much was printed.
             outputChanged(key, &out)
             withRunner(&out) { $0.settle(key, at: now.monotonic, into: &$1) }
+        case .ephemeralEnded(let job, let isDeleted):
+            out.log(
+                .info, isDeleted ? "job deleted" : "job disabled",
+                [.init("job", job.text), .init("reason", "ephemeral, and it has succeeded")])
         case .clusterChanged, .output, .forgetOutput, .decided, .started, .mark: break
         }
     }
@@ -337,8 +344,8 @@ extension Store {
         }
     }
 
-    /// Whether the job's ticks follow another schedule from this edit on. Under an edit that changes
-    /// other things, those that are due or wait their turn go on as they were.
+    /// Whether the job's ticks follow another schedule from this edit on. Under an edit that
+    /// changes other things, those that are due or wait their turn go on as they were.
     fileprivate func opensRevision(_ edited: JobDocument) -> Bool {
         document(edited.name).map(edited.changesSchedule) ?? false
     }

@@ -29,8 +29,21 @@ extension Node {
         case .stopNow, .detach:
             phase = .exited
             out.emit(.exit)
-        case .reload: readZonesAgain(&out)
+        case .reload(let tags):
+            readZonesAgain(&out)
+            if let tags { changeTags(tags, &out) }
         }
+    }
+
+    /// Targets are chosen by the new tags from here on; what was decided before keeps its targets.
+    private mutating func changeTags(_ tags: [TagEntry], _ out: inout Outbox) {
+        let changed = Member(config, tags: tags)
+        guard [changed] != members else { return }
+        members = [changed]
+        let shown = tags.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+        out.log(
+            .info, "member changed",
+            [.init("member", changed.name.text), .init("tags", shown)])
     }
 
     private mutating func beginStopping(_ out: inout Outbox) {

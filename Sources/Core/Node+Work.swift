@@ -277,7 +277,7 @@ extension Node {
         return actions
     }
 
-    private var role: APIContext.Role {
+    var role: APIContext.Role {
         if phase == .running, isLeading, scheduler.isComplete, !store.cluster.clusterID.isEmpty {
             return .leader
         }

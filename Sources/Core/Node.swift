@@ -32,8 +32,8 @@ package struct Node {
     }
 
     let config: Config
-    /// The member that this node is.
-    package let members: [Member]
+    /// All nodes of the cluster: this one. Its tags change with a reload.
+    package internal(set) var members: [Member]
     package internal(set) var phase = Phase.recovering(.snapshot)
     var random: PRNG
 
@@ -85,7 +85,7 @@ package struct Node {
     /// Starts a node on what its data directory holds; reading it begins with the first effects.
     package init(_ config: Config, seed: Seed, at now: Now, into out: inout Outbox) {
         self.config = config
-        members = [Member(config)]
+        members = [Member(config, tags: config.tags)]
         self.now = now
         startedAt = now
         random = PRNG(seed: seed)
@@ -267,6 +267,14 @@ package struct Node {
     package var isHalted: Bool {
         if case .halted = phase { return true }
         return false
+    }
+
+    /// Requests are served: what `GET /ready` answers.
+    package var isReady: Bool {
+        switch role {
+        case .leader, .follower(leader: .some): true
+        case .follower(leader: .none), .recovering, .stopping, .halted: false
+        }
     }
 
     mutating func emit(_ requests: [StorageRequest], _ out: inout Outbox) {

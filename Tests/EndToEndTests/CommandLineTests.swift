@@ -17,6 +17,15 @@ extension EndToEnd {
             #expect(text.contains("Version"), "\(text)")
         }
 
+        @Test("keygen prints the key alone")
+        func keygen() throws {
+            let keys = try (0..<3).map { _ in try output(["keygen"]) }
+            for key in keys {
+                #expect(key.utf8.count == 25 && key.hasSuffix("==\n"), "16 bytes: \(key)")
+            }
+            #expect(Set(keys).count == 3)
+        }
+
         @Test("help, with every command")
         func help() throws {
             for arguments in [[], ["--help"], ["help"]] {

@@ -61,6 +61,28 @@ extension EndToEnd {
             #expect(server.log.contains("long") || server.log.contains("run"), "what it waits for")
         }
 
+        @Test("SIGUSR2 stops at once; commands go on, and the next start takes them up")
+        func detaches() throws {
+            let server = Server("detach")
+            try server.start()
+            try server.save(shellJob("long", "echo before; sleep 2.5; echo after"))
+            _ = server.send("POST", "/v1/jobs/long/run?wait=0")
+            _ = try server.execution(of: "long") { $0["state"].string == "running" }
+            let supervisor = server.supervisors
+            let began = uptime()
+            server.process?.signal(SIGUSR2)
+            #expect(server.process?.wait(5) == .exited(0), "\(server.log)")
+            #expect(uptime() - began < 2, "it waited for the command")
+            #expect(server.log.contains("running commands go on without it"))
+            #expect(server.scratch.processes { $0.contains("sleep 2.5") }.count >= 1)
+            #expect(server.supervisors == supervisor)
+            try server.start()
+            let execution = try server.execution(of: "long") { $0["state"].string == "success" }
+            #expect(execution["output"].string == "before\nafter\n")
+            #expect(server.executions(of: "long").count == 1)
+            #expect(server.supervisors == supervisor)
+        }
+
         @Test("ticks that fall into a stop are decided after the next start")
         func ledgerOverStop() throws {
             let server = Server("ledger")

@@ -113,6 +113,9 @@ extension SupervisorClient {
         SupervisorError(description: "the supervisor: \(action): \(loweredErrorText(code))")
     }
 
+    /// A child of this process was collected: perhaps a supervisor.
+    package func childEnded(_ process: Int32) { children.removeAll { $0 == process } }
+
     func collectChildren() {
         var ended = dkron_exit()
         children.removeAll { dkron_reap_one($0, &ended) != 0 }

@@ -123,9 +123,18 @@ extension API {
             }
         case .rejected(let rejection): throw APIError(rejection, job: name)
         case .stored(let created, let version):
-            log(
-                created ? "job created" : "job saved", made.call,
-                [.init("job", name.text), .init("version", "\(version)")], &actions)
+            let message =
+                switch edit.kind {
+                case .submission, .patch: created ? "job created" : "job saved"
+                case .toggle: edit.document.isDisabled ? "job disabled" : "job enabled"
+                }
+            var fields: [LogRecord.Field] = [
+                .init("job", name.text), .init("version", "\(version)"),
+            ]
+            if edit.kind == .submission, made.call.query.contains("runoncreate") {
+                fields.append(.init("run", "requested"))
+            }
+            log(message, made.call, fields, &actions)
             // Another command of the same batch may have deleted it again.
             guard let document = context.store.document(name),
                 let state = context.store.state(name)

@@ -90,6 +90,7 @@ extension API {
                 [
                     .init("created", "\(created)"), .init("updated", "\(updated)"),
                     .init("unchanged", "\(unchanged)"),
+                    .init("paused", restore?.hasPaused == true ? "true" : "false"),
                 ], &actions)
             finishRestore(Int(created), Int(updated), Int(unchanged), context, &actions)
         case .rejected(let rejection):

@@ -1,10 +1,10 @@
 // What a node tells others about itself.
 
 extension Member {
-    /// The member that a node's own configuration makes: its tags and the reserved ones, which win
-    /// over tags of the user, except that a node keeps a `role` of its own.
-    package init(_ config: Config) {
-        var tags = config.tags.map { Setting(name: $0.name, value: $0.value) }
+    /// The member that a node's own configuration and tags make. The reserved tags win over those
+    /// of the user, except that a node keeps a `role` of its own.
+    package init(_ config: Config, tags own: [TagEntry]) {
+        var tags = own.map { Setting(name: $0.name, value: $0.value) }
         func set(_ name: String, _ value: String) {
             tags.removeAll { $0.name == name }
             tags.append(Setting(name: name, value: value))

@@ -243,7 +243,7 @@ extension Store {
         _ events: inout [StoreEvent]
     ) {
         guard document.isEphemeral else { return }
-        events.append(.mark(.ephemeralDeleted))
+        events.append(.ephemeralEnded(document.name, isDeleted: state.children.isEmpty))
         put(document.name, state)
         if state.children.isEmpty {
             erase(document.name, state, kill: false, &events)

@@ -4,6 +4,8 @@ package enum StoreEvent: Sendable {
     case jobChanged(JobName)
     /// An execution was committed and is to be sent to its node.
     case launch(Assignment)
+    /// An ephemeral job has succeeded: it was deleted, or disabled because it has children.
+    case ephemeralEnded(JobName, isDeleted: Bool)
     /// A row went into the ledger, or one there was made longer. The tick is nil for what no tick
     /// asked for.
     case decided(Outcome, tick: WallTime?)

@@ -76,8 +76,8 @@ struct Plan: Sendable, Hashable {
         case pause(Target, for: Duration)
         case disk(Target, DiskFault)
         case clock(Target, ClockFault)
-        /// The zone files are re-read.
-        case reload(Target)
+        /// The zone files are re-read, and the node's tags become these unless nil.
+        case reload(Target, tags: [Setting]?)
         /// A zone file vanishes or returns.
         case zone(String, isPresent: Bool)
         /// Does nothing but end the safety phase early in hand-written plans.

@@ -135,7 +135,7 @@ struct PlanGenerator {
         case .zone:
             let name = faults.element(ZoneFiles.zones).name
             add(time, .zone(name, isPresent: false))
-            if faults.chance(1, 2) { add(time, .reload(target)) }
+            if faults.chance(1, 2) { add(time, .reload(target, tags: tags())) }
             add(min(time + length(), plan.horizon), .zone(name, isPresent: true))
         case .trigger:
             let kinds: [EffectKind] = [.append, .sync, .name, .respond, .start, .release, .read]
@@ -147,6 +147,16 @@ struct PlanGenerator {
                 Plan.Item(
                     when: .onEffect(kind, count),
                     action: .crash(target, crash, tear: tear(), restartAfter: restart)))
+        }
+    }
+
+    /// What the configuration says of tags when it is read again.
+    private mutating func tags() -> [Plan.Setting]? {
+        switch faults.weighted([2, 1, 1, 1]) {
+        case 0: nil
+        case 1: []
+        case 2: [.init(name: "role", value: "web")]
+        default: [.init(name: "role", value: "db"), .init(name: "rack", value: "7")]
         }
     }
 

@@ -187,7 +187,7 @@ extension Plan.Action {
                 verb == "stop"
                 ? .stop(target, restartAfter: restart) : .detach(target, restartAfter: restart)
         case "pause": self = .pause(try words.target(), for: try words.duration())
-        case "reload": self = .reload(try words.target())
+        case "reload": self = try Self.reload(&words)
         case "disk": self = .disk(try words.target(), try Self.diskFault(&words))
         case "clock": self = .clock(try words.target(), try Self.clockFault(&words))
         case "zone":
@@ -196,6 +196,20 @@ extension Plan.Action {
         case "note": self = .note(String(words.rest))
         default: throw PlanMistake("unknown action '\(verb)'")
         }
+    }
+
+    /// `reload s1`, or with the tags that hold from then on: `reload s1 tags role=web`.
+    private static func reload(_ words: inout Words) throws(PlanMistake) -> Plan.Action {
+        let target = try words.target()
+        guard words.rest.contains(where: { $0 != " " }) else { return .reload(target, tags: nil) }
+        guard try words.next() == "tags" else { throw PlanMistake("reload with what") }
+        var tags: [Plan.Setting] = []
+        for word in words.rest.split(separator: " ") {
+            let (name, value) = try Plan.pair(word)
+            tags.append(Plan.Setting(name: String(name), value: String(value)))
+        }
+        words.rest = ""
+        return .reload(target, tags: tags)
     }
 
     private static func request(_ words: inout Words) throws(PlanMistake) -> Plan.Action {
@@ -266,7 +280,9 @@ extension Plan.Action {
         case .detach(let target, let restart):
             return "detach \(target.text) restart=\(durationText(restart))"
         case .pause(let target, let length): return "pause \(target.text) \(durationText(length))"
-        case .reload(let target): return "reload \(target.text)"
+        case .reload(let target, let tags):
+            let words = tags.map { [" tags"] + $0.map { "\($0.name)=\($0.value)" } } ?? []
+            return "reload \(target.text)" + words.joined(separator: " ")
         case .disk(let target, let fault): return "disk \(target.text) \(fault.text)"
         case .clock(let target, let fault): return "clock \(target.text) \(fault.text)"
         case .zone(let name, let isPresent):

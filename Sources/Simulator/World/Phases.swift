@@ -64,7 +64,7 @@ extension World {
             nodes[node].restartAfter = min(nodes[node].restartAfter, .seconds(1))
             steadyClock(node)
             if nodes[node].isRunning {
-                offer(.control(.reload), to: node, life: nodes[node].incarnation)
+                offer(.control(.reload(tags: nil)), to: node, life: nodes[node].incarnation)
                 if !nodes[node].inbox.isEmpty {
                     queue.push(
                         .wake(node: node, life: nodes[node].incarnation), at: time,

@@ -49,6 +49,8 @@ final class VirtualNode {
     /// Faults of the disk that entitle the node to halt.
     var mayHalt: String?
     var restartAfter: Duration = .seconds(1)
+    /// The node's tags since a reload that brought some.
+    var tags: [TagEntry]?
 
     init(index: Int, clock: Clock, disk: Disk, supervisor: Supervisor, cpu: DrawStream) {
         self.index = index

@@ -17,9 +17,12 @@ extension World {
             nodes[node].pausedUntil = time + length
             checkers.didPause(at: time)
             nodes[node].busyUntil = max(nodes[node].busyUntil, time + length)
-        case .reload(let target):
+        case .reload(let target, let tags):
             guard let node = resolve(target) else { return }
-            offer(.control(.reload), to: node, life: nodes[node].incarnation)
+            let tags = tags?.map { TagEntry(name: $0.name, value: $0.value) }
+            // A later life starts with what the configuration says by then.
+            if let tags { nodes[node].tags = tags }
+            offer(.control(.reload(tags: tags)), to: node, life: nodes[node].incarnation)
         case .disk(let target, let fault):
             guard let node = resolve(target), allowsFaults else { return }
             begin(fault, on: node)

@@ -37,9 +37,11 @@ extension World {
             incarnation: nodes[index].incarnation, version: "0.0.0-simulated")
         config.defaultZone = parameters.defaultZone
         config.startPaused = parameters.startPaused && nodes[index].incarnation == 1
-        config.tags = parameters.tags.map {
-            TagEntry(name: String($0.name.dropFirst(4)), value: $0.value)
-        }
+        config.tags =
+            nodes[index].tags
+            ?? parameters.tags.map {
+                TagEntry(name: String($0.name.dropFirst(4)), value: $0.value)
+            }
         TunableNames.apply(parameters.tunables, to: &config)
         return config
     }

@@ -16,7 +16,7 @@ func runAgentCommand(_ arguments: [String]) -> Int32 {
     if options.checksConfiguration { return checkConfiguration(options) }
     guard options.problems.isEmpty else { return refuse(options.problems) }
     do {
-        return try startAgent(options).run()
+        return try startAgent(options, arguments).run()
     } catch {
         printError("dkron agent: \(error)")
         return 1
@@ -46,7 +46,9 @@ private func checkConfiguration(_ options: AgentOptions) -> Int32 {
 }
 
 /// Takes what the node needs from the machine, or throws an error that says what is missing.
-private func startAgent(_ options: AgentOptions) throws -> Driver {
+private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -> Driver {
+    // Before the environment is handed on: its socket is meant for this process only.
+    let manager = ServiceManager.takeFromEnvironment()
     let log = LogWriter(level: options.logLevel, form: options.logForm)
     if let file = options.configurationFile {
         log.write(.info, "agent: configuration file", [.init("path", file)])
@@ -58,10 +60,8 @@ private func startAgent(_ options: AgentOptions) throws -> Driver {
     var config = try configuration(options)
     let directory = try DataDirectory(options.dataDirectory)
     config.dataID = directory.id
-    if let space = directory.space {
-        config.tunables = Tunables(diskOf: space.total)
-        if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
-    }
+    if let space = directory.space { config.tunables = Tunables(diskOf: space.total) }
+    if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
     log.write(.info, "agent: data directory", [.init("path", directory.path)])
     let loop = try EventLoop()
     let listener = HTTPListener(loop: loop, log: log, mostConnections: connectionLimit())
@@ -74,7 +74,8 @@ private func startAgent(_ options: AgentOptions) throws -> Driver {
     return Driver(
         config: config, directory: directory, loop: loop, listener: listener,
         storage: try FileStorage(dataDirectory: directory.path), supervisor: supervisor,
-        signals: signals, log: log)
+        signals: signals, log: log,
+        reloader: Reloader(arguments, started: options, host: { .current }), manager: manager)
 }
 
 /// Everything but the id that is kept in the data directory.
@@ -102,7 +103,6 @@ private func configuration(_ options: AgentOptions) throws -> Config {
     config.defaultZone = options.defaultZone ?? ZoneFiles.hostZone()
     config.startPaused = options.startPaused
     config.shutdownTimeout = options.shutdownTimeout
-    config.logLevel = options.logLevel
     config.historyMaxBytes = options.historyMaxBytes
     if let limit = options.metricsMaxJobs { config.metricsMaxJobs = limit }
     return config
@@ -174,7 +174,8 @@ private let agentHelp: String = {
         "       dkron agent --check-config [OPTIONS]",
         "",
         "Starts a node in the foreground. SIGTERM stops it: it waits for running jobs, a second",
-        "signal ends them. SIGUSR2 stops it at once and leaves running jobs to the next start.", "",
+        "signal ends them. SIGUSR2 stops it at once and leaves running jobs to the next start.",
+        "SIGHUP reads tags, log level and zone files again.", "",
     ]
     lines += AgentOptions.helpLines
     lines += [

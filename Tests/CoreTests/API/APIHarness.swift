@@ -82,7 +82,7 @@ struct APIHarness {
     init() {
         config = Config(nodeName: NodeName("n1"), dataID: 7, incarnation: 3, version: "1.0")
         api = API(config: config)
-        members = [Member(config)]
+        members = [Member(config, tags: config.tags)]
         withHistory { $0.recover(through: 0, into: &$1) }
         applyDirectly(.bootstrap(clusterID: "c", settings: ClusterSettings(), paused: false))
         commands = []

@@ -89,7 +89,7 @@ struct ClusterAPITests {
     func ownRole() {
         var config = APIHarness().config
         config.tags = [TagEntry(name: "role", value: "web"), TagEntry(name: "dc", value: "mine")]
-        let member = Member(config)
+        let member = Member(config, tags: config.tags)
         #expect(member.tag("role") == "web")
         #expect(member.tag("dc") == "dc1")
         #expect(member.tag("server") == "true")

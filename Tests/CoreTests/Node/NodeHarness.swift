@@ -21,6 +21,7 @@ struct NodeHarness {
     var exitCode: Int32? = 0
     /// What every run prints.
     var output: [UInt8] = Array("hello\n".utf8)
+    static let client = "192.0.2.7:50000"
     private var queue: [Input] = []
     private var nextRequest: UInt64 = 1
     private var starts: UInt64 = 1
@@ -104,7 +105,8 @@ struct NodeHarness {
         let id = RequestID(nextRequest)
         nextRequest += 1
         let request = HTTPRequest(
-            method: method, target: target, headers: headers, body: Array(body.utf8))
+            method: method, target: target, headers: headers, body: Array(body.utf8),
+            clientAddress: Self.client)
         queue.append(.request(id, request))
         settle()
         return id

@@ -26,7 +26,7 @@ final class Scratch {
 
     /// Processes that carry the mark and satisfy the condition on their command line.
     func processes(where condition: (String) -> Bool = { _ in true }) -> [pid_t] {
-        numbersInProc().filter { number in
+        Self.numbersInProc().filter { number in
             let environment = readText("/proc/\(number)/environ").split(separator: "\0")
             guard environment.contains("END_TO_END=\(folder)"[...]) else { return false }
             guard let state = processState(number), state != "Z" else { return false }
@@ -34,7 +34,7 @@ final class Scratch {
         }
     }
 
-    private func numbersInProc() -> [pid_t] {
+    static func numbersInProc() -> [pid_t] {
         guard let directory = opendir("/proc") else { return [] }
         defer { closedir(directory) }
         var numbers: [pid_t] = []
@@ -58,11 +58,21 @@ func commandLine(_ process: pid_t) -> String {
     String(readText("/proc/\(process)/cmdline").map { $0 == "\0" ? " " : $0 })
 }
 
-/// The letter of `/proc/PID/stat`; nil when there is no such process.
-private func processState(_ process: pid_t) -> Character? {
+/// The fields of `/proc/PID/stat` after the name; none when there is no such process.
+private func processFields(_ process: pid_t) -> [Substring] {
     let text = readText("/proc/\(process)/stat")
-    guard let end = text.lastIndex(of: ")") else { return nil }
-    return text[end...].dropFirst(2).first
+    guard let end = text.lastIndex(of: ")") else { return [] }
+    return text[end...].dropFirst(2).split(separator: " ")
+}
+
+private func processState(_ process: pid_t) -> Substring? { processFields(process).first }
+
+/// Children of a process that have ended and that it has not collected.
+func zombies(of parent: pid_t) -> [pid_t] {
+    Scratch.numbersInProc().filter {
+        let fields = processFields($0)
+        return fields.count > 1 && fields[0] == "Z" && fields[1] == "\(parent)"
+    }
 }
 
 func removeTree(_ path: String) {

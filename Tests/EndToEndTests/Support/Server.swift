@@ -20,6 +20,10 @@ final class Server {
     let rpcPort = freePort()
     let node: String
     var extraArguments: [String]
+    /// Variables besides those of every process of the test.
+    var environment: [String: String] = [:]
+    /// A program that runs the product, with its arguments.
+    var wrapper: [String] = []
     private(set) var process: ChildProcess?
 
     init(_ name: String, in scratch: Scratch? = nil, arguments: [String] = []) {
@@ -44,7 +48,9 @@ final class Server {
 
     /// Starts the program without waiting for it.
     func launch() throws {
-        process = try ChildProcess(arguments, log: logPath, environment: scratch.mark)
+        process = try ChildProcess(
+            wrapper + arguments, log: logPath,
+            environment: environment.merging(scratch.mark) { $1 })
     }
 
     /// Starts it and waits until it serves; the time that took.
