@@ -33,6 +33,9 @@ let package = Package(
         .testTarget(
             name: "AdaptersTests", dependencies: ["Adapters", "Core"], swiftSettings: settings),
         .testTarget(
+            name: "ContractTests", dependencies: ["Adapters", "Simulator", "Core"],
+            swiftSettings: settings),
+        .testTarget(
             name: "CommandTests", dependencies: ["dkron", "Adapters", "Core"],
             swiftSettings: settings),
         .testTarget(

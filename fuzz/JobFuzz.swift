@@ -47,6 +47,7 @@ private func check(_ document: JobDocument, _ source: JobReader.Source) {
     }
     for tag in document.tags { _ = try? TagSelector(name: tag.name, value: tag.value) }
     _ = try? ShellCommand.parse(document.executorConfig.map { ($0.name, $0.value) })
+    _ = try? HTTPJob.parse(document.executorConfig.map { ($0.name, $0.value) })
 }
 
 /// The elements that a restore would see; nil if it would refuse the file.

@@ -11,6 +11,7 @@ package final class Driver {
     private let listener: HTTPListener
     private let storage: FileStorage
     private let supervisor: SupervisorClient
+    private let outbound: HTTPOutbound
     private let signals: Signals
     private let log: LogWriter
     private let reloader: Reloader
@@ -33,8 +34,8 @@ package final class Driver {
 
     package init(
         config: Config, directory: DataDirectory, loop: EventLoop, listener: HTTPListener,
-        storage: FileStorage, supervisor: SupervisorClient, signals: Signals, log: LogWriter,
-        reloader: Reloader, manager: ServiceManager?
+        storage: FileStorage, supervisor: SupervisorClient, outbound: HTTPOutbound,
+        signals: Signals, log: LogWriter, reloader: Reloader, manager: ServiceManager?
     ) {
         out = Outbox()
         node = Node(config, seed: Entropy.number(), at: Clocks.now(), into: &out)
@@ -44,6 +45,7 @@ package final class Driver {
         self.listener = listener
         self.storage = storage
         self.supervisor = supervisor
+        self.outbound = outbound
         self.signals = signals
         self.log = log
         self.reloader = reloader
@@ -84,6 +86,7 @@ package final class Driver {
         var deadline = node.nextDeadline ?? .distantFuture
         deadline = min(deadline, listener.nextDeadline ?? .distantFuture)
         deadline = min(deadline, trimAt ?? .distantFuture)
+        deadline = min(deadline, outbound.nextDeadline ?? .distantFuture)
         deadline = min(deadline, supervisor.nextDeadline(now: now) ?? .distantFuture)
         let rest = inbox.isEmpty ? deadline - now : .zero
         loop.wait(milliseconds: Self.milliseconds(rest), into: &events)
@@ -106,10 +109,12 @@ package final class Driver {
                 for (ticket, result) in storage.receive() { inbox.append(.storage(ticket, result)) }
             case .supervisor:
                 for (id, event) in supervisor.receive() { inbox.append(.run(id, event)) }
+            case .names, .outbound: outbound.handle(event, at: now, into: &inbox)
             case .listener, .connection: listener.handle(event, at: now, into: &inbox)
             }
         }
         if isDue(listener.nextDeadline, now) { listener.expire(at: now, into: &inbox) }
+        if isDue(outbound.nextDeadline, now) { outbound.expire(at: now, into: &inbox) }
         if isDue(supervisor.nextDeadline(now: now.monotonic), now) {
             for (id, event) in supervisor.tick(now: now.monotonic) { inbox.append(.run(id, event)) }
         }
@@ -186,7 +191,11 @@ package final class Driver {
             case .adopt(let id, let identity): supervisor.adopt(id, identity)
             case .stop(let id): supervisor.stop(id)
             case .release(let id): supervisor.release(id)
-            case .renewFences(let ago): supervisor.renewFences(ago: ago)
+            case .call(let call): outbound.begin(call, at: now, into: &inbox)
+            case .hangUp(let id): outbound.hangUp(id, at: now, into: &inbox)
+            case .renewFences(let ago):
+                supervisor.renewFences(ago: ago)
+                outbound.renewFences(ago: ago, at: now)
             case .measureDisk:
                 if let space = directory.space { inbox.append(.disk(space)) }
             case .loadZone(let name): inbox.append(.zone(name, ZoneFiles.load(name)))

@@ -8,7 +8,7 @@ internal import Glibc
 /// `fileDescriptor` is readable while there are any. See `StorageOperation` for the contract.
 package final class FileStorage {
     private let dataDirectory: String
-    private let mailbox: Mailbox
+    private let mailbox: Mailbox<(StorageTicket, StorageResult)>
     private var lanes: [StorageDirectory: StorageLane] = [:]
 
     /// Makes the folders that are missing below `dataDirectory`, durably.

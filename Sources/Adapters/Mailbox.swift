@@ -1,13 +1,12 @@
 internal import CSystem
-internal import Core
 internal import Glibc
 internal import Synchronization
 
 /// Carries answers of worker threads to the loop's thread, and wakes it.
-final class Mailbox: Sendable {
+final class Mailbox<Answer: Sendable>: Sendable {
     /// An eventfd, readable from the first answer after a `drain` on.
     let fileDescriptor: Int32
-    private let answers = Mutex<[(StorageTicket, StorageResult)]>([])
+    private let answers = Mutex<[Answer]>([])
 
     init() throws(SystemError) {
         fileDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
@@ -16,15 +15,15 @@ final class Mailbox: Sendable {
 
     deinit { close(fileDescriptor) }
 
-    func post(_ ticket: StorageTicket, _ result: StorageResult) {
+    func post(_ answer: Answer) {
         let wasEmpty = answers.withLock { answers in
-            answers.append((ticket, result))
+            answers.append(answer)
             return answers.count == 1
         }
         if wasEmpty { eventfd_write(fileDescriptor, 1) }
     }
 
-    func drain() -> [(StorageTicket, StorageResult)] {
+    func drain() -> [Answer] {
         // The counter is cleared before the list is taken: an answer that comes in between wakes
         // the loop once for nothing, in the other order it could wait for ever.
         var count: eventfd_t = 0

@@ -9,10 +9,13 @@ final class StorageLane: @unchecked Sendable {
     private var pending: [(StorageTicket, StorageOperation)] = []
     private var closing = false
     private let files: StorageFiles
-    private let mailbox: Mailbox
+    private let mailbox: Mailbox<(StorageTicket, StorageResult)>
     private var thread = pthread_t()
 
-    init(_ directory: StorageDirectory, path: String, mailbox: Mailbox) {
+    init(
+        _ directory: StorageDirectory, path: String,
+        mailbox: Mailbox<(StorageTicket, StorageResult)>
+    ) {
         files = StorageFiles(directory, path: path)
         self.mailbox = mailbox
         pthread_mutex_init(mutex, nil)
@@ -65,7 +68,7 @@ final class StorageLane: @unchecked Sendable {
             pending = []
             pthread_mutex_unlock(mutex)
             if batch.isEmpty { return }
-            for (ticket, operation) in batch { mailbox.post(ticket, files.perform(operation)) }
+            for (ticket, operation) in batch { mailbox.post((ticket, files.perform(operation))) }
         }
     }
 }

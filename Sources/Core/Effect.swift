@@ -17,7 +17,11 @@ package enum Effect: Sendable {
     case stop(ExecutionID)
     /// The result of an ended run is safe; the supervisor may forget it.
     case release(ExecutionID)
-    /// Fences of all fenced runs count from `ago` before now.
+    /// Send an HTTP request and judge its answer.
+    case call(HTTPCall)
+    /// End a call: its connection is closed. One that has ended already is none.
+    case hangUp(ExecutionID)
+    /// Fences of all fenced runs and calls count from `ago` before now.
     case renewFences(ago: Duration)
     case loadZone(String)
     /// Look how full the disk of the data directory is; answered by `Input.disk`.

@@ -136,6 +136,10 @@ package struct Node {
             let now = now
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
             if case .output = event, let key = runner.key(of: id) { outputChanged(key, &out) }
+        case .call(let id, let event):
+            let now = now
+            withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
+            if case .output = event, let key = runner.key(of: id) { outputChanged(key, &out) }
         case .zone(let name, let bytes): zoneLoaded(name, bytes, &out)
         case .disk(let space): take(space, &out)
         case .control(let control): take(control, &out)

@@ -10,7 +10,7 @@ enum JobCheck {
     }
 
     /// Executors and processors that this release brings along.
-    static let executors = ["shell"]
+    static let executors = ["http", "shell"]
     static let processors: [String] = []
 
     /// - Parameter stored: the job as it is; an `@at` that it has already may have passed.
@@ -40,7 +40,7 @@ enum JobCheck {
             }
         }
         checkTags(document, &violations)
-        checkShell(document, &violations)
+        checkExecutor(document, &violations)
         return .checked(violations: violations, warnings: warnings(document))
     }
 
@@ -71,15 +71,19 @@ enum JobCheck {
         }
     }
 
-    private static func checkShell(_ document: JobDocument, _ violations: inout [JobError]) {
-        guard document.executor == "shell" else { return }
-        do throws(ShellCommandError) {
-            _ = try ShellCommand.parse(document.executorConfig.map { ($0.name, $0.value) })
+    private static func checkExecutor(_ document: JobDocument, _ violations: inout [JobError]) {
+        let config = document.executorConfig.map { ($0.name, $0.value) }
+        do throws(ExecutorSettingError) {
+            switch document.executor {
+            case "shell": _ = try ShellCommand.parse(config)
+            case "http": _ = try HTTPJob.parse(config)
+            default: break
+            }
         } catch {
             violations.append(
                 JobError(
                     .invalidField, "executor_config.\(error.key)",
-                    "The executor shell can't run with these settings: \(error)."))
+                    "The executor \(document.executor) can't run with these settings: \(error)."))
         }
     }
 

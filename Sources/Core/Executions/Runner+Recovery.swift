@@ -45,6 +45,12 @@ extension Runner {
     mutating func recovered(at now: Now, into actions: inout [Action]) {
         for (key, run) in runs {
             switch run.phase {
+            case .running where run.isCall:
+                // It went with the process that had sent it.
+                let reason =
+                    "the agent ended while the request was under way; whether the server carried "
+                    + "it out is not known"
+                finish(key, unstarted(run, .failed, reason, now.wall), into: &actions)
             case .running:
                 runningCount += 1
                 // The supervisor prints what it still has from its beginning, so start afresh.

@@ -148,39 +148,89 @@ extension Runner {
                 .news(Report(job: run.assignment.job, key: run.assignment.key, news: news))))
     }
 
+    // MARK: Events from the HTTP client
+
+    mutating func event(
+        _ id: ExecutionID, _ event: HTTPCallEvent, at now: Now, into actions: inout [Action]
+    ) {
+        guard let key = key(of: id) else { return }
+        if case .output(let bytes) = event {
+            // In place, for the reason above.
+            runs.update(key) { run in
+                if case .running = run.phase { run.tail.append(bytes) }
+            }
+            return
+        }
+        guard let run = runs[key], case .running = run.phase else { return }
+        switch event {
+        case .started(let at):
+            runs.update(key) { $0.startedAt = at }
+            tell(run, .started(at: at), into: &actions)
+        case .output: break
+        case .ended(let end):
+            runningCount -= 1
+            finish(key, result(of: run, end, into: &actions), into: &actions)
+            startQueued(at: now, into: &actions)
+        }
+    }
+
+    private func result(
+        of run: Run, _ end: HTTPCallEnd, into actions: inout [Action]
+    ) -> ExecutionResult {
+        var result = ExecutionResult(
+            state: .failed, startedAt: run.startedAt, finishedAt: end.at, error: end.error)
+        let caveat = "; the connection was closed, but the server may carry the request out"
+        switch end.cause {
+        case .finished: if end.error.isEmpty { result.state = .success }
+        case .timedOut: actions.append(.mark(.runTimedOut))
+        case .stopped:
+            result.state = .killed
+            let reason = stopReason ?? "killed by request"
+            // One that still waited for a connection has sent nothing.
+            result.error =
+                run.startedAt == nil ? "\(reason) before the request was sent" : reason + caveat
+        case .fenced:
+            result.error = "the lease of this node was not renewed in time" + caveat
+        }
+        result.isOutputTruncated = run.tail.isTruncated
+        if run.tail.isTruncated { actions.append(.mark(.outputTruncated)) }
+        return result
+    }
+
     // MARK: What is to be run
 
-    func specification(
-        of assignment: Assignment
-    ) -> Swift.Result<RunSpec, AssignmentError> {
-        guard !assignment.executor.isEmpty else {
-            return .failure(
-                AssignmentError(
-                    sentence: "the job names no executor; set \"executor\", for example to shell"))
-        }
-        guard assignment.executor == "shell" else {
-            return .failure(
-                AssignmentError(
-                    sentence: "executor \"\(assignment.executor)\" is not available on this node"))
-        }
+    /// The action that carries an assignment out.
+    func start(of assignment: Assignment) -> Swift.Result<Action, AssignmentError> {
         let config = assignment.config.map { (key: $0.name, value: $0.value) }
-        do throws(ShellCommandError) {
-            let command = try ShellCommand.parse(config)
-            let fence =
-                assignment.isFenced
-                ? Duration(nanoseconds: assignment.lostAfter.nanoseconds / 10 * 8) : nil
-            return .success(
-                command.spec(
+        let fence =
+            assignment.isFenced
+            ? Duration(nanoseconds: assignment.lostAfter.nanoseconds / 10 * 8) : nil
+        do throws(ExecutorSettingError) {
+            switch assignment.executor {
+            case "shell":
+                let spec = try ShellCommand.parse(config).spec(
                     execution: assignment.id, jobName: assignment.job,
-                    environment: environment(of: assignment), grace: tunables.grace,
-                    fence: fence))
+                    environment: identity(of: assignment), grace: tunables.grace, fence: fence)
+                return .success(.start(spec))
+            case "http":
+                let call = try HTTPJob.parse(config).call(
+                    execution: assignment.id, identity: identity(of: assignment), fence: fence)
+                return .success(.call(call))
+            case "":
+                let sentence =
+                    "the job names no executor; set \"executor\", for example to shell"
+                return .failure(AssignmentError(sentence: sentence))
+            case let name:
+                let sentence = "executor \"\(name)\" is not available on this node"
+                return .failure(AssignmentError(sentence: sentence))
+            }
         } catch {
             return .failure(AssignmentError(sentence: error.description))
         }
     }
 
-    /// The idempotency key of the attempt, for the command.
-    private func environment(of assignment: Assignment) -> [EnvironmentEntry] {
+    /// The idempotency key of the attempt: a command's environment, a request's headers.
+    private func identity(of assignment: Assignment) -> [EnvironmentEntry] {
         [
             EnvironmentEntry(name: "DKRON_EXECUTION_ID", value: assignment.id.text),
             EnvironmentEntry(name: "DKRON_GROUP", value: "\(assignment.group)"),

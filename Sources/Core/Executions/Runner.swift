@@ -13,6 +13,8 @@ package struct Runner {
         case start(RunSpec)
         case adopt(ExecutionID, ProcessIdentity?)
         case stop(ExecutionID)
+        case call(HTTPCall)
+        case hangUp(ExecutionID)
         case release(ExecutionID)
         case renewFences(ago: Duration)
         case report(AgentReport)
@@ -26,7 +28,7 @@ package struct Runner {
             case accepting(sequence: UInt64)
             /// Accepted; waits for a place among the running.
             case queued
-            /// Handed to the supervisor.
+            /// Handed to the supervisor, or to the HTTP client.
             case running
             /// The result is on its way to the disk.
             case finishing(sequence: UInt64)
@@ -40,6 +42,8 @@ package struct Runner {
         var startedAt: WallTime?
         var identity: ProcessIdentity?
         var isKillRequested = false
+        /// A request over HTTP instead of a command: it does not outlive the agent.
+        var isCall: Bool { assignment.executor == "http" }
         /// It had been started by an earlier life of this agent.
         var isAdopted = false
         var result: ExecutionResult?
@@ -155,7 +159,9 @@ package struct Runner {
             finish(
                 key, unstarted(run, .killed, "\(reason) before it was started", wall),
                 into: &actions)
-        case .running: actions.append(.stop(run.assignment.id))
+        case .running:
+            let id = run.assignment.id
+            actions.append(run.isCall ? .hangUp(id) : .stop(id))
         case .finishing, .finished: break
         }
     }
@@ -184,7 +190,7 @@ package struct Runner {
             return
         }
         _ = journal(.settled, key, [], into: &actions)
-        actions.append(.release(run.assignment.id))
+        if !run.isCall { actions.append(.release(run.assignment.id)) }
         forget(key)
         remember(key, at: now)
     }
@@ -245,11 +251,11 @@ package struct Runner {
         if !queue.isEmpty, runningCount >= tunables.maxRunning { actions.append(.mark(.runQueued)) }
         while runningCount < tunables.maxRunning, let key = queue.popFirst() {
             guard let run = runs[key], case .queued = run.phase else { continue }
-            switch specification(of: run.assignment) {
-            case .success(let spec):
+            switch start(of: run.assignment) {
+            case .success(let action):
                 runs.update(key) { $0.phase = .running }
                 runningCount += 1
-                actions.append(.start(spec))
+                actions.append(action)
                 beginHeartbeats(at: now.monotonic, into: &actions)
             case .failure(let error):
                 finish(key, unstarted(run, .failed, error.sentence, now.wall), into: &actions)

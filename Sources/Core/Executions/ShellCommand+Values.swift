@@ -63,6 +63,22 @@ enum ByteCountText {
 
 /// Standard base64 (RFC 4648 section 4), padded; line ends are passed over.
 enum Base64Text {
+    static func encode(_ bytes: [UInt8]) -> String {
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+        var result: [UInt8] = []
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let group = bytes[start..<min(start + 3, bytes.count)]
+            let bits =
+                group.reduce(UInt32(0)) { $0 << 8 | UInt32($1) } << (8 * UInt32(3 - group.count))
+            for place in 0..<4 {
+                result.append(
+                    place <= group.count
+                        ? letters[Int(bits >> (18 - 6 * UInt32(place)) & 63)] : UInt8(ascii: "="))
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
     static func decode(_ text: String) throws(TextError) -> [UInt8] {
         let bytes = Array(text.utf8)
         var result: [UInt8] = []

@@ -28,12 +28,12 @@ package struct ShellCommand: Hashable, Sendable {
     /// Reads and checks the settings. Linear in their size.
     package static func parse(
         _ config: [(key: String, value: String)]
-    ) throws(ShellCommandError) -> ShellCommand {
+    ) throws(ExecutorSettingError) -> ShellCommand {
         var settings: [String: String] = [:]
         for (key, value) in config {
             guard keys.contains(key) else { throw unknown(key) }
             guard !value.utf8.contains(0) else {
-                throw ShellCommandError(key: key, message: "a zero byte cannot be passed on")
+                throw ExecutorSettingError(key: key, message: "a zero byte cannot be passed on")
             }
             settings[key] = value.isEmpty ? nil : value
         }
@@ -44,7 +44,7 @@ package struct ShellCommand: Hashable, Sendable {
         }
         command.workingDirectory = settings["cwd"]
         command.user = try user(settings["su"])
-        command.timeout = try timeout(settings["timeout"])
+        command.timeout = try TimeoutText.parse(settings["timeout"], key: "timeout")
         command.memoryLimit = try within("mem_limit") { () throws(TextError) in
             try settings["mem_limit"].map(ByteCountText.parse)
         }
@@ -57,7 +57,7 @@ package struct ShellCommand: Hashable, Sendable {
     /// Says whether `parse` would accept the settings, by throwing what it would.
     package static func validate(
         _ config: [(key: String, value: String)]
-    ) throws(ShellCommandError) {
+    ) throws(ExecutorSettingError) {
         _ = try parse(config)
     }
 
@@ -85,91 +85,54 @@ package struct ShellCommand: Hashable, Sendable {
 
     private static func arguments(
         _ command: String?, shell: String?
-    ) throws(ShellCommandError) -> [String] {
+    ) throws(ExecutorSettingError) -> [String] {
         let throughShell = try flag(shell)
         guard let command, !ShellWords.isBlank(command) else {
-            throw ShellCommandError(
+            throw ExecutorSettingError(
                 key: "command", message: "a command is required, such as \"date\"")
         }
         if throughShell { return ["/bin/sh", "-c", command] }
         return try within("command") { () throws(TextError) in try ShellWords.split(command) }
     }
 
-    private static func flag(_ text: String?) throws(ShellCommandError) -> Bool {
+    private static func flag(_ text: String?) throws(ExecutorSettingError) -> Bool {
         switch text {
         case nil, "0", "f", "F", "FALSE", "false", "False": return false
         case "1", "t", "T", "TRUE", "true", "True": return true
         case let text?:
-            throw ShellCommandError(
+            throw ExecutorSettingError(
                 key: "shell", message: "\"\(text)\" is neither \"true\" nor \"false\"")
         }
     }
 
-    private static func user(_ text: String?) throws(ShellCommandError) -> String? {
+    private static func user(_ text: String?) throws(ExecutorSettingError) -> String? {
         guard let text else { return nil }
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count <= 2, parts.allSatisfy({ !$0.isEmpty }) else {
-            throw ShellCommandError(
+            throw ExecutorSettingError(
                 key: "su", message: "\"\(text)\" has not the form user or user:group")
         }
         return text
     }
 
-    private static func timeout(_ text: String?) throws(ShellCommandError) -> Duration? {
-        guard let text else { return nil }
-        let duration: Duration
-        if text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) {
-            guard let seconds = Int64(text), seconds <= Duration.max.wholeSeconds else {
-                throw ShellCommandError(
-                    key: "timeout",
-                    message: "\(text) seconds are too many; at most "
-                        + "\(Duration.max.wholeSeconds) are allowed")
-            }
-            duration = .seconds(seconds)
-        } else {
-            duration = try within("timeout") { () throws(TextError) in
-                try DurationText.parse(text)
-            }
-        }
-        guard duration >= .zero else {
-            throw ShellCommandError(key: "timeout", message: "\(text) is negative")
-        }
-        return duration == .zero ? nil : duration
-    }
-
-    private static func unknown(_ key: String) -> ShellCommandError {
+    private static func unknown(_ key: String) -> ExecutorSettingError {
         let names = keys.joined(separator: ", ")
-        return ShellCommandError(
+        return ExecutorSettingError(
             key: key, message: "the shell executor has no setting \"\(key)\"; it has \(names)")
     }
 
     /// Names the setting in which a text is wrong.
     private static func within<Value>(
         _ key: String, _ read: () throws(TextError) -> Value
-    ) throws(ShellCommandError) -> Value {
+    ) throws(ExecutorSettingError) -> Value {
         do throws(TextError) {
             return try read()
         } catch {
-            throw ShellCommandError(key: key, message: error.description)
+            throw ExecutorSettingError(key: key, message: error.description)
         }
     }
 
     private static let keys = [
         "command", "cwd", "env", "mem_limit", "payload", "shell", "su", "timeout",
     ]
-}
-
-/// A setting that the shell executor refuses.
-package struct ShellCommandError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The key of `executor_config` at fault.
-    package let key: String
-    /// A sentence without the full stop, with the column where one is at fault.
-    package let message: String
-
-    package init(key: String, message: String) {
-        self.key = key
-        self.message = message
-    }
-
-    package var description: String { "\(key): \(message)" }
 }

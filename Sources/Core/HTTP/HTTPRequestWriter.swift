@@ -1,7 +1,7 @@
 // A request into bytes (RFC 9112): the client's side of a connection.
 
 package enum HTTPRequestWriter {
-    /// The bytes of a request whose connection ends with the answer. `Host`, `Connection` and
+    /// The bytes of a request. `Host`, `Connection` and
     /// `Content-Length` are the writer's matter; a length is given for every body and for methods
     /// that usually have one.
     ///
@@ -9,14 +9,15 @@ package enum HTTPRequestWriter {
     ///
     /// - Parameter target: path and query, escaped; what is not a visible ASCII character is a
     ///   mistake of the caller.
+    /// - Parameter keepsConnection: another request may follow behind the answer.
     package static func bytes(
         _ method: HTTPMethod, target: String, host: String, headers: HTTPHeaders = [:],
-        body: [UInt8] = []
+        body: [UInt8] = [], keepsConnection: Bool = false
     ) -> [UInt8] {
         invariant(target.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f }, "a target is escaped")
         var bytes = Array("\(method) \(target) HTTP/1.1\r\n".utf8)
         append("Host", host, to: &bytes)
-        append("Connection", "close", to: &bytes)
+        if !keepsConnection { append("Connection", "close", to: &bytes) }
         for field in headers.fields { append(field.name, field.value, to: &bytes) }
         if !body.isEmpty || [.post, .put, .patch].contains(method) {
             append("Content-Length", "\(body.count)", to: &bytes)

@@ -2,8 +2,8 @@
 //
 // A body is handed on in pieces and never collected, so that an answer without end costs no more
 // than its head. What an answer means depends only on its bytes and on where they end, never on how
-// they were cut up. One parser reads one answer; a connection is not used for a second, so nothing
-// that a server adds behind the first can be taken for one.
+// they were cut up. One parser reads one answer; `leavesConnectionUsable` says whether another one
+// may be asked for behind it, and what a server adds unasked speaks against it.
 
 /// The head of an answer.
 package struct HTTPResponseHead: Hashable, Sendable {
@@ -65,7 +65,13 @@ package struct HTTPResponseParser: Sendable {
     /// Where the search for a line end goes on.
     private var scanned = 0
     private var hasEnded = false
-    private var hasBegun = false
+    /// A byte of the answer has come.
+    package private(set) var hasBegun = false
+    /// The answer is whole, its end was told by its length or its chunks, the server means to go
+    /// on, and nothing came behind it: the connection may carry another request.
+    package private(set) var leavesConnectionUsable = false
+    /// The body's end is that of the connection.
+    private var endsWithConnection = false
 
     private var head = HTTPResponseHead(status: 200)
     private var fieldBytes = 0
@@ -104,7 +110,12 @@ package struct HTTPResponseParser: Sendable {
         do throws(HTTPResponseFailure) {
             while let step = try step() {
                 guard case .event(let event) = step else { continue }
-                if event == .end { finish() }
+                if event == .end {
+                    leavesConnectionUsable =
+                        start == buffer.count && !hasEnded && !endsWithConnection
+                        && head.keepsConnection
+                    finish()
+                }
                 return event
             }
             guard hasEnded, state != .finished else { return nil }
@@ -233,7 +244,9 @@ package struct HTTPResponseParser: Sendable {
         }
         switch length {
         case .chunked: state = .chunkSize
-        case .none: state = .bodyUntilClose
+        case .none:
+            state = .bodyUntilClose
+            endsWithConnection = true
         case .known(let count):
             guard count <= limits.body else { throw .bodyTooLong(limits.body) }
             state = count == 0 ? .complete : .body(remaining: count)
@@ -308,6 +321,12 @@ package struct HTTPResponseParser: Sendable {
 }
 
 extension HTTPResponseHead {
+    /// Whether the server keeps the connection open behind this answer (section 9.3).
+    fileprivate var keepsConnection: Bool {
+        guard !headers.list("Connection", contains: "close") else { return false }
+        return minorVersion > 0 || headers.list("Connection", contains: "keep-alive")
+    }
+
     /// Version, status, and perhaps a reason (RFC 9112 section 4). The space before an absent
     /// reason may be missing too.
     init(statusLine line: ArraySlice<UInt8>) throws(HTTPResponseFailure) {

@@ -177,7 +177,12 @@ struct Checkers {
             effect, node, behind: nodeIndex - min(nodeIndex, reference.store.appliedIndex),
             into: &verdict)
         switch effect {
-        case .start(let spec): executions.willStart(spec, into: &verdict)
+        case .start(let spec):
+            let job = spec.command.environment.last { $0.name == "DKRON_JOB_NAME" }?.value ?? ""
+            executions.willStart(spec.execution, of: job, timeout: spec.timeout, into: &verdict)
+        case .call(let call):
+            let job = call.exchange.openHeaders["Dkron-Job-Name"] ?? ""
+            executions.willStart(call.execution, of: job, timeout: call.timeout, into: &verdict)
         case .release(let id): executions.willRelease(id, into: &verdict)
         default: break
         }
@@ -265,12 +270,15 @@ struct Checkers {
     mutating func requireAllEnded(_ node: VirtualNode, _ log: RunLog, at time: TrueTime) {
         verdict.time = time
         executions.requireAllEnded(view, into: &verdict)
-        let orphans = orphans(of: node.supervisor)
-        resources.requireNothingOpen(node, orphans: orphans, &verdict)
+        resources.requireNothingOpen(
+            node, orphans: orphans(of: node.supervisor), orphanCalls: orphans(of: node.web),
+            &verdict)
     }
 
     /// How many commands run of jobs that are gone: nobody waits for them.
     func orphans(of supervisor: Supervisor) -> Int {
         supervisor.runningExecutions.count { executions.isOrphan($0) }
     }
+
+    func orphans(of web: Web) -> Int { web.executions.count { executions.isOrphan($0) } }
 }

@@ -102,9 +102,10 @@ struct ExecutionChecker {
     }
 
     private func timeout(of document: JobDocument) -> Int64? {
-        document.executorConfig.first { $0.name == "timeout" }.flatMap {
-            OracleSchedule.goDuration($0.value[...])
-        }
+        let text = document.executorConfig.first { $0.name == "timeout" }?.value
+        if document.executor == "http", text == nil { return 30_000_000_000 }
+        guard let text, text != "0" else { return nil }
+        return Int64(text).map { $0 * 1_000_000_000 } ?? OracleSchedule.goDuration(text[...])
     }
 
     private mutating func judge(
@@ -219,6 +220,8 @@ struct ExecutionChecker {
             verdict.require(isTolerable, .X4, "\(name) is recorded \(result.state) while it runs")
             return
         }
+        // Of a request whose answer was not written down when the agent died nobody knows anything.
+        let isForgotten = run.map { $0.isCall && $0.agentLife != life } ?? false
         switch result.state {
         case .pending, .running: return
         case .success:
@@ -227,9 +230,10 @@ struct ExecutionChecker {
                 "\(name) is recorded as success; really: \(describe(run))")
         case .failed:
             verdict.require(
-                !(run?.isSuccess ?? false), .X4, "\(name) failed only on paper: \(result.error)")
+                !(run?.isSuccess ?? false) || isForgotten, .X4,
+                "\(name) failed only on paper: \(result.error)")
         case .killed:
-            let isOwnEnd = run.map { if case .exited = $0.ending { true } else { false } } ?? false
+            let isOwnEnd = run.map { $0.endedByItself } ?? false
             verdict.require(
                 !isOwnEnd || result.isKillRequested || time - lastUncertainty < .minutes(2), .X4,
                 "\(name) is recorded as killed; really: \(describe(run))")
@@ -240,14 +244,19 @@ struct ExecutionChecker {
                 "\(name) is given up though nothing went wrong: \(result.error)")
             return
         }
-        guard let run, case .exited(let code) = run.ending else { return }
-        verdict.require(
-            result.exitCode == code || result.state == .killed, .X4,
-            "\(name) exited with \(code), recorded \(result.exitCode.map(String.init) ?? "nothing")"
-        )
+        guard let run, run.endedByItself else { return }
+        if case .exited(let code) = run.ending {
+            let recorded = result.exitCode.map(String.init) ?? "nothing"
+            verdict.require(
+                result.exitCode == code || result.state == .killed, .X4,
+                "\(name) exited with \(code), recorded \(recorded)")
+        }
         verdict.require(
             result.startedAt == nil || result.startedAt == run.startedWall, .X4,
             "\(name) is recorded with another start")
+        // How much of an answer came before it was cut, only the client knows.
+        if case .answered(_, whole: false) = run.ending { return }
+        if isForgotten, result.state == .failed { return }
         judgeOutput(result, run, name, &verdict)
     }
 
@@ -375,12 +384,13 @@ struct ExecutionChecker {
 
     // MARK: Effects and real runs
 
-    mutating func willStart(_ spec: RunSpec, into verdict: inout Verdict) {
-        let text = spec.execution.text
+    mutating func willStart(
+        _ id: ExecutionID, of job: String, timeout: Duration?, into verdict: inout Verdict
+    ) {
+        let text = id.text
         let number = Int64(text.prefix { $0 != "-" }) ?? 0
         guard let execution = known[number] else {
             // A deletion carries the launches of ticks due before it: they came and went unseen.
-            let job = spec.command.environment.last { $0.name == "DKRON_JOB_NAME" }?.value ?? ""
             let limit = removedBy[job].map { $0 + .milliseconds(1) } ?? .distantPast
             return verdict.require(
                 number <= limit.nanoseconds, .X1, "\(text) is started, but no log entry knows it")
@@ -390,8 +400,8 @@ struct ExecutionChecker {
             "\(text) is started after it was recorded as \(execution.state)")
         verdict.require(
             timeouts[execution.generation]?[execution.firstTimeout...]
-                .contains(spec.timeout?.nanoseconds) ?? true, .X17,
-            "\(text) is started with the time-out \(spec.timeout.map(durationText) ?? "none")")
+                .contains(timeout?.nanoseconds) ?? true, .X17,
+            "\(text) is started with the time-out \(timeout.map(durationText) ?? "none")")
     }
 
     func willRelease(_ id: ExecutionID, into verdict: inout Verdict) {

@@ -9,7 +9,7 @@ enum InvariantID: String, CaseIterable, Sendable {
     case T1, T2, T3, T4
     case D1, D2, D3, D4, D5
     case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
-    case X1, X2, X3, X4, X5, X6, X7, X9, X10, X11, X12, X13, X14, X15, X16, X17
+    case X1, X2, X3, X4, X5, X6, X7, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18
     case A1, A2, A3, A4, A5, A6, A7, A8
     case B1, B2, B3, B4, B5
     case L2, L3, L4, L5, L6, L9
@@ -54,6 +54,8 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .X16: "The recorded output is the tail of the real one."
         case .X17:
             "A run ends within its time-out and grace, and a held pipe does not keep it open."
+        case .X18:
+            "An HTTP request says which attempt it is, and tells its credentials nobody else."
         case .A1: "Writes are linearizable, and reads see them."
         case .A2: "An acknowledged write survives."
         case .A3: "A refused write leaves no trace; nothing changes that nobody asked for."

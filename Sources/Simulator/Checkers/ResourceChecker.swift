@@ -40,11 +40,17 @@ struct ResourceChecker {
     }
 
     func requireNothingOpen(
-        _ node: VirtualNode, orphans: Int, _ verdict: inout Verdict
+        _ node: VirtualNode, orphans: Int, orphanCalls: Int, _ verdict: inout Verdict
     ) {
         verdict.require(
             node.supervisor.heldRuns == orphans, .B5,
             "the supervisor still holds \(node.supervisor.heldRuns) runs")
+        verdict.require(
+            node.web.executions.count == orphanCalls, .B5,
+            "the HTTP client still holds \(node.web.executions.count) calls")
+        verdict.require(
+            node.web.keptCount == 0, .B5,
+            "the HTTP client still keeps \(node.web.keptCount) connections")
         verdict.require(
             node.requests.isEmpty, .B5, "\(node.requests.count) requests are not answered")
     }

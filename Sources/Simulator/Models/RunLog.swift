@@ -6,12 +6,16 @@ import Core
 struct RealRun: Sendable {
     enum Ending: Hashable, Sendable {
         case exited(Int32)
+        /// A request came to its end: whether the job is content, and whether a whole answer came.
+        case answered(Bool, whole: Bool)
         case signalled(Int32)
         case timedOut
         case stopped
         case fenced
         /// The supervisor died and took it along.
         case supervisorLost
+        /// The agent died, and its connections with it.
+        case agentLost
         /// The machine lost its power.
         case powerLost
     }
@@ -38,7 +42,23 @@ struct RealRun: Sendable {
     /// A grandchild held the output open after the command's end.
     var heldOpenFor = Duration.zero
 
-    var isSuccess: Bool { ending == .exited(0) }
+    var isSuccess: Bool { ending == .exited(0) || ending == .answered(true, whole: true) }
+
+    /// A request, whose result is with the agent until it is written down.
+    var isCall: Bool {
+        switch ending {
+        case .answered, .agentLost: true
+        default: false
+        }
+    }
+
+    /// Nobody made it end.
+    var endedByItself: Bool {
+        switch ending {
+        case .exited, .answered: true
+        default: false
+        }
+    }
 
     func output(_ range: Range<Int>) -> [UInt8] {
         Self.output(outputKey, range, binary: behaviour.isBinary)

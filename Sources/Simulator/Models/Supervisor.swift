@@ -311,7 +311,7 @@ struct Supervisor: Sendable {
         case .timedOut, .stopped, .fenced:
             // Every other command catches the signal and leaves with success; that changes nothing.
             if run.outputKey.isMultiple(of: 2) { exitCode = 0 } else { signal = 15 }
-        case .supervisorLost, .powerLost: return
+        case .answered, .agentLost, .supervisorLost, .powerLost: return
         }
         let end = RunEnd(
             cause: run.cause ?? .finished, exitCode: exitCode, signal: signal,

@@ -29,8 +29,10 @@ struct JobDrafts {
         } else {
             members.append(("schedule", .string(schedule(period, at: time))))
         }
-        members.append(("executor", .string(draws.chance(1, 40) ? "no-such-executor" : "shell")))
-        members.append(("executor_config", .object(executorConfig(period))))
+        let executor = draws.chance(1, 40) ? "no-such-executor" : draws.element(Self.executors)
+        members.append(("executor", .string(executor)))
+        let config = executor == "http" ? httpConfig(period) : executorConfig(period)
+        members.append(("executor_config", .object(config)))
         addPolicies(&members)
         addWindow(&members, at: time)
         if draws.chance(1, 6) { members.append(("tags", tags())) }
@@ -160,6 +162,55 @@ struct JobDrafts {
     private mutating func zonePrefix() -> String {
         draws.chance(1, 6) ? "CRON_TZ=\(draws.element(ZoneFiles.zones).name) " : ""
     }
+
+    // MARK: Requests
+
+    private static let executors = ["shell", "shell", "shell", "http"]
+
+    private mutating func httpConfig(_ period: Duration) -> [NaiveJSON.Member] {
+        var query: [String] = []
+        let mean = PlanGenerator.rounded(draws.logScale(.milliseconds(10), period * 2))
+        query.append(draws.element(["run=exp:\(mean)", "run=\(mean)", "run=0s"]))
+        if draws.chance(1, 2) { query.append("out=\(draws.element([1, 300, 70_000, 300_000]))") }
+        for (text, chance) in Self.oddities where draws.chance(1, chance) { query.append(text) }
+        var method = draws.element(["GET", "GET", "POST", "PUT", "HEAD", "get"])
+        var members: [NaiveJSON.Member] = []
+        func add(_ name: String, _ value: String) {
+            members.append(.init(name: name, value: .string(value)))
+        }
+        if draws.chance(1, 6) {
+            query.append("redirect=\(draws.element([1, 3, 11]))")
+            query.append("via=\(draws.element([301, 303, 307, 308]))")
+            if draws.chance(1, 2) { query.append("to=other.sim") }
+        }
+        if draws.chance(1, 5) {
+            let wanted = draws.element(["ab", "xyz", "q"])
+            query.append("want=\(wanted)")
+            add(
+                "expectBody",
+                draws.element([
+                    wanted, "(\(wanted))+", "[\(wanted.prefix(1))]\(wanted.dropFirst())",
+                ]))
+            if method == "HEAD" { method = "GET" }
+        }
+        let host = draws.weighted([20, 2, 2, 1, 1, 1])
+        let hosts = [
+            "peer.sim", "10.0.0.1:8080", "half.sim", "refusing.sim", "silent.sim", "nowhere.sim",
+        ]
+        add("method", method)
+        add("url", "http://\(hosts[host])/?\(query.joined(separator: "&"))")
+        if draws.chance(1, 2) { add("expectCode", draws.element(["200", "200, 201", "500"])) }
+        if draws.chance(1, 3) { add("headers", #"["Authorization: Bearer a:b"]"#) }
+        if draws.chance(1, 4) { add("body", "payload") }
+        if draws.chance(1, 3) { add("timeout", draws.element(["1", "7", "90s", "300"])) }
+        return members
+    }
+
+    /// What a server does, and one in how many does it.
+    private static let oddities: [(String, UInt64)] = [
+        ("fail=1/3", 4), ("hang=1/4", 8), ("cut=1/4", 8), ("stale=1/2", 3), ("chunk=1", 4),
+        ("close=1", 6), ("eof=1", 8), ("interim=1", 10), ("bin=1", 8), ("status=204", 12),
+    ]
 
     // MARK: Commands
 

@@ -167,6 +167,10 @@ enum Invalid {
             #"{"name":"\#(name)","schedule":"@every 1h","executor":"shell","#
                 + #""executor_config":{"command":"sim"},\#(member)}"#
         }
+        func request(_ settings: String) -> String {
+            #"{"name":"\#(name)","schedule":"@hourly","executor":"http","#
+                + #""executor_config":{"method":"GET",\#(settings)}}"#
+        }
         let bodies = [
             "", "{", "[]", "null", "\"job\"", #"{"name":"x","schedule":"@hourly"} trailing"#,
             #"{"name":"Bad Name","schedule":"@hourly"}"#, #"{"name":"","schedule":"@hourly"}"#,
@@ -186,6 +190,10 @@ enum Invalid {
             job(#""starts_at":"yesterday""#), job(#""ephemeral":"yes""#),
             #"{"name":"\#(name)","schedule":"@hourly","executor":"shell","#
                 + #""executor_config":{"command":"sim","timeout":"soon"}}"#,
+            request(#""url":"https://peer.sim/""#), request(#""url":"peer.sim""#),
+            request(#""url":"http://peer.sim/","expectCode":"2xx""#),
+            request(#""url":"http://peer.sim/","expectBody":"(a)\\1""#),
+            request(#""url":"http://peer.sim/","headers":"[\"nothing\"]""#),
         ]
         return Plan.Draft(method: "POST", target: "/v1/jobs", body: draws.element(bodies))
     }

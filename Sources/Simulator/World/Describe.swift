@@ -35,6 +35,15 @@ extension Trace {
         case .stop(let id):
             absorb(6)
             absorb(id.text)
+        case .call(let call):
+            absorb(13)
+            absorb(call.execution.text)
+            absorb(call.exchange.bytes)
+            absorb(UInt64(bitPattern: call.timeout?.nanoseconds ?? -1))
+            absorb(UInt64(bitPattern: call.fence?.nanoseconds ?? -1))
+        case .hangUp(let id):
+            absorb(14)
+            absorb(id.text)
         case .release(let id):
             absorb(7)
             absorb(id.text)
@@ -99,6 +108,9 @@ extension World {
         case .run(let id, _):
             trace.absorb(26)
             trace.absorb(id.text)
+        case .call(let id, _):
+            trace.absorb(29)
+            trace.absorb(id.text)
         case .zone(let name, _): trace.absorb(name)
         case .control: trace.absorb(28)
         case .disk(let space): trace.absorb(29 &+ space.free << 8)
@@ -118,6 +130,7 @@ func describe(_ input: Input) -> String {
     case .storage(let ticket, let result):
         "storage \(ticket.owner)#\(ticket.number) \(describe(result))"
     case .run(let id, let event): "run \(id) \(describe(event))"
+    case .call(let id, let event): "call \(id) \(describe(event))"
     case .zone(let name, let bytes): "zone \(name) \(bytes.map { "\($0.count) bytes" } ?? "none")"
     case .control(let control): "control \(control)"
     case .disk(let space): "disk \(space.free) of \(space.total) bytes free"
@@ -140,6 +153,10 @@ func describe(_ effect: Effect) -> String {
     case .adopt(let id, _): "adopt \(id)"
     case .stop(let id): "stop \(id)"
     case .release(let id): "release \(id)"
+    case .call(let call):
+        "call \(call.execution) \(call.exchange.method) \(call.exchange.url.authority)"
+            + call.exchange.url.target
+    case .hangUp(let id): "hang up \(id)"
     case .renewFences(let ago): "renew fences \(durationText(ago)) ago"
     case .measureDisk: "measure disk"
     case .loadZone(let name): "load zone \(name)"
@@ -187,6 +204,14 @@ private func describe(_ event: RunEvent) -> String {
             + "signal=\(end.signal.map { "\($0)" } ?? "-")"
     case .refused(let why): "refused: \(why)"
     case .vanished(let why): "vanished: \(why)"
+    }
+}
+
+private func describe(_ event: HTTPCallEvent) -> String {
+    switch event {
+    case .started: "started"
+    case .output(let bytes): "output \(bytes.count) bytes"
+    case .ended(let end): "ended \(end.cause) \(end.error)"
     }
 }
 

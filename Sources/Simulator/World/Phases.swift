@@ -137,7 +137,8 @@ extension World {
 
     /// As many commands run as the node may run at once.
     private var isSaturated: Bool {
-        nodes[0].supervisor.runningCount >= configuration(of: 0).tunables.maxRunning
+        nodes[0].supervisor.runningCount + nodes[0].web.executions.count
+            >= configuration(of: 0).tunables.maxRunning
     }
 
     private mutating func stayQuiet(_ since: TrueTime) {
@@ -188,6 +189,10 @@ extension World {
 
     /// Commands of deleted jobs may go on for ever.
     private var isAllReleased: Bool {
-        nodes.allSatisfy { $0.supervisor.heldRuns == checkers.orphans(of: $0.supervisor) }
+        nodes.allSatisfy {
+            $0.supervisor.heldRuns == checkers.orphans(of: $0.supervisor)
+                && $0.web.executions.count == checkers.orphans(of: $0.web)
+                && $0.web.keptCount == 0
+        }
     }
 }

@@ -40,6 +40,7 @@ final class VirtualNode {
     @exclusivity(unchecked) var clock: Clock
     var disk: Disk
     var supervisor: Supervisor
+    var web: Web
     @exclusivity(unchecked) var cpu: DrawStream
     var nextRequest: UInt64 = 1
     /// Who waits for which answer.
@@ -52,12 +53,15 @@ final class VirtualNode {
     /// The node's tags since a reload that brought some.
     var tags: [TagEntry]?
 
-    init(index: Int, clock: Clock, disk: Disk, supervisor: Supervisor, cpu: DrawStream) {
+    init(
+        index: Int, clock: Clock, disk: Disk, supervisor: Supervisor, web: Web, cpu: DrawStream
+    ) {
         self.index = index
         name = "s\(index + 1)"
         self.clock = clock
         self.disk = disk
         self.supervisor = supervisor
+        self.web = web
         self.cpu = cpu
     }
 
@@ -91,12 +95,12 @@ enum EffectKind: String, CaseIterable {
             case .create, .rename, .remove, .truncate: self = .name
             case .list, .read: self = .read
             }
-        case .start: self = .start
+        case .start, .call: self = .start
         case .release: self = .release
         case .loadZone: self = .zone
         case .log: self = .log
         case .halt: self = .halt
-        case .adopt, .stop, .renewFences, .measureDisk, .exit: self = .other
+        case .adopt, .stop, .hangUp, .renewFences, .measureDisk, .exit: self = .other
         }
     }
 }

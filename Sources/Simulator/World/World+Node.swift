@@ -160,7 +160,20 @@ extension World {
             nodes[index].supervisor.stop(execution, at: time, into: &supervisorOut)
             flushSupervisor(index)
         case .release(let execution): nodes[index].supervisor.release(execution)
-        case .renewFences(let ago): nodes[index].supervisor.renewFences(ago: ago, at: time)
+        case .call(let call):
+            statistics.runs += 1
+            nodes[index].web.begin(
+                call, at: time, now: nodes[index].clock.now(at: time), agentLife: life,
+                log: &runLog, into: &webOut)
+            flushWeb(index)
+        case .hangUp(let execution):
+            nodes[index].web.hangUp(
+                execution, at: time, now: nodes[index].clock.now(at: time), agentLife: life,
+                log: &runLog, into: &webOut)
+            flushWeb(index)
+        case .renewFences(let ago):
+            nodes[index].supervisor.renewFences(ago: ago, at: time)
+            nodes[index].web.renewFences(ago: ago, now: nodes[index].clock.now(at: time))
         case .loadZone(let name):
             let bytes = absentZones.contains(name) ? nil : ZoneFiles.bytes[name]
             queue.push(
@@ -231,6 +244,7 @@ extension World {
         nodes[index].life = life
         nodes[index].disk.processDeath()
         nodes[index].supervisor.agentDied()
+        nodes[index].web.agentDied(at: time, log: &runLog)
         let open = nodes[index].requests.sorted { $0.key < $1.key }
         nodes[index].requests.removeAll()
         for (_, request) in open {

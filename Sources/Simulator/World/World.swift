@@ -13,6 +13,7 @@ enum Event {
     case timer(node: Int, life: UInt64, generation: UInt64)
     case disk(node: Int, life: UInt64, StorageTicket, StorageOperation)
     case supervisor(node: Int, life: UInt64, run: Int, SupervisorStep)
+    case web(node: Int, life: UInt64, WebStep)
     case clientTurn(Int)
     case arrival(client: Int, operation: Int, attempt: Int)
     case reply(client: Int, operation: Int, attempt: Int, Reply?)
@@ -36,6 +37,7 @@ struct World {
     var phases: Phases
     var out = Outbox()
     var supervisorOut = Supervisor.Output()
+    var webOut = Web.Output()
     /// Pending triggers by kind of effect, soonest first.
     var triggers: [EffectKind: [(count: Int, item: Int)]] = [:]
     var absentZones: Set<String> = []
@@ -66,6 +68,7 @@ struct World {
                     stallOneIn: parameters.stallOneIn),
                 supervisor: Supervisor(
                     node: index, draws: draws, spawnMean: parameters.spawnMean),
+                web: Web(node: index, draws: draws, latency: parameters.clientLatency),
                 cpu: draws.stream("cpu/\(index + 1)"))
         }
         var clientCount = 1
@@ -130,6 +133,7 @@ struct World {
             performStorage(node, life, ticket, operation)
         case .supervisor(let node, let life, let run, let step):
             stepSupervisor(node, life, run, step)
+        case .web(let node, let life, let step): stepWeb(node, life, step)
         case .clientTurn(let client): beginNextOperation(client)
         case .arrival(let client, let operation, let attempt):
             arrive(client, operation, attempt)
@@ -169,6 +173,7 @@ enum Lane {
         0x2_0000 + UInt64(index) * 8 + UInt64(directory.rawValue)
     }
     static func supervisor(_ index: Int) -> UInt64 { 0x3_0000 + UInt64(index) }
+    static func web(_ index: Int) -> UInt64 { 0x5_0000 + UInt64(index) }
     static func client(_ index: Int) -> UInt64 { 0x4_0000 + UInt64(index) }
 }
 

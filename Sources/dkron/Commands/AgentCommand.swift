@@ -71,10 +71,11 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     let supervisor = try SupervisorClient(
         dataDirectory: directory.path, executable: "/proc/self/exe",
         hideEnvironment: options.hideEnvironment)
+    let outbound = try HTTPOutbound(loop: loop, log: log, limits: callLimits())
     return Driver(
         config: config, directory: directory, loop: loop, listener: listener,
         storage: try FileStorage(dataDirectory: directory.path), supervisor: supervisor,
-        signals: signals, log: log,
+        outbound: outbound, signals: signals, log: log,
         reloader: Reloader(arguments, started: options, host: { .current }), manager: manager)
 }
 
@@ -166,7 +167,16 @@ private func announce(_ addresses: [SocketAddress], _ log: LogWriter) {
 }
 
 /// Leaves descriptors for files and the supervisor within what the process may open.
-private func connectionLimit() -> Int { max(16, min(1_024, HostProcess.openFileLimit - 128)) }
+private func connectionLimit() -> Int {
+    max(16, min(1_024, HostProcess.openFileLimit - 128 - callLimits().connections))
+}
+
+/// Requests of the http executor get half of what is left, at most.
+private func callLimits() -> HTTPCaller.Limits {
+    var limits = HTTPCaller.Limits()
+    limits.connections = max(16, min(limits.connections, (HostProcess.openFileLimit - 128) / 2))
+    return limits
+}
 
 private let agentHelp: String = {
     var lines = [

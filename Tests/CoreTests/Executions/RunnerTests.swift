@@ -20,7 +20,10 @@ struct RunnerFixture {
         Assignment(
             key: ExecutionKey(generation: 1, number: number), job: JobName("a"),
             node: NodeName("n"), group: 1, attempt: 1, scheduledAt: WallTime(seconds: 1),
-            executor: executor, config: [Setting(name: "command", value: "date")],
+            executor: executor,
+            config: executor == "http"
+                ? [Setting(name: "method", value: "GET"), Setting(name: "url", value: "http://h/")]
+                : [Setting(name: "command", value: "date")],
             lostAfter: .minutes(5), isFenced: false)
     }
 
@@ -45,6 +48,8 @@ struct RunnerFixture {
         case .adopt(let id, _): "adopt \(id.number!)"
         case .stop(let id): "stop \(id.number!)"
         case .release(let id): "release \(id.number!)"
+        case .call(let call): "call \(call.execution.number!)"
+        case .hangUp(let id): "hang up \(id.number!)"
         case .renewFences(let ago): "renew \(ago.wholeSeconds)"
         case .report(.accepted(let key)): "accepted \(key.number)"
         case .report(.heartbeat): "heartbeat"
@@ -83,6 +88,11 @@ struct RunnerFixture {
     }
 
     mutating func event(_ number: Int64, _ event: RunEvent) -> [String] {
+        runner.event(Self.id(number), event, at: now, into: &actions)
+        return take()
+    }
+
+    mutating func call(_ number: Int64, _ event: HTTPCallEvent) -> [String] {
         runner.event(Self.id(number), event, at: now, into: &actions)
         return take()
     }
@@ -237,7 +247,7 @@ struct RunnerFixture {
 
     @Test func whatCantBeStartedFailsWithAReason() {
         var fixture = Fixture()
-        _ = fixture.assign(1, executor: "http")
+        _ = fixture.assign(1, executor: "nothing")
         same(fixture.sync(), ["accepted 1", "journal finished"])
         same(fixture.sync(), ["told failed 1"])
         #expect(fixture.runner.runningCount == 0)
@@ -359,6 +369,45 @@ struct RunnerFixture {
             fixture.runner.runs.allSatisfy {
                 $0.value.result!.error.hasPrefix("killed: node stopped")
             })
+    }
+
+    // MARK: HTTP
+
+    @Test func aCallIsJournaledBeforeItIsMadeAndItsAnswerIsTheResult() {
+        for (cause, error, state) in [
+            (HTTPCallEnd.Cause.finished, "", Execution.State.success),
+            (.finished, "no good", .failed), (.timedOut, "too late", .failed),
+            (.stopped, "", .killed), (.fenced, "", .failed),
+        ] {
+            var fixture = Fixture()
+            same(fixture.assign(1, executor: "http"), ["journal accepted"])
+            same(fixture.sync(), ["accepted 1", "call 1", "heartbeat"])
+            same(fixture.call(1, .started(at: WallTime(seconds: 5))), ["told started 1"])
+            same(fixture.call(1, .output([1, 2])), [])
+            if state == .killed { same(fixture.kill(1), ["hang up 1"]) }
+            let end = HTTPCallEnd(cause: cause, error: error, at: WallTime(seconds: 6))
+            same(fixture.call(1, .ended(end)), ["journal finished"])
+            same(fixture.sync(), ["told output 0 of 2", "told \(state) 1"])
+            let result = fixture.runner.runs.first { _ in true }?.value.result
+            #expect(result?.startedAt == WallTime(seconds: 5))
+            #expect(result?.exitCode == nil)
+            if !error.isEmpty { #expect(result?.error == error) }
+            if state != .success, error.isEmpty { #expect(result!.error.contains("connection")) }
+            // The HTTP client keeps nothing that could be released.
+            same(fixture.settle(1), ["journal settled"])
+        }
+    }
+
+    @Test func aCallThatWentWithItsAgentHasFailedAndIsNotMadeAgain() {
+        var fixture = Fixture()
+        _ = fixture.assign(1, executor: "http")
+        _ = fixture.sync()
+        _ = fixture.call(1, .started(at: WallTime(seconds: 5)))
+        same(fixture.restart(), ["journal finished"], ignoring: "heartbeat")
+        same(fixture.sync(), ["told failed 1"])
+        let result = fixture.runner.runs.first { _ in true }?.value.result
+        #expect(result?.error.contains("the agent ended while the request was under way") == true)
+        same(fixture.assign(1, executor: "http"), ["told failed 1"])
     }
 
     @Test func aHugeErrorIsCut() {

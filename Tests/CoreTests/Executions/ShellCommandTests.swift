@@ -3,14 +3,14 @@ import Testing
 @testable import Core
 
 @Suite struct ShellCommandTests {
-    private func parse(_ config: KeyValuePairs<String, String>) throws(ShellCommandError)
+    private func parse(_ config: KeyValuePairs<String, String>) throws(ExecutorSettingError)
         -> ShellCommand
     {
         try ShellCommand.parse(config.map { (key: $0.key, value: $0.value) })
     }
 
-    private func refusal(_ config: KeyValuePairs<String, String>) -> ShellCommandError? {
-        do throws(ShellCommandError) {
+    private func refusal(_ config: KeyValuePairs<String, String>) -> ExecutorSettingError? {
+        do throws(ExecutorSettingError) {
             try ShellCommand.validate(config.map { (key: $0.key, value: $0.value) })
             return nil
         } catch {

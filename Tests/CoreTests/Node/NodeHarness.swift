@@ -11,6 +11,7 @@ struct NodeHarness {
     var answers: [RequestID: HTTPResponse] = [:]
     var bodies: [RequestID: [UInt8]] = [:]
     var started: [RunSpec] = []
+    var called: [HTTPCall] = []
     var stopped: [ExecutionID] = []
     var released: [ExecutionID] = []
     var adopted: [ExecutionID] = []
@@ -172,6 +173,13 @@ struct NodeHarness {
                 queue.append(.run(id, .vanished("the supervisor does not know this run")))
             case .stop(let id): stopped.append(id)
             case .release(let id): released.append(id)
+            case .call(let call):
+                called.append(call)
+                queue.append(.call(call.execution, .started(at: now.wall)))
+                queue.append(.call(call.execution, .output(output)))
+                let end = HTTPCallEnd(cause: .finished, at: now.wall)
+                queue.append(.call(call.execution, .ended(end)))
+            case .hangUp(let id): stopped.append(id)
             case .renewFences: break
             case .measureDisk: queue.append(.disk(space))
             case .loadZone(let name): queue.append(.zone(name, nil))

@@ -37,6 +37,25 @@ import Testing
         #expect(harness.node.runner.heldCount == 0)
     }
 
+    @Test func aRequestOverHTTPIsACallAndItsAnswerTheResult() {
+        var harness = harness()
+        let created = harness.ask(
+            .post, "/v1/jobs",
+            #"""
+            {"name": "job2", "schedule": "@every 10s", "executor": "http",
+             "executor_config": {"url": "http://h/x", "method": "GET"}}
+            """#)
+        #expect(created.status == 201, "\(created)")
+        harness.advance(.seconds(35))
+        #expect(harness.called.count == 3)
+        #expect(harness.started.isEmpty && harness.released.isEmpty)
+        #expect(harness.called[0].exchange.openHeaders["Dkron-Job-Name"] == "job2")
+        let list = harness.ask(.get, "/v1/jobs/job2/executions")
+        #expect(list.body.contains("\"output\":\"hello\\n\""), "\(list.body)")
+        #expect(list.body.contains("\"state\":\"success\""), "\(list.body)")
+        #expect(harness.node.runner.heldCount == 0)
+    }
+
     @Test func nothingIsLostByARestart() {
         var harness = harness()
         _ = harness.ask(.post, "/v1/jobs", Self.dateJob)

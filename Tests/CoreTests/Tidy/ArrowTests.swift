@@ -14,17 +14,20 @@ struct ArrowTests {
         "JSON": ["Base"],
         "YAML": ["Base"],
         "HTTP": ["Base"],
+        "Pattern": ["Base"],
         "Wire": ["Base"],
         "Journal": ["Base"],
         "Raft": ["Base", "Journal"],
         "Membership": ["Base", "Wire"],
         "Store": ["Base", "Calendar", "Cron", "JSON"],
         "Scheduler": ["Base", "Calendar", "Cron", "Store"],
-        "Executions": ["Base", "Calendar", "Store", "Wire"],
+        "Executions": [
+            "Base", "Calendar", "JSON", "HTTP", "Pattern", "Store", "Wire",
+        ],
         "Metrics": ["Base", "Store"],
         "API": [
             "Base", "Calendar", "Cron", "JSON", "HTTP", "Wire", "Journal", "Raft", "Membership",
-            "Store", "Scheduler", "Executions", "Metrics", "Boundary",
+            "Pattern", "Store", "Scheduler", "Executions", "Metrics", "Boundary",
         ],
     ]
 

@@ -13,6 +13,7 @@ struct ImportTests {
         ("Sources/dkron/", ["Core", "Adapters", "Glibc"]),
         ("Tests/CoreTests/", ["Core", "Glibc", "Testing"]),
         ("Tests/AdaptersTests/", ["Adapters", "Core", "CSystem", "Glibc", "Testing"]),
+        ("Tests/ContractTests/", ["Adapters", "Core", "Glibc", "Simulator", "Testing"]),
         ("Tests/CommandTests/", ["Adapters", "Core", "Testing", "dkron"]),
         ("Tests/EndToEndTests/", ["Core", "Glibc", "Testing"]),
         ("Tests/Benchmarks/", ["Core", "Glibc"]),

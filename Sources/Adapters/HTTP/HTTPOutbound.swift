@@ -1,0 +1,259 @@
+package import Core
+internal import Glibc
+
+/// Sends the requests of executions: sockets, name lookups and time for Core's `HTTPCalls`, which
+/// decides everything. Nothing here blocks.
+package final class HTTPOutbound {
+    private final class Connection {
+        let descriptor: Int32
+        var isOpen = false
+        var outgoing: ArraySlice<UInt8> = []
+        var interest: EventLoop.Interest = []
+
+        init(_ descriptor: Int32) { self.descriptor = descriptor }
+    }
+
+    private let loop: EventLoop
+    private let log: LogWriter
+    private let resolver: Resolver
+    private let limit: Int
+    private var calls: HTTPCalls
+    private var connections: [HTTPConnectionNumber: Connection] = [:]
+    private var out = HTTPCalls.Output()
+    private var buffer = [UInt8](repeating: 0, count: 16 << 10)
+    private var saturationLoggedAt: Instant?
+
+    /// - Parameter limits: `connections` must leave descriptors for everything else.
+    package init(
+        loop: EventLoop, log: LogWriter, limits: HTTPCaller.Limits
+    ) throws(SystemError) {
+        self.loop = loop
+        self.log = log
+        limit = limits.connections
+        calls = HTTPCalls(limits: limits)
+        resolver = try Resolver()
+        loop.watch(resolver.fileDescriptor, for: .read, as: .init(.names))
+    }
+
+    deinit {
+        loop.forget(resolver.fileDescriptor)
+        for connection in connections.values { Glibc.close(connection.descriptor) }
+    }
+
+    package var nextDeadline: Instant? { calls.nextDeadline }
+    /// Calls that have not ended.
+    package var callCount: Int { calls.count }
+    /// Connections opened so far.
+    package var openedCount: UInt64 { calls.openedCount }
+
+    // MARK: What the node wants
+
+    package func begin(_ call: HTTPCall, at now: Now, into inputs: inout [Input]) {
+        calls.begin(call, at: now, into: &out)
+        drain(at: now, into: &inputs)
+        reportSaturation(at: now.monotonic)
+    }
+
+    package func hangUp(_ id: ExecutionID, at now: Now, into inputs: inout [Input]) {
+        calls.hangUp(id, at: now, into: &out)
+        drain(at: now, into: &inputs)
+    }
+
+    package func renewFences(ago: Duration, at now: Now) { calls.renewFences(ago: ago, at: now) }
+
+    private func reportSaturation(at now: Instant) {
+        guard calls.waitingCount > 0 else { return }
+        if let last = saturationLoggedAt, now - last < .seconds(10) { return }
+        saturationLoggedAt = now
+        log.write(
+            .warning, "http executor: all connections are in use, further requests wait",
+            [.init("connections", "\(limit)"), .init("waiting", "\(calls.waitingCount)")])
+    }
+
+    // MARK: What happens
+
+    /// Takes an event of a socket or of the name lookups.
+    package func handle(_ event: EventLoop.Event, at now: Now, into inputs: inout [Input]) {
+        if event.token.owner == .names {
+            for answer in resolver.receive() {
+                take(
+                    .resolved(
+                        host: answer.host, addresses: answer.addresses, problem: answer.problem),
+                    at: now)
+            }
+        } else if let connection = connections[event.token.number] {
+            let number = event.token.number
+            if !connection.isOpen {
+                take(finishOpening(number, connection), at: now)
+            } else {
+                if event.writable, let event = transmit(number, connection) {
+                    take(event, at: now)
+                }
+                if event.readable || event.broken, connections[number] != nil,
+                    let event = receive(number, connection)
+                {
+                    take(event, at: now)
+                }
+            }
+        }
+        drain(at: now, into: &inputs)
+    }
+
+    package func expire(at now: Now, into inputs: inout [Input]) {
+        calls.deadline(at: now, into: &out)
+        drain(at: now, into: &inputs)
+    }
+
+    private func take(_ event: HTTPSocketEvent, at now: Now) {
+        calls.take(event, at: now, into: &out)
+        perform(at: now)
+    }
+
+    private func drain(at now: Now, into inputs: inout [Input]) {
+        perform(at: now)
+        for (execution, event) in out.news { inputs.append(.call(execution, event)) }
+        out.news.removeAll(keepingCapacity: true)
+    }
+
+    /// Does what the calls want, and what follows from that.
+    private func perform(at now: Now) {
+        while !out.sockets.isEmpty {
+            let actions = out.sockets
+            out.sockets.removeAll(keepingCapacity: true)
+            for action in actions {
+                if let event = perform(action) { calls.take(event, at: now, into: &out) }
+            }
+        }
+    }
+
+    private func perform(_ action: HTTPSocketAction) -> HTTPSocketEvent? {
+        switch action {
+        case .resolve(let host):
+            resolver.resolve(host)
+            return nil
+        case .open(let number, let address, let port): return open(number, address, port)
+        case .send(let number, let bytes):
+            guard let connection = connections[number] else { return nil }
+            connection.outgoing = bytes[...]
+            return transmit(number, connection)
+        case .close(let number):
+            guard let connection = connections.removeValue(forKey: number) else { return nil }
+            loop.forget(connection.descriptor)
+            Glibc.close(connection.descriptor)
+            return nil
+        }
+    }
+
+    // MARK: One connection
+
+    private func open(
+        _ number: HTTPConnectionNumber, _ address: String, _ port: UInt16
+    ) -> HTTPSocketEvent? {
+        let target: SocketAddress
+        do throws(AddressError) {
+            // Numeric: nobody is asked.
+            let found = try SocketAddress.resolve(Endpoint(host: address, port: port))
+            guard let first = found.first else { return failure(number, "it has no address") }
+            target = first
+        } catch {
+            return failure(number, error.reason)
+        }
+        let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let descriptor = socket(target.family, flags, 0)
+        guard descriptor >= 0 else { return failure(number, errorText(errno)) }
+        Self.configure(descriptor)
+        let connection = Connection(descriptor)
+        connections[number] = connection
+        let result = target.withSocketAddress { Glibc.connect(descriptor, $0, $1) }
+        if result == 0 {
+            connection.isOpen = true
+            watch(number, connection)
+            return .opened(number)
+        }
+        guard errno == EINPROGRESS || errno == EINTR else {
+            return failure(number, errorText(errno))
+        }
+        watch(number, connection)
+        return nil
+    }
+
+    /// Requests are whole when they are sent, so nothing is gained by waiting for more; and a peer
+    /// that vanished without a word is found within two minutes, however long an answer may take.
+    private static func configure(_ descriptor: Int32) {
+        let tcp = Int32(IPPROTO_TCP)
+        for (level, option, value) in [
+            (tcp, TCP_NODELAY, Int32(1)), (SOL_SOCKET, SO_KEEPALIVE, 1), (tcp, TCP_KEEPIDLE, 60),
+            (tcp, TCP_KEEPINTVL, 15), (tcp, TCP_KEEPCNT, 4),
+        ] {
+            var value = value
+            setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+        }
+    }
+
+    private func finishOpening(
+        _ number: HTTPConnectionNumber, _ connection: Connection
+    ) -> HTTPSocketEvent {
+        var code: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(connection.descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else {
+            return failure(number, errorText(errno))
+        }
+        guard code == 0 else { return failure(number, errorText(code)) }
+        connection.isOpen = true
+        watch(number, connection)
+        return .opened(number)
+    }
+
+    private func transmit(
+        _ number: HTTPConnectionNumber, _ connection: Connection
+    ) -> HTTPSocketEvent? {
+        var sent = 0
+        while !connection.outgoing.isEmpty {
+            let count = connection.outgoing.withUnsafeBytes { bytes in
+                retryingInterrupted {
+                    send(
+                        connection.descriptor, bytes.baseAddress, bytes.count,
+                        Int32(MSG_NOSIGNAL))
+                }
+            }
+            if count > 0 {
+                sent += count
+                connection.outgoing.removeFirst(count)
+            } else if errno == EAGAIN || errno == EWOULDBLOCK {
+                break
+            } else {
+                // A server may answer and close before it has read everything; what it said is
+                // there to be read, and if it said nothing the read tells why.
+                connection.outgoing = []
+            }
+        }
+        watch(number, connection)
+        return sent > 0 ? .wrote(number, count: sent) : nil
+    }
+
+    private func receive(
+        _ number: HTTPConnectionNumber, _ connection: Connection
+    ) -> HTTPSocketEvent? {
+        let count = retryingInterrupted {
+            recv(connection.descriptor, &buffer, buffer.count, 0)
+        }
+        if count > 0 { return .received(number, Array(buffer[..<count])) }
+        if count == 0 { return .receivedEnd(number) }
+        if errno == EAGAIN || errno == EWOULDBLOCK { return nil }
+        return failure(number, errorText(errno))
+    }
+
+    private func failure(
+        _ number: HTTPConnectionNumber, _ reason: String
+    ) -> HTTPSocketEvent {
+        .failed(number, reason: reason)
+    }
+
+    private func watch(_ number: HTTPConnectionNumber, _ connection: Connection) {
+        var interest: EventLoop.Interest = connection.isOpen ? .read : .write
+        if !connection.outgoing.isEmpty { interest.insert(.write) }
+        guard interest != connection.interest else { return }
+        connection.interest = interest
+        loop.watch(connection.descriptor, for: interest, as: .init(.outbound, number))
+    }
+}

@@ -1,0 +1,229 @@
+/// What a job's `executor_config` says when its executor is `http`: one request, and which answer
+/// is a success.
+///
+/// | key | value |
+/// | --- | --- |
+/// | `url` | required; `http://host[:port]/path?query`, perhaps with `user:password@` |
+/// | `method` | required; `GET`, `POST` … |
+/// | `headers` | JSON list of `"Name: value"` |
+/// | `body` | sent as it is, with any method |
+/// | `timeout` | whole seconds, or a Go duration; 0 is none, nothing is 30 |
+/// | `expectCode` | `200,201`; nothing is any status |
+/// | `expectBody` | regular expression that matches somewhere in the body (see `Pattern`) |
+/// | `debug` | request and head of the answer go in front of the output |
+/// | `tlsNoVerifyPeer` … | refused until TLS comes |
+///
+/// An empty value is the same as none.
+package struct HTTPJob: Hashable, Sendable {
+    package private(set) var exchange: HTTPExchange
+    /// Greater than zero.
+    package private(set) var timeout: Duration?
+    /// Sorted; none stands for every status.
+    package private(set) var expectedStatuses: [Int] = []
+    package private(set) var expectedBody: Pattern?
+    package private(set) var isVerbose = false
+
+    package static let defaultTimeout = Duration.seconds(30)
+
+    /// Reads and checks the settings. Linear in their size, but for the expression, which is
+    /// bounded.
+    package static func parse(
+        _ config: [(key: String, value: String)]
+    ) throws(ExecutorSettingError) -> HTTPJob {
+        var settings: [String: String] = [:]
+        for (key, value) in config {
+            guard keys.contains(key) else { throw unknown(key) }
+            settings[key] = value.isEmpty ? nil : value
+        }
+        let url = try url(settings["url"])
+        let method = try method(settings["method"])
+        var headers = try HTTPJobHeaders.parse(settings["headers"])
+        if let user = url.userInformation, !headers.contains("Authorization") {
+            headers.append("Authorization", "Basic \(Base64Text.encode(user))")
+        }
+        if !headers.contains("User-Agent") { headers.append("User-Agent", "dkron") }
+        var job = HTTPJob(
+            exchange: HTTPExchange(
+                method: method, url: url, headers: headers,
+                body: Array((settings["body"] ?? "").utf8)))
+        job.timeout =
+            settings["timeout"] == nil
+            ? defaultTimeout : try TimeoutText.parse(settings["timeout"], key: "timeout")
+        job.expectedStatuses = try statuses(settings["expectCode"])
+        if let text = settings["expectBody"] {
+            do throws(TextError) { job.expectedBody = try Pattern(text) } catch {
+                throw ExecutorSettingError(key: "expectBody", message: error.description)
+            }
+        }
+        job.isVerbose = isVerbose(settings["debug"])
+        try refuseTLS(settings)
+        return job
+    }
+
+    private init(exchange: HTTPExchange) { self.exchange = exchange }
+
+    /// One attempt to do it. `identity` (what tells the attempt from others) goes into headers.
+    package func call(
+        execution: ExecutionID, identity: [EnvironmentEntry], fence: Duration?
+    ) -> HTTPCall {
+        var exchange = exchange
+        for entry in identity {
+            // DKRON_JOB_NAME becomes Dkron-Job-Name.
+            let words = entry.name.split(separator: "_").map {
+                $0.prefix(1) + $0.dropFirst().lowercased()
+            }
+            exchange.openHeaders.append(words.joined(separator: "-"), entry.value)
+        }
+        return HTTPCall(
+            execution: execution, exchange: exchange, timeout: timeout,
+            expectedStatuses: expectedStatuses, expectedBody: expectedBody, isVerbose: isVerbose,
+            fence: fence)
+    }
+
+    // MARK: Settings
+
+    private static func url(_ text: String?) throws(ExecutorSettingError) -> HTTPURL {
+        guard let text else {
+            throw ExecutorSettingError(
+                key: "url", message: "a URL is required, such as \"http://example.com/path\"")
+        }
+        do throws(TextError) { return try HTTPURL(text) } catch {
+            throw ExecutorSettingError(key: "url", message: error.description)
+        }
+    }
+
+    private static func method(_ text: String?) throws(ExecutorSettingError) -> HTTPMethod {
+        guard let text else {
+            throw ExecutorSettingError(
+                key: "method", message: "a method is required, such as \"GET\" or \"POST\"")
+        }
+        guard text.utf8.allSatisfy(HTTPSyntax.isToken) else {
+            throw ExecutorSettingError(
+                key: "method", message: "\"\(text)\" is not a method, such as GET or POST")
+        }
+        let upper = text.uppercased()
+        guard upper != "CONNECT" else {
+            throw ExecutorSettingError(
+                key: "method", message: "CONNECT opens a tunnel, which a job can't use")
+        }
+        // Methods are told apart by case; of the usual ones nobody means another.
+        let usual = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        return HTTPMethod(usual.contains(upper) ? upper : text)
+    }
+
+    private static func statuses(_ text: String?) throws(ExecutorSettingError) -> [Int] {
+        guard let text else { return [] }
+        var result: Set<Int> = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let digits = part.utf8.drop { $0 == 0x20 }.reversed().drop { $0 == 0x20 }.reversed()
+            let word = String(decoding: Array(digits), as: UTF8.self)
+            guard word.utf8.count == 3, let status = Int(word), status >= 200 else {
+                throw ExecutorSettingError(
+                    key: "expectCode",
+                    message: "\"\(word)\" is not a status; a list of statuses from 200 to 999 "
+                        + "with commas is allowed, such as 200,201")
+            }
+            result.insert(status)
+        }
+        return result.sorted()
+    }
+
+    /// Any text switches it on, as it always did; but a written "false" means it.
+    private static func isVerbose(_ text: String?) -> Bool {
+        ![nil, "0", "f", "F", "FALSE", "false", "False"].contains(text)
+    }
+
+    private static func refuseTLS(_ settings: [String: String]) throws(ExecutorSettingError) {
+        for key in tlsKeys {
+            guard let value = settings[key] else { continue }
+            let isOff = key == "tlsNoVerifyPeer" && !isVerbose(value)
+            guard isOff else {
+                throw ExecutorSettingError(
+                    key: key,
+                    message: "TLS is not supported yet: this release speaks plain http only, so "
+                        + "the setting would have no effect; leave it out")
+            }
+        }
+    }
+
+    private static func unknown(_ key: String) -> ExecutorSettingError {
+        let names = keys.joined(separator: ", ")
+        return ExecutorSettingError(
+            key: key, message: "the http executor has no setting \"\(key)\"; it has \(names)")
+    }
+
+    private static let tlsKeys = [
+        "tlsCertificateFile", "tlsCertificateKeyFile", "tlsNoVerifyPeer", "tlsRootCAsFile",
+    ]
+    private static let keys =
+        ["body", "debug", "expectBody", "expectCode", "headers", "method", "timeout"] + tlsKeys
+        + ["url"]
+}
+
+/// The setting `headers`.
+enum HTTPJobHeaders {
+    /// What the connection needs is not for a job to say.
+    private static let reserved = [
+        "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Connection", "TE",
+        "Trailer", "Transfer-Encoding", "Upgrade",
+    ]
+
+    static func parse(_ text: String?) throws(ExecutorSettingError) -> HTTPHeaders {
+        guard let text else { return [:] }
+        let document: JSONDocument
+        do throws(JSONError) { document = try JSONDocument(Array(text.utf8)) } catch {
+            throw refusal("this is not JSON: \(error)")
+        }
+        guard document.kind(of: document.root) == .array else {
+            throw refusal(form)
+        }
+        var headers: HTTPHeaders = [:]
+        for (index, element) in document.elements(of: document.root).enumerated() {
+            guard let line = document.string(element) else {
+                throw refusal("entry \(index + 1) is not a string; \(form)")
+            }
+            let (name, value) = try field(line, index + 1)
+            headers.append(name, value)
+        }
+        guard headers.count(of: "Host") <= 1 else { throw refusal("Host stands there twice") }
+        return headers
+    }
+
+    /// Split at the first colon: what follows may hold more of them.
+    private static func field(
+        _ line: String, _ number: Int
+    ) throws(ExecutorSettingError) -> (String, String) {
+        guard let colon = line.utf8.firstIndex(of: 0x3a) else {
+            throw refusal("entry \(number) has no colon; \(form)")
+        }
+        let name = trimmed(line.utf8[..<colon])
+        let value = trimmed(line.utf8[line.utf8.index(after: colon)...])
+        guard !name.isEmpty, name.utf8.allSatisfy(HTTPSyntax.isToken) else {
+            throw refusal(
+                "entry \(number): \"\(name)\" is not a header's name; letters, digits and hyphens "
+                    + "are allowed")
+        }
+        guard !value.utf8.contains(where: HTTPSyntax.isControl) else {
+            throw refusal("entry \(number): the value of \(name) holds a control character")
+        }
+        guard !reserved.contains(where: { HTTPHeaders.equal($0, name) }) else {
+            throw refusal("entry \(number): \(name) is set by the connection itself; leave it out")
+        }
+        guard !name.lowercased().hasPrefix("dkron-") else {
+            throw refusal("entry \(number): headers that begin with Dkron- are set by dkron")
+        }
+        return (name, value)
+    }
+
+    private static func trimmed(_ text: Substring.UTF8View) -> String {
+        let rest = text.drop(while: HTTPSyntax.isSpace)
+        guard let last = rest.lastIndex(where: { !HTTPSyntax.isSpace($0) }) else { return "" }
+        return String(Substring(rest[...last]))
+    }
+
+    private static func refusal(_ message: String) -> ExecutorSettingError {
+        ExecutorSettingError(key: "headers", message: message)
+    }
+
+    private static let form = #"a list of "Name: value" is wanted, such as ["Accept: text/plain"]"#
+}

@@ -1,0 +1,308 @@
+// Where a request goes: the absolute `http` URLs of RFC 3986 that a client needs, and references
+// relative to them (section 5.2), as answers that redirect write them.
+
+/// An absolute `http` URL. The fragment is dropped: it is never sent.
+package struct HTTPURL: Hashable, Sendable {
+    /// In lower case; an IPv6 address without its brackets.
+    package private(set) var host: String
+    package private(set) var port: UInt16
+    /// Path and query as sent: begins with `/` and holds visible ASCII characters only.
+    package private(set) var target: String
+    /// `user:password` with its escapes resolved, where the URL has any.
+    package private(set) var userInformation: [UInt8]?
+
+    /// Characters that have no place in a URL but are harmless (blanks, letters beyond ASCII) are
+    /// escaped. Errors name the column.
+    package init(_ text: String) throws(TextError) {
+        var reader = HTTPURLReader(text)
+        self = try reader.absolute()
+    }
+
+    init(host: String, port: UInt16, target: String, userInformation: [UInt8]?) {
+        self.host = host
+        self.port = port
+        self.target = target
+        self.userInformation = userInformation
+    }
+
+    /// What a reference in an answer of this URL means. Credentials stay on the same origin only.
+    package func resolving(_ reference: String) throws(TextError) -> HTTPURL {
+        var reader = HTTPURLReader(reference)
+        return try reader.reference(from: self)
+    }
+
+    /// Same host and port: what may be told to one may be told to the other.
+    package func hasSameOrigin(as other: HTTPURL) -> Bool {
+        host == other.host && port == other.port
+    }
+
+    /// `host:port`, for messages and as the name of a server.
+    package var authority: String { "\(bracketedHost):\(port)" }
+
+    /// The value of the `Host` field: without the port where it is the usual one.
+    package var hostField: String { port == Self.usualPort ? bracketedHost : authority }
+
+    /// The URL without credentials and query, which may hold secrets.
+    package var display: String {
+        "http://\(hostField)\(target.prefix { $0 != "?" })"
+    }
+
+    private var bracketedHost: String { host.utf8.contains(0x3a) ? "[\(host)]" : host }
+
+    static let usualPort: UInt16 = 80
+}
+
+/// Reads one URL or reference.
+struct HTTPURLReader {
+    private let bytes: [UInt8]
+
+    init(_ text: String) { bytes = Array(text.utf8) }
+
+    mutating func absolute() throws(TextError) -> HTTPURL {
+        guard let scheme else {
+            throw error(0, "a URL begins with \"http://\", as in http://example.com/path")
+        }
+        try check(scheme)
+        guard bytes[(scheme.count + 1)...].starts(with: "//".utf8) else {
+            throw error(scheme.count + 1, "\"//\" and a host follow \"http:\"")
+        }
+        return try authority(from: scheme.count + 3)
+    }
+
+    mutating func reference(from base: HTTPURL) throws(TextError) -> HTTPURL {
+        if scheme != nil { return try absolute() }
+        if bytes.starts(with: "//".utf8) { return try authority(from: 2) }
+        let path = base.target.prefix { $0 != "?" }
+        let given = try escaped(bytes[...])
+        let target: String
+        if given.isEmpty {
+            target = base.target
+        } else if given.hasPrefix("?") {
+            target = path + given
+        } else if given.hasPrefix("/") {
+            target = Self.withoutDots(given)
+        } else {
+            let folder = path.lastIndex(of: "/").map { path[...$0] } ?? "/"
+            target = Self.withoutDots(folder + given)
+        }
+        return HTTPURL(
+            host: base.host, port: base.port, target: target,
+            userInformation: base.userInformation)
+    }
+
+    // MARK: Parts
+
+    /// What stands before the first colon, if that is a scheme.
+    private var scheme: ArraySlice<UInt8>? {
+        guard let colon = bytes.firstIndex(of: 0x3a), colon > 0,
+            bytes[0] | 0x20 >= 0x61, bytes[0] | 0x20 <= 0x7a,
+            bytes[..<colon].allSatisfy({ byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2b, 0x2d, 0x2e: true
+                default: false
+                }
+            })
+        else { return nil }
+        return bytes[..<colon]
+    }
+
+    private func check(_ scheme: ArraySlice<UInt8>) throws(TextError) {
+        let name = String(decoding: scheme, as: UTF8.self).lowercased()
+        guard name != "https" else {
+            throw error(
+                0,
+                "https is not supported yet: this release speaks plain http only; use an http:// "
+                    + "URL, or executor \"shell\" with a program that speaks TLS")
+        }
+        guard name == "http" else {
+            throw error(0, "the scheme \"\(name)\" is not supported; it must be http")
+        }
+    }
+
+    private func authority(from start: Int) throws(TextError) -> HTTPURL {
+        let end = bytes[start...].firstIndex { "/?#\\".utf8.contains($0) } ?? bytes.count
+        var hostStart = start
+        var userInformation: [UInt8]?
+        if let at = bytes[start..<end].lastIndex(of: 0x40) {
+            userInformation = try unescaped(start..<at)
+            hostStart = at + 1
+        }
+        let (host, afterHost) = try host(hostStart..<end)
+        let port = try port(afterHost..<end)
+        var target = try escaped(bytes[end...])
+        if !target.hasPrefix("/") { target = "/" + target }
+        return HTTPURL(
+            host: host, port: port, target: target,
+            userInformation: userInformation?.isEmpty == true ? nil : userInformation)
+    }
+
+    private func host(_ range: Range<Int>) throws(TextError) -> (String, Int) {
+        guard !range.isEmpty, bytes[range.lowerBound] != 0x3a else {
+            throw error(range.lowerBound, "the host is missing, as in http://example.com/path")
+        }
+        if bytes[range.lowerBound] == 0x5b {
+            guard let close = bytes[range].firstIndex(of: 0x5d) else {
+                throw error(range.lowerBound, "the address in brackets is not closed by \"]\"")
+            }
+            let text = bytes[(range.lowerBound + 1)..<close]
+            guard IPAddressText.isIPv6(text) else {
+                throw error(range.lowerBound + 1, "this is not an IPv6 address, such as ::1")
+            }
+            return (String(decoding: text, as: UTF8.self).lowercased(), close + 1)
+        }
+        let end = bytes[range].firstIndex(of: 0x3a) ?? range.upperBound
+        for index in range.lowerBound..<end {
+            switch bytes[index] {
+            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f: continue
+            case 0x80...:
+                throw error(
+                    index, "a host's name has ASCII letters only; write the form with xn--")
+            default:
+                throw error(index, "this character has no place in a host's name")
+            }
+        }
+        guard end - range.lowerBound <= 253 else {
+            throw error(range.lowerBound, "a host's name has at most 253 characters")
+        }
+        return (String(decoding: bytes[range.lowerBound..<end], as: UTF8.self).lowercased(), end)
+    }
+
+    private func port(_ range: Range<Int>) throws(TextError) -> UInt16 {
+        guard !range.isEmpty else { return HTTPURL.usualPort }
+        let digits = bytes[(range.lowerBound + 1)..<range.upperBound]
+        guard bytes[range.lowerBound] == 0x3a else {
+            throw error(range.lowerBound, "only a colon and a port may follow the address")
+        }
+        if digits.isEmpty { return HTTPURL.usualPort }
+        guard digits.allSatisfy({ $0 &- 0x30 < 10 }), digits.count <= 5,
+            let port = UInt16(String(decoding: digits, as: UTF8.self)), port > 0
+        else { throw error(range.lowerBound + 1, "a port is a number from 1 to 65535") }
+        return port
+    }
+
+    /// Path and query as they may be sent, without the fragment.
+    private func escaped(_ part: ArraySlice<UInt8>) throws(TextError) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var result: [UInt8] = []
+        var index = part.startIndex
+        while index < part.endIndex, part[index] != 0x23 {
+            let byte = part[index]
+            switch byte {
+            case 0x00...0x1f, 0x7f:
+                throw error(index, "a URL can't hold control characters")
+            case 0x25:
+                guard index + 2 < part.endIndex, hexadecimalDigit(part[index + 1]) != nil,
+                    hexadecimalDigit(part[index + 2]) != nil
+                else { throw error(index, "two hexadecimal digits follow \"%\"; write %25 for it") }
+                result.append(byte)
+            case 0x20, 0x22, 0x3c, 0x3e, 0x5c, 0x5e, 0x60, 0x7b...0x7d, 0x80...:
+                result += [0x25, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            default: result.append(byte)
+            }
+            index += 1
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    private func unescaped(_ range: Range<Int>) throws(TextError) -> [UInt8] {
+        var result: [UInt8] = []
+        var index = range.lowerBound
+        while index < range.upperBound {
+            let start = index
+            var byte = bytes[index]
+            if byte == 0x25 {
+                guard index + 2 < range.upperBound,
+                    let high = hexadecimalDigit(bytes[index + 1]),
+                    let low = hexadecimalDigit(bytes[index + 2])
+                else { throw error(index, "two hexadecimal digits follow \"%\"; write %25 for it") }
+                byte = high << 4 | low
+                index += 2
+            }
+            guard byte >= 0x20, byte != 0x7f else {
+                throw error(start, "user and password can't hold control characters")
+            }
+            result.append(byte)
+            index += 1
+        }
+        return result
+    }
+
+    /// Resolves the segments `.` and `..` (section 5.2.4); the query is left alone.
+    private static func withoutDots(_ target: some StringProtocol) -> String {
+        let path = target.prefix { $0 != "?" }
+        var segments: [Substring] = []
+        let parts = Substring(path).split(separator: "/", omittingEmptySubsequences: false)
+        for (index, part) in parts.dropFirst().enumerated() {
+            let isLast = index == parts.count - 2
+            switch part {
+            case ".": if isLast { segments.append("") }
+            case "..":
+                _ = segments.popLast()
+                if isLast { segments.append("") }
+            default: segments.append(part)
+            }
+        }
+        return "/" + segments.joined(separator: "/") + target.dropFirst(path.count)
+    }
+
+    private func error(_ offset: Int, _ message: String) -> TextError {
+        TextError(column: column(atByte: offset, of: bytes.span), message)
+    }
+}
+
+/// Addresses as text.
+enum IPAddressText {
+    /// RFC 4291 section 2.2: eight groups of up to four hexadecimal digits, one run of zeros as
+    /// `::`, the last 32 bits perhaps as IPv4. No zone.
+    static func isIPv6(_ text: ArraySlice<UInt8>) -> Bool {
+        let words = String(decoding: text, as: UTF8.self)
+        var halves = [words[...]]
+        if let gap = words.doubleColon {
+            halves = [words[..<gap.lowerBound], words[gap.upperBound...]]
+        }
+        var groups = 0
+        for (index, half) in halves.enumerated() where !half.isEmpty {
+            let parts = half.split(separator: ":", omittingEmptySubsequences: false)
+            for (place, part) in parts.enumerated() {
+                let isVeryLast = index == halves.count - 1 && place == parts.count - 1
+                if isVeryLast, part.utf8.contains(0x2e) {
+                    guard isIPv4(part) else { return false }
+                    groups += 2
+                    continue
+                }
+                guard (1...4).contains(part.utf8.count),
+                    part.utf8.allSatisfy({ hexadecimalDigit($0) != nil })
+                else { return false }
+                groups += 1
+            }
+        }
+        return halves.count == 2 ? groups <= 7 : groups == 8
+    }
+
+    /// Four numbers up to 255 without leading zeros.
+    static func isIPv4(_ text: some StringProtocol) -> Bool {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4
+            && parts.allSatisfy { part in
+                part.utf8.allSatisfy { $0 &- 0x30 < 10 } && part.utf8.count <= 3
+                    && UInt8(part) != nil && (part.utf8.count == 1 || part.utf8.first != 0x30)
+            }
+    }
+}
+
+extension String {
+    /// Where the first `::` is.
+    fileprivate var doubleColon: Range<Index>? {
+        var before: Index?
+        for index in utf8.indices {
+            if utf8[index] != 0x3a {
+                before = nil
+            } else if let start = before {
+                return start..<utf8.index(after: index)
+            } else {
+                before = index
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,42 @@
+// HTTP requests of a node: the client lives and pauses with the process.
+
+import Core
+
+extension World {
+    mutating func stepWeb(_ index: Int, _ life: UInt64, _ step: WebStep) {
+        guard nodes[index].isRunning, nodes[index].incarnation == life else { return }
+        guard time >= nodes[index].pausedUntil else {
+            queue.push(
+                .web(node: index, life: life, step), at: nodes[index].pausedUntil,
+                lane: Lane.web(index))
+            return
+        }
+        nodes[index].web.step(
+            step, at: time, now: nodes[index].clock.now(at: time), agentLife: life, log: &runLog,
+            into: &webOut)
+        flushWeb(index)
+    }
+
+    mutating func flushWeb(_ index: Int) {
+        let life = nodes[index].incarnation
+        for later in webOut.later {
+            queue.push(
+                .web(node: index, life: life, later.step), at: later.time, lane: Lane.web(index))
+        }
+        for (execution, event) in webOut.news {
+            queue.push(
+                .input(node: index, life: life, .call(execution, event)),
+                at: time + .microseconds(20), lane: Lane.web(index))
+        }
+        for complaint in webOut.complaints { fail(.X18, complaint) }
+        webOut.later.removeAll(keepingCapacity: true)
+        webOut.news.removeAll(keepingCapacity: true)
+        webOut.complaints.removeAll()
+        if let deadline = nodes[index].web.newDeadline() {
+            queue.push(
+                .web(node: index, life: life, .deadline(deadline)),
+                at: max(time, nodes[index].clock.trueTime(of: deadline)), lane: Lane.web(index))
+        }
+        checkers.didRun(runLog, at: time)
+    }
+}
