@@ -46,8 +46,8 @@ package final class DataDirectory {
         if let first = names.sorted().first(where: { !harmless.contains($0) }) {
             throw DataDirectoryError(
                 """
-                it is not empty, it holds \(first); a recovery needs a new or empty directory: name \
-                another one with --data-dir, or move away what is there
+                it is not empty, it holds \(first); a recovery needs a new or empty directory: \
+                name another one with --data-dir, or move away what is there
                 """, path)
         }
         lock = try Self.takeLock(path, patience: 1_000)

@@ -31,8 +31,8 @@ extension HistoryStore {
         }
     }
 
-    /// Removes the oldest outputs while there is too much, a segment at a time, before anything else
-    /// is written. Returns whether an operation was asked for.
+    /// Removes the oldest outputs while there is too much, a segment at a time, before anything
+    /// else is written. Returns whether an operation was asked for.
     mutating func makeRoom(into requests: inout [StorageRequest]) -> Bool {
         guard checksLimit, !isHeld else { return false }
         if let current = compaction {
