@@ -100,11 +100,11 @@ struct ClusterAPITests {
     func expect() {
         var config = APIHarness().config
         config.tags = [TagEntry(name: "expect", value: "7")]
-        #expect(Member(config).tag("expect") == nil)
+        #expect(Member(config, tags: config.tags).tag("expect") == nil)
         config.bootstrapExpect = 1
-        #expect(Member(config).tag("expect") == "1")
+        #expect(Member(config, tags: config.tags).tag("expect") == "1")
         config.isServer = false
-        #expect(Member(config).tag("expect") == nil)
+        #expect(Member(config, tags: config.tags).tag("expect") == nil)
     }
 
     @Test("a pause stops submissions, and with edits=allow does not")
