@@ -278,11 +278,11 @@ struct Comparison {
         _ recorded: RawJSON, _ ours: RawJSON, _ path: String, _ rule: MemberRules.Rule
     ) {
         let marked = "<\(rule.format.rawValue)>"
+        if rule.format.admits(ours) { used.insert(rule.line) }
         guard rule.format.admits(recorded), rule.format.admits(ours) else {
             let own = rule.format.admits(ours) ? marked : ours.text()
             return differ(path, recorded.text(), own)
         }
-        used.insert(rule.line)
         guard rule.isBound, let theirs = recorded.plain, let own = ours.plain else { return }
         let isKnown = oursByRecorded[theirs] != nil || recordedByOurs[own] != nil
         if isKnown {
