@@ -14,6 +14,8 @@ struct BackupStream {
 
     let call: Call
     let index: LogIndex
+    /// A record was asked for; what a client takes meanwhile changes nothing.
+    private(set) var isReading = false
     private(set) var byteCount = 0
     private var writer: BackupWriter
     private var slices: RecordSlices?
@@ -55,6 +57,7 @@ struct BackupStream {
                 pieces.removeFirst()
                 writer.output(record)
             case .file(let file, let offset, let length):
+                isReading = true
                 return .read(file, offset: offset, length: length)
             }
         }
@@ -63,7 +66,8 @@ struct BackupStream {
 
     /// Takes the record that `.read` asked for, nil if it could not be read.
     mutating func take(_ record: [UInt8]?) {
-        guard let record, HistoryStore.isWhole(record) else {
+        isReading = false
+        guard let record, HistoryChunk(record: record)?.key == key else {
             if case .file(let file, _, _)? = pieces.first { problem = file }
             return
         }
@@ -113,7 +117,7 @@ extension API {
 
     mutating func advanceBackup(_ actions: inout [APIAction]) {
         // Taken out while it works, so that nothing it holds is copied.
-        guard var stream = backup else { return }
+        guard var stream = backup, !stream.isReading else { return }
         backup = nil
         let id = stream.call.id
         let step = stream.advance()

@@ -187,9 +187,6 @@ package struct HistoryStore: Sendable {
         return entry.map { ($0.key, records(of: $0.key)) }
     }
 
-    /// Whether a chunk's record, as read from a disk, is undamaged.
-    static func isWhole(_ record: [UInt8]) -> Bool { HistoryFormat.decodeChunk(record) != nil }
-
     /// The content of a chunk as read from a `.file` piece, or nil if the bytes are damaged.
     package static func chunk(in bytes: [UInt8]) -> [UInt8]? {
         HistoryFormat.decodeChunk(bytes).map { Array($0.data) }

@@ -66,6 +66,8 @@ struct Web: Sendable {
     /// Calls that have not ended.
     var executions: [ExecutionID] { live.values.map(\.call.execution) }
     var keptCount: Int { calls.keptCount }
+    /// Calls that wait for a connection. They have not started, and hold places of the agent.
+    var waitingCount: Int { calls.waitingCount }
 
     // MARK: What the agent asks
 

@@ -135,10 +135,11 @@ extension World {
         }
     }
 
-    /// As many commands run as the node may run at once.
+    /// As many commands run as the node may run at once, or as many requests as it may have
+    /// connections.
     private var isSaturated: Bool {
-        nodes[0].supervisor.runningCount + nodes[0].web.executions.count
-            >= configuration(of: 0).tunables.maxRunning
+        let running = nodes[0].supervisor.runningCount + nodes[0].web.executions.count
+        return running >= configuration(of: 0).tunables.maxRunning || nodes[0].web.waitingCount > 0
     }
 
     private mutating func stayQuiet(_ since: TrueTime) {

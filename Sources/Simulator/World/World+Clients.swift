@@ -98,6 +98,8 @@ extension World {
         case .stream:
             nodes[node].requests[id]!.response = response
             nodes[node].requests[id]!.hash = checkers.referenceHash
+            // Unless a piece follows in the same step, the head leaves by itself.
+            loneHeads.append(id)
         case .bytes(let bytes):
             nodes[node].requests[id] = nil
             deliver(request, response, bytes)
@@ -110,17 +112,31 @@ extension World {
             return fail(.A6, "a piece of an answer to request \(id.number) that has no beginning")
         }
         if request.isAbandoned { return }
+        loneHeads.removeAll { $0 == id }
         request.body += bytes
         if last {
             nodes[node].requests[id] = nil
             deliver(request, response, request.body)
         } else {
             nodes[node].requests[id] = request
-            let delay = clients[request.client].draws.exponential(parameters.clientLatency)
-            queue.push(
-                .input(node: node, life: nodes[node].incarnation, .drained(id)),
-                at: time + delay, lane: Lane.client(request.client))
+            drain(node, id, request.client)
         }
+    }
+
+    /// What was sent leaves for the client.
+    private mutating func drain(_ node: Int, _ id: RequestID, _ client: Int) {
+        let delay = clients[client].draws.exponential(parameters.clientLatency)
+        queue.push(
+            .input(node: node, life: nodes[node].incarnation, .drained(id)),
+            at: time + delay, lane: Lane.client(client))
+    }
+
+    /// Heads that a step sent without a piece behind them.
+    mutating func drainLoneHeads(_ node: Int) {
+        for id in loneHeads {
+            if let request = nodes[node].requests[id] { drain(node, id, request.client) }
+        }
+        loneHeads.removeAll(keepingCapacity: true)
     }
 
     private mutating func deliver(

@@ -94,6 +94,7 @@ extension World {
         let cost = nodes[index].cpu.exponential(parameters.cpuMean)
         nodes[index].busyUntil = max(time + cost, nodes[index].pausedUntil)
         checkers.didEmit(nodes[index].core!, out.effects, runLog, at: time)
+        loneHeads.removeAll(keepingCapacity: true)
         // Effects are performed one by one, and a crash can fall between any two.
         var position = 0
         while position < out.effects.count {
@@ -111,6 +112,7 @@ extension World {
                 guard nodes[index].isRunning, nodes[index].incarnation == life else { return }
             }
         }
+        drainLoneHeads(index)
         checkers.didStep(nodes[index], input, runLog, at: time)
         rearm(index)
     }
@@ -259,9 +261,10 @@ extension World {
             if parameters.mustHalt { return finish() }
         }
         if life != .down {
-            queue.push(
-                .start(node: index), at: time + nodes[index].restartAfter,
-                lane: Lane.node(index))
+            var pause = nodes[index].restartAfter
+            // As service managers do it, lest a bad disk be read a hundred times a second.
+            if case .halted = life { pause = max(pause, .seconds(1)) }
+            queue.push(.start(node: index), at: time + pause, lane: Lane.node(index))
         }
     }
 

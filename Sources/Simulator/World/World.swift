@@ -38,6 +38,8 @@ struct World {
     var out = Outbox()
     var supervisorOut = Supervisor.Output()
     var webOut = Web.Output()
+    /// Requests whose answer began in this step and has no piece yet.
+    var loneHeads: [RequestID] = []
     /// Pending triggers by kind of effect, soonest first.
     var triggers: [EffectKind: [(count: Int, item: Int)]] = [:]
     var absentZones: Set<String> = []
