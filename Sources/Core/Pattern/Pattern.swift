@@ -29,6 +29,8 @@ package struct Pattern: Hashable, Sendable {
     /// Groups inside groups.
     package static let deepestNesting = 50
 
+    /// As it was written.
+    package let text: String
     private(set) var program: [Instruction] = []
     private(set) var sets: [ScalarSet] = []
     /// Scalars from one of these up to the next are alike to every instruction.
@@ -48,6 +50,7 @@ package struct Pattern: Hashable, Sendable {
         var compiler = PatternCompiler()
         try compiler.compile(tree)
         compiler.program.append(.match)
+        self.text = text
         program = compiler.program
         sets = compiler.sets
         classStarts = Self.classes(of: sets)

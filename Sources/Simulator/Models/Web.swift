@@ -35,7 +35,7 @@ struct Web: Sendable {
         var startedAt = TrueTime.zero
         /// The whole final answer, once a server has sent it and the client has all of it.
         var answer: HTTPPeerAnswer?
-        /// The literal that the body is searched for.
+        /// The literal that the body is searched for: all expressions here are one in disguise.
         var wanted: String?
     }
 
@@ -78,7 +78,7 @@ struct Web: Sendable {
         var keys = draws.stream("web/body/\(call.execution.text)")
         live[call.execution] = Live(
             call: call, bodyKey: keys.next(),
-            wanted: Self.parameter("want", of: call.exchange.url.target))
+            wanted: call.expectedBody?.text.filter(\.isLetter))
         perform(at: time, now: now, agentLife, &log, &out) {
             $0.begin(call, at: now, into: &$1)
         }

@@ -185,7 +185,6 @@ struct JobDrafts {
         }
         if draws.chance(1, 5) {
             let wanted = draws.element(["ab", "xyz", "q"])
-            query.append("want=\(wanted)")
             add(
                 "expectBody",
                 draws.element([
