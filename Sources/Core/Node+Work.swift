@@ -190,6 +190,7 @@ extension Node {
             guard !holdsBack(news, &out) else { return }
             if case .started = news.news { dispatcher.started(news.key) }
             reports.append(news)
+            reportBytes += news.encodedSize
         case .heartbeat(let sentAt):
             withDispatcher(&out) {
                 $0.heartbeat(from: node, sentAt: sentAt, at: monotonic, into: &$1)
@@ -198,9 +199,7 @@ extension Node {
     }
 
     /// Bytes that wait for the disk, those of the news of this step included.
-    private var backlog: Int {
-        history.queuedBytes + log.queuedBytes + reports.reduce(0) { $0 + $1.encodedSize }
-    }
+    private var backlog: Int { history.queuedBytes + log.queuedBytes + reportBytes }
 
     /// Whether a result has to stay with its agent for now. Outputs come in as fast as commands
     /// print and are written twice, so without a bound they would pile up in memory and in a log
@@ -234,6 +233,7 @@ extension Node {
         guard !reports.isEmpty else { return }
         let news = reports
         reports.removeAll(keepingCapacity: true)
+        reportBytes = 0
         guard isLeading else { return }
         var batch: [Report] = []
         var bytes = 0

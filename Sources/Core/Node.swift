@@ -68,6 +68,8 @@ package struct Node {
     var heldEdits: [(body: Command.Body, id: ProposalID?)] = []
     /// News for the log, proposed together at the end of the step.
     var reports: [Report] = []
+    /// Bytes of these.
+    var reportBytes = 0
     /// Results whose output found too much of it waiting for the disk, to be told again.
     var heldBack = SortedMap<ExecutionKey, Bool>()
     /// The execution whose result, told in pieces, is being held back.

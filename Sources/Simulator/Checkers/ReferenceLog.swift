@@ -42,7 +42,8 @@ struct ReferenceLog {
 
     /// Reads what was synced since the last call. O(new bytes).
     mutating func refresh(_ disk: Disk) {
-        for (name, bytes) in disk.durableContents(.log) {
+        // A draft is no part of the log, even when a removed one comes back with the power.
+        for (name, bytes) in disk.durableContents(.log) where name.hasSuffix(".log") {
             var position = positions[name] ?? Self.segmentHeader
             guard position + Self.recordHeader <= bytes.count else { continue }
             // A record's checksum begins with the identity of the data directory and the kind of
