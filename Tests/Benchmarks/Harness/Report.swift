@@ -1,0 +1,85 @@
+// The lines that a benchmark of the whole server prints, each with what was wanted.
+
+import Core
+import Glibc
+
+/// What a figure has to be.
+enum Target {
+    case atLeast(Double)
+    case atMost(Double)
+
+    func isMet(by value: Double) -> Bool {
+        switch self {
+        case .atLeast(let limit): value >= limit
+        case .atMost(let limit): value <= limit
+        }
+    }
+
+    var text: String {
+        switch self {
+        case .atLeast(let limit): "wanted at least \(short(limit))"
+        case .atMost(let limit): "wanted at most \(short(limit))"
+        }
+    }
+}
+
+/// Prints a rate beside the rate that is possible at best: medians of rounds that alternated.
+func reportRatio(
+    _ name: String, _ rates: [Double], of ceiling: String, _ ceilings: [Double],
+    _ target: Target
+) {
+    let (rate, best) = (median(rates), median(ceilings))
+    let ratio = best > 0 ? rate / best : 0
+    print(
+        "  \(name): \(short(rate))/s; \(ceiling): \(short(best))/s; ratio \(short(ratio)),"
+            + " \(target.text): \(target.isMet(by: ratio) ? "met" : "MISSED")")
+}
+
+func reportFigure(_ name: String, _ value: Double, _ unit: String, _ target: Target? = nil) {
+    let verdict = target.map { ", \($0.text): \($0.isMet(by: value) ? "met" : "MISSED")" } ?? ""
+    print("  \(name): \(short(value)) \(unit)\(verdict)")
+}
+
+func reportNote(_ text: String) { print("  \(text)") }
+
+/// Goes to standard error, where it does not mix with figures; those so far are shown first.
+func progress(_ text: String) {
+    fflush(nil)
+    let line = Array("... \(text)\n".utf8)
+    _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+}
+
+/// Three digits, or more before the point.
+func short(_ value: Double) -> String {
+    let magnitude = abs(value)
+    let digits = magnitude >= 100 ? 0 : magnitude >= 10 ? 1 : magnitude >= 1 ? 2 : 3
+    var scale = 1.0
+    for _ in 0..<digits { scale *= 10 }
+    let scaled = Int((magnitude * scale).rounded())
+    let sign = value < 0 && scaled > 0 ? "-" : ""
+    guard digits > 0 else { return "\(sign)\(scaled)" }
+    let fraction = "\(scaled % Int(scale))"
+    let zeros = String(repeating: "0", count: digits - fraction.utf8.count)
+    return "\(sign)\(scaled / Int(scale)).\(zeros)\(fraction)"
+}
+
+func median(_ values: [Double]) -> Double { quantile(values.sorted(), 0.5) }
+
+/// - Parameter sorted: ascending.
+func quantile(_ sorted: [Double], _ share: Double) -> Double {
+    guard !sorted.isEmpty else { return 0 }
+    return sorted[min(Int(Double(sorted.count) * share), sorted.count - 1)]
+}
+
+/// Prints the middle, the tail and the end of a distribution of milliseconds, and judges the tail.
+func reportSpread(_ name: String, _ milliseconds: [Double], _ target: Target? = nil) {
+    let sorted = milliseconds.sorted()
+    let tail = quantile(sorted, 0.99)
+    let verdict =
+        target.map { "; p99 \($0.text): \($0.isMet(by: tail) ? "met" : "MISSED")" } ?? ""
+    print(
+        "  \(name): p50 \(short(quantile(sorted, 0.5))) ms, p99 \(short(tail)) ms,"
+            + " max \(short(sorted.last ?? 0)) ms of \(sorted.count)\(verdict)")
+}
+
+func mebibytes(_ bytes: Int) -> Double { Double(bytes) / 1_048_576 }

@@ -1,0 +1,88 @@
+// Jobs saved durably, beside what the disk takes at best.
+
+import Core
+import Glibc
+
+/// One connection waits for a sync each time; many share one.
+func writeBenchmark() throws {
+    let scratch = try Scratch("write")
+    let server = try Server(scratch)
+    try server.start()
+    var number = 0
+    func post() -> [UInt8] {
+        number += 1
+        return httpRequest("POST", "/v1/jobs", jobText(jobName(number), "0 30 2 * * *"))
+    }
+    let single = try server.client()
+    let before = server.journalBytes
+    try single.drive { $0 < 200 ? post() : nil }
+    let record = (server.journalBytes - before) / 200
+    reportNote("a saved job takes \(record) bytes of the log")
+    let bare = try BareLog(scratch.path("ceiling"))
+    let rounds = 9
+    let slice = 0.4
+    for connections in [1, 32] {
+        let client = connections == 1 ? single : try server.client(connections: connections)
+        var rates: [Double] = []
+        var ceilings: [Double] = []
+        var processor: [Double] = []
+        for round in 1...rounds {
+            progress("write: connections: \(connections), round \(round) of \(rounds)")
+            ceilings.append(
+                try bare.rate(bytes: record, perSync: connections, seconds: slice))
+            let began = monotonic()
+            let used = server.processorSeconds
+            var saved = 0
+            try client.drive({ _ in seconds(since: began) < slice ? post() : nil }) { _, answer in
+                guard answer.status == 201 else { throw Failure("not saved: \(answer.text)") }
+                saved += 1
+            }
+            rates.append(Double(saved) / seconds(since: began))
+            processor.append((server.processorSeconds - used) * 1e6 / Double(saved))
+        }
+        let words = connections == 1 ? "1 record a sync" : "\(connections) records a sync"
+        reportRatio(
+            "POST /v1/jobs, \(connections) connection\(connections == 1 ? "" : "s")", rates,
+            of: "append and fdatasync of \(words)", ceilings,
+            .atLeast(connections == 1 ? 0.6 : 0.25))
+        reportFigure("  processor time of the server for each", median(processor), "µs")
+    }
+}
+
+/// A file that grows by records as the log does, and is synced after each or after some. It is
+/// never cut: freeing space is work that a log leaves for later.
+private final class BareLog {
+    private let path: String
+    private let descriptor: Int32
+    private var offset = 0
+
+    init(_ path: String) throws {
+        self.path = path
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw failure("create") }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Records a second, over some time.
+    func rate(bytes: Int, perSync: Int, seconds limit: Double) throws -> Double {
+        let block = [UInt8](repeating: 0x5A, count: bytes * perSync)
+        var count = 0
+        let began = monotonic()
+        while seconds(since: began) < limit {
+            let written = block.withUnsafeBytes {
+                pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset))
+            }
+            guard written == block.count, fdatasync(descriptor) == 0 else {
+                throw failure("write to")
+            }
+            offset += written
+            count += perSync
+        }
+        return Double(count) / seconds(since: began)
+    }
+
+    private func failure(_ verb: String) -> Failure {
+        Failure("can't \(verb) \(path): \(String(cString: strerror(errno)))")
+    }
+}
