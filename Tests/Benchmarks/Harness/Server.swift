@@ -138,22 +138,3 @@ func load(
         start = end
     }
 }
-
-/// How many times a second one thread starts `true` and waits for its end.
-func spawnRate(seconds limit: Double) throws -> Double {
-    var argument: [UnsafeMutablePointer<CChar>?] = [strdup("true"), nil]
-    defer { free(argument[0]) }
-    let path = ["/usr/bin/true", "/bin/true"].first { (path: String) in access(path, X_OK) == 0 }
-    guard let path else { throw Failure("there is no /bin/true on this machine") }
-    let began = monotonic()
-    var count = 0
-    while seconds(since: began) < limit {
-        var identifier: pid_t = 0
-        var status: Int32 = 0
-        guard posix_spawn(&identifier, path, nil, nil, &argument, environ) == 0,
-            waitpid(identifier, &status, 0) == identifier, status == 0
-        else { throw Failure("\(path) could not be run") }
-        count += 1
-    }
-    return Double(count) / seconds(since: began)
-}

@@ -33,7 +33,7 @@ private func burst(ofCalls: Bool) throws {
     sleep(seconds: Double(dueNanoseconds - wall()) / 1e9)
     progress("burst: due")
     do {
-        try awaitSuccesses(burstSize, client, unwanted: 0) {
+        try awaitSuccesses(burstSize, client) {
             most = max(most, server.residentBytes)
         }
     } catch {
