@@ -14,8 +14,11 @@ func sizeBenchmark(_ sizes: [Int]) throws {
     reportFigure("resident without jobs", mebibytes(base), "MiB")
     let pulse = jobText("pulse", "* * * * * *")
     try client.ask(httpRequest("POST", "/v1/jobs", pulse))
-    let alone = try creating(0, server)
-    reportFigure("creating a job where there is none", alone.time, "µs, the median")
+    let bare = try BareLog(scratch.path("ceiling"))
+    let alone = try creating(0, server, bare)
+    reportFigure(
+        "creating a job where there is none", alone.time,
+        "times an append and fdatasync, the median")
     reportFigure("  processor time of the server for it", alone.processor, "µs")
     var loaded = 0
     for size in sizes {
@@ -29,9 +32,10 @@ func sizeBenchmark(_ sizes: [Int]) throws {
         let each = Double(server.residentBytes - base) / Double(size)
         reportFigure(
             "\(size) jobs: resident for each after the import", each, "bytes", .atMost(1_024))
-        let again = try creating(size, server)
+        let again = try creating(size, server, bare)
         reportFigure(
-            "\(size) jobs: creating one more, against the first", again.time / alone.time, "times",
+            "\(size) jobs: creating one more, in such times against the first",
+            again.time / alone.time, "times",
             .atMost(1.5))
         reportFigure(
             "  and its processor time, against that of the first",
@@ -44,14 +48,15 @@ func sizeBenchmark(_ sizes: [Int]) throws {
     }
 }
 
-/// Microseconds to create one more job, the median, and those that the server computed; the jobs
-/// go again.
+/// How long it takes to create one more job, the median, counted in writes of the bare disk
+/// before and after; and how many microseconds the server computed. The jobs go again.
 private func creating(
-    _ size: Int, _ server: Server
+    _ size: Int, _ server: Server, _ bare: BareLog
 ) throws -> (time: Double, processor: Double) {
     let client = try server.client()
-    let used = server.processorSeconds
     var times: [Double] = []
+    var writes = [try bare.rate(bytes: 142, perSync: 1, seconds: 0.3)]
+    let used = server.processorSeconds
     try client.drive({ number in
         guard number < 300 else { return nil }
         let name = "more-\(size)-\(number)"
@@ -62,7 +67,8 @@ private func creating(
     }
     let processor = (server.processorSeconds - used) * 1e6 / 300
     try client.drive { $0 < 300 ? httpRequest("DELETE", "/v1/jobs/more-\(size)-\($0)") : nil }
-    return (median(times), processor)
+    writes.append(try bare.rate(bytes: 142, perSync: 1, seconds: 0.3))
+    return (median(times) / 1e6 * (writes[0] + writes[1]) / 2, processor)
 }
 
 /// Asks for `/health` again and again until told to stop; the longest wait in milliseconds.
