@@ -17,18 +17,23 @@ final class BareLog {
 
     deinit { close(descriptor) }
 
+    /// How long each write with its sync took, in milliseconds.
+    private(set) var times: [Double] = []
+
     /// Records a second, over some time.
     func rate(bytes: Int, perSync: Int, seconds limit: Double) throws -> Double {
         let block = [UInt8](repeating: 0x5A, count: bytes * perSync)
         var count = 0
         let began = monotonic()
         while seconds(since: began) < limit {
+            let start = monotonic()
             let written = block.withUnsafeBytes {
                 pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset))
             }
             guard written == block.count, fdatasync(descriptor) == 0 else {
                 throw failure("write to")
             }
+            times.append(Double(monotonic() - start) / 1e6)
             offset += written
             count += perSync
         }
@@ -41,11 +46,15 @@ final class BareLog {
 }
 
 /// How many times a second one thread starts `true` and waits for its end.
-func spawnRate(seconds limit: Double) throws -> Double {
+func spawnRate(seconds limit: Double) throws -> Double { try spawning(seconds: limit).rate }
+
+/// The same with the processor seconds that each takes, those of `true` included.
+func spawning(seconds limit: Double) throws -> (rate: Double, processor: Double) {
     var argument: [UnsafeMutablePointer<CChar>?] = [strdup("true"), nil]
     defer { free(argument[0]) }
     let path = ["/usr/bin/true", "/bin/true"].first { (path: String) in access(path, X_OK) == 0 }
     guard let path else { throw Failure("there is no /bin/true on this machine") }
+    let used = usedByThisProcessAndChildren()
     let began = monotonic()
     var count = 0
     while seconds(since: began) < limit {
@@ -56,5 +65,19 @@ func spawnRate(seconds limit: Double) throws -> Double {
         else { throw Failure("\(path) could not be run") }
         count += 1
     }
-    return Double(count) / seconds(since: began)
+    let processor = (usedByThisProcessAndChildren() - used) / Double(count)
+    return (Double(count) / seconds(since: began), processor)
+}
+
+/// Processor seconds; of children those that have been waited for.
+private func usedByThisProcessAndChildren() -> Double {
+    var total = 0.0
+    for whose in [RUSAGE_SELF, RUSAGE_CHILDREN] {
+        var usage = rusage()
+        getrusage(Int32(truncatingIfNeeded: whose.rawValue), &usage)
+        for time in [usage.ru_utime, usage.ru_stime] {
+            total += Double(time.tv_sec) + Double(time.tv_usec) / 1e6
+        }
+    }
+    return total
 }

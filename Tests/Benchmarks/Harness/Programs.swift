@@ -81,6 +81,16 @@ final class Program {
             $0 + Benchmarks.processorSeconds(of: $1)
         }
     }
+
+    /// Those of what its children started and have waited for.
+    var processorSecondsOfGrandchildren: Double {
+        children(of: processID).reduce(0) { total, child in
+            let fields = statusFields(child)
+            guard fields.count > 14, let user = Double(fields[13]), let system = Double(fields[14])
+            else { return total }
+            return total + (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        }
+    }
 }
 
 private func processorSeconds(of process: pid_t) -> Double {

@@ -61,6 +61,8 @@ final class Server {
     var processorSeconds: Double { program?.processorSeconds ?? 0 }
     /// With the supervisor's.
     var allProcessorSeconds: Double { program?.processorSecondsWithChildren ?? 0 }
+    /// Of the commands that have ended.
+    var commandProcessorSeconds: Double { program?.processorSecondsOfGrandchildren ?? 0 }
 
     /// Bytes of the log's files.
     var journalBytes: Int { bytes(in: "journal") }

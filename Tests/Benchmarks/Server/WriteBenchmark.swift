@@ -26,6 +26,8 @@ func writeBenchmark() throws {
         var rates: [Double] = []
         var ceilings: [Double] = []
         var processor: [Double] = []
+        var waits: [Double] = []
+        let known = bare.times.count
         for round in 1...rounds {
             progress("write: connections: \(connections), round \(round) of \(rounds)")
             ceilings.append(
@@ -35,6 +37,7 @@ func writeBenchmark() throws {
             var saved = 0
             try client.drive({ _ in seconds(since: began) < slice ? post() : nil }) { _, answer in
                 guard answer.status == 201 else { throw Failure("not saved: \(answer.text)") }
+                waits.append(Double(answer.nanoseconds) / 1e6)
                 saved += 1
             }
             rates.append(Double(saved) / seconds(since: began))
@@ -46,5 +49,10 @@ func writeBenchmark() throws {
             of: "append and fdatasync of \(words)", ceilings,
             .atLeast(connections == 1 ? 0.6 : 0.25))
         reportFigure("  processor time of the server for each", median(processor), "µs")
+        let quick = quantile(waits.sorted(), 0.1)
+        let bareQuick = quantile(bare.times[known...].sorted(), 0.1)
+        reportNote(
+            "  the quickest tenth: \(short(quick)) ms from request to answer, \(short(bareQuick)) ms"
+                + " for a bare write, ratio \(short(bareQuick / quick))")
     }
 }
