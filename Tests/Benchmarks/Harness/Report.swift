@@ -31,8 +31,9 @@ func reportRatio(
 ) {
     let ratio = median(zip(rates, ceilings).map { $1 > 0 ? $0 / $1 : 0 })
     print(
-        "  \(name): \(short(median(rates)))/s; \(ceiling): \(short(median(ceilings)))/s; ratio \(short(ratio)),"
-            + " \(target.text): \(target.isMet(by: ratio) ? "met" : "MISSED")")
+        "  \(name): \(short(median(rates)))/s; \(ceiling): \(short(median(ceilings)))/s;"
+            + " ratio \(short(ratio)), \(target.text): \(target.isMet(by: ratio) ? "met" : "MISSED")"
+    )
 }
 
 func reportFigure(_ name: String, _ value: Double, _ unit: String, _ target: Target? = nil) {

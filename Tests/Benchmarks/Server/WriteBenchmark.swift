@@ -52,7 +52,7 @@ func writeBenchmark() throws {
         let quick = quantile(waits.sorted(), 0.1)
         let bareQuick = quantile(bare.times[known...].sorted(), 0.1)
         reportNote(
-            "  the quickest tenth: \(short(quick)) ms from request to answer, \(short(bareQuick)) ms"
-                + " for a bare write, ratio \(short(bareQuick / quick))")
+            "  the quickest tenth: \(short(quick)) ms from request to answer,"
+                + " \(short(bareQuick)) ms for a bare write, ratio \(short(bareQuick / quick))")
     }
 }
