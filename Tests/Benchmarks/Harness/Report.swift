@@ -27,18 +27,21 @@ enum Target {
 /// the median of the rounds' ratios, because a machine may slow down in the middle of them all.
 func reportRatio(
     _ name: String, _ rates: [Double], of ceiling: String, _ ceilings: [Double],
-    _ target: Target
+    _ target: Target?
 ) {
     let ratio = median(zip(rates, ceilings).map { $1 > 0 ? $0 / $1 : 0 })
     print(
         "  \(name): \(short(median(rates)))/s; \(ceiling): \(short(median(ceilings)))/s;"
-            + " ratio \(short(ratio)), \(target.text): \(target.isMet(by: ratio) ? "met" : "MISSED")"
-    )
+            + " ratio \(short(ratio))\(verdict(ratio, target))")
+}
+
+/// What was wanted and whether it was reached, behind a figure; nothing where nothing was wanted.
+private func verdict(_ value: Double, _ target: Target?) -> String {
+    target.map { ", \($0.text): \($0.isMet(by: value) ? "met" : "MISSED")" } ?? ""
 }
 
 func reportFigure(_ name: String, _ value: Double, _ unit: String, _ target: Target? = nil) {
-    let verdict = target.map { ", \($0.text): \($0.isMet(by: value) ? "met" : "MISSED")" } ?? ""
-    print("  \(name): \(short(value)) \(unit)\(verdict)")
+    print("  \(name): \(short(value)) \(unit)\(verdict(value, target))")
 }
 
 func reportNote(_ text: String) { print("  \(text)") }
@@ -76,11 +79,10 @@ func quantile(_ sorted: [Double], _ share: Double) -> Double {
 func reportSpread(_ name: String, _ milliseconds: [Double], _ target: Target? = nil) {
     let sorted = milliseconds.sorted()
     let tail = quantile(sorted, 0.99)
-    let verdict =
-        target.map { "; p99 \($0.text): \($0.isMet(by: tail) ? "met" : "MISSED")" } ?? ""
     print(
         "  \(name): p50 \(short(quantile(sorted, 0.5))) ms, p99 \(short(tail)) ms,"
-            + " max \(short(sorted.last ?? 0)) ms of \(sorted.count)\(verdict)")
+            + " max \(short(sorted.last ?? 0)) ms of \(sorted.count)"
+            + (target == nil ? "" : "; p99" + verdict(tail, target)))
 }
 
 func mebibytes(_ bytes: Int) -> Double { Double(bytes) / 1_048_576 }
