@@ -25,7 +25,7 @@ let package = Package(
             name: "dkron", dependencies: ["Core", "Adapters"], swiftSettings: settings),
         .executableTarget(name: "Simulator", dependencies: ["Core"], swiftSettings: settings),
         .executableTarget(
-            name: "Benchmarks", dependencies: ["Core"], path: "Tests/Benchmarks",
+            name: "Benchmarks", dependencies: ["Core", "CSystem"], path: "Tests/Benchmarks",
             swiftSettings: settings),
         .testTarget(
             name: "CoreTests", dependencies: ["Core"], exclude: ["Tables"],

@@ -16,7 +16,7 @@ struct ImportTests {
         ("Tests/ContractTests/", ["Adapters", "Core", "Glibc", "Simulator", "Testing"]),
         ("Tests/CommandTests/", ["Adapters", "Core", "Testing", "dkron"]),
         ("Tests/EndToEndTests/", ["Core", "Glibc", "Testing"]),
-        ("Tests/Benchmarks/", ["Core", "Glibc"]),
+        ("Tests/Benchmarks/", ["Core", "CSystem", "Glibc"]),
         ("SimTests/", ["Core", "Glibc", "Simulator", "Testing"]),
         ("fuzz/", []),
         ("Package.swift", ["PackageDescription"]),
