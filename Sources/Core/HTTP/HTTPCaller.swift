@@ -73,9 +73,10 @@ package struct HTTPCaller: Sendable {
     package struct Limits: Hashable, Sendable {
         /// Connections open at the same time, kept ones included.
         package var connections = 512
-        /// Connections kept for later, of all servers and of one.
-        package var kept = 64
-        package var keptPerServer = 8
+        /// Connections kept for later, of all servers and of one. As many as may be open: calls of
+        /// a burst end together, and those that wait take their connections a moment later.
+        package var kept = 512
+        package var keptPerServer = 512
         /// How long one is kept. Servers close theirs after five seconds and more.
         package var keptFor = Duration.seconds(4)
         package var redirects = 10
