@@ -227,6 +227,7 @@ struct RunContractTests {
         let end = Clocks.monotonic() + .seconds(15)
         while Clocks.monotonic() < end, access("\(directory)/supervisor.sock", F_OK) == 0 {
             _ = client.receive()
+            _ = client.tick(now: Clocks.monotonic())
             usleep(20_000)
         }
     }
