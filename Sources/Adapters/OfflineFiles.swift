@@ -53,8 +53,11 @@ package final class InputFile {
         return bytes
     }
 
-    package func rewind() throws(SystemError) {
-        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw .last("read \(path) again") }
+    /// Goes on behind the first `position` bytes. Only for files, not for streams.
+    package func seek(to position: Int) throws(SystemError) {
+        guard lseek(descriptor, position, SEEK_SET) == position else {
+            throw .last("read \(path) again")
+        }
     }
 }
 

@@ -171,7 +171,9 @@ extension Node {
         case .adopt(let id, let identity): out.emit(.adopt(id, identity))
         case .stop(let id): out.emit(.stop(id))
         case .release(let id): out.emit(.release(id))
-        case .call(let call): out.emit(.call(call))
+        case .call(let call):
+            watchDisk(&out)
+            out.emit(.call(call))
         case .hangUp(let id): out.emit(.hangUp(id))
         case .renewFences(let ago): out.emit(.renewFences(ago: ago))
         case .report(let report): receive(report, &out)

@@ -186,12 +186,8 @@ struct RunContractTests {
 
     @Test("real processes", arguments: RunCase.all)
     func real(test: RunCase) throws {
-        var template = Array("/tmp/dkron-contract-XXXXXX".utf8CString)
-        let directory = String(cString: try #require(mkdtemp(&template)))
-        defer {
-            for name in ["sock", "lock", "log"] { unlink("\(directory)/supervisor.\(name)") }
-            rmdir(directory)
-        }
+        let folder = try Folder()
+        let directory = folder.path
         func connect() throws -> SupervisorClient {
             try SupervisorClient(
                 dataDirectory: directory, executable: binary, hideEnvironment: [])

@@ -181,7 +181,7 @@ package struct BackupReader {
                         stamp: WallTime(nanoseconds: try reader.i64()),
                         node: try reader.string(), version: try reader.string(),
                         jobs: try reader.u64()))
-            case BackupRecord.slice:
+            case BackupRecord.slice where outputs == 0:
                 slices += 1
                 return .slice(record.payload)
             case BackupRecord.output:

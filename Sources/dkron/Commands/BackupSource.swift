@@ -47,12 +47,9 @@ struct BackupSource {
         return audit
     }
 
-    /// Goes back to the beginning.
+    /// Goes back to the beginning. The first bytes are still here.
     func again() throws(BackupFault) {
-        try Self.mending { () throws(SystemError) in
-            try file.rewind()
-            _ = try file.read()
-        }
+        try Self.mending { () throws(SystemError) in try file.seek(to: first.count) }
     }
 
     private func next() throws(BackupFault) -> [UInt8] {

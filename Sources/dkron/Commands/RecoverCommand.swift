@@ -19,32 +19,29 @@ private let usage = """
       dkron recover /var/backups/dkron.backup --data-dir /var/lib/dkron
     """
 
+private let dataDirectoryOption = CommandLineOption.used(
+    "data-dir", .value, "DIR", "a new or empty directory", standard: "dkron.data")
+
 /// Runs `dkron recover …`. The result is the exit status: 0, 1 when the backup or the directory is
 /// at fault, 2 for wrong usage.
 func runRecoverCommand(_ arguments: [String]) -> Int32 {
-    var operands: [String] = []
-    var directory = "dkron.data"
-    var rest = arguments[...]
-    while let argument = rest.popFirst() {
-        switch argument {
-        case "--help", "-h":
-            printOut(usage)
-            return 0
-        case "--data-dir":
-            guard let value = rest.popFirst() else { return refuse("--data-dir needs a value") }
-            directory = value
-        case _ where argument.hasPrefix("--data-dir="):
-            directory = String(argument.dropFirst("--data-dir=".count))
-        case _ where argument.hasPrefix("-") && argument != "-":
-            return refuse("\(argument) is not an option")
-        default: operands.append(argument)
-        }
+    let parsed: ParsedArguments
+    do throws(UsageError) {
+        parsed = try ParsedArguments(arguments, against: [dataDirectoryOption])
+    } catch {
+        return refuse(error.message)
     }
-    guard operands.count == 1, operands[0] != "-" else {
+    if parsed.wantsHelp {
+        printOut(usage)
+        return 0
+    }
+    let file = parsed.positional.first ?? "-"
+    guard parsed.positional.count == 1, file != "-" else {
         return refuse("one FILE is needed; it is read twice, so it can't be standard input")
     }
+    let directory = parsed.options.last?.value ?? dataDirectoryOption.standard
     do {
-        let head = try recover(operands[0], into: directory)
+        let head = try recover(file, into: directory)
         let time = RFC3339.print(WallTime(seconds: head.stamp.seconds))
         printOut(
             "\(directory): \(head.jobs) jobs as they were on \(head.node) at \(time) (index"

@@ -26,8 +26,9 @@ import Testing
         harness.advance(.seconds(95))
         let answer = harness.ask(.get, "/v1/backup")
         #expect(answer.status == 200)
-        let id = RequestID(3)
-        return (harness, harness.bodies[id] ?? [])
+        let bytes = harness.bodies[RequestID(3)] ?? []
+        #expect(bytes.count > 2_000, "there is something to damage")
+        return (harness, bytes)
     }
 
     private func read(_ bytes: [UInt8], piece: Int = 1_000) throws(BackupFault) -> Store? {
@@ -99,6 +100,17 @@ import Testing
             damaged[place] ^= 0x20
             #expect(throws: BackupFault.self, "byte \(place)") { _ = try read(damaged) }
         }
+    }
+
+    @Test func recordsOutOfTheirOrderAreRefused() {
+        let head = BackupHead(
+            index: 1, term: 1, stamp: WallTime(seconds: 1), node: "n", version: "1", jobs: 0)
+        var writer = BackupWriter(head, dataID: 1)
+        writer.output(
+            HistoryFormat.encode(index: 1, number: 0, key: ByteKey([1]), data: Array("x".utf8)))
+        writer.slice([])
+        writer.finish(.zero)
+        #expect(throws: BackupFault.self) { _ = try read(writer.bytes) }
     }
 
     @Test func aBackupThatWasCutShortIsRefused() throws {

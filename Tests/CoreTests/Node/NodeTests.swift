@@ -154,6 +154,18 @@ import Testing
         #expect(list.count > 20_000)
     }
 
+    @Test func requestsLookAtTheDiskAsCommandsDo() {
+        var harness = harness()
+        _ = harness.ask(
+            .post, "/v1/jobs",
+            #"{"name":"web","schedule":"@every 10s","executor":"http","executor_config":"#
+                + #"{"method":"GET","url":"http://127.0.0.1:9/"}}"#)
+        harness.space = DiskSpace(free: 4, total: 100)
+        #expect(!harness.logs.contains { $0.message.contains("less than 5 %") })
+        harness.advance(.seconds(15))
+        #expect(harness.logs.contains { $0.message.contains("less than 5 %") })
+    }
+
     @Test func retriesWaitAndThenRun() {
         var harness = harness()
         harness.exitCode = 3
