@@ -275,6 +275,11 @@ struct Checkers {
             &verdict)
     }
 
+    mutating func requireStarted(createdBefore bound: TrueTime, at time: TrueTime) {
+        verdict.time = time
+        executions.requireStarted(view, createdBefore: bound, into: &verdict)
+    }
+
     /// How many commands run of jobs that are gone: nobody waits for them.
     func orphans(of supervisor: Supervisor) -> Int {
         supervisor.runningExecutions.count { executions.isOrphan($0) }

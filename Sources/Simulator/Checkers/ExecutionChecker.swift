@@ -463,6 +463,21 @@ struct ExecutionChecker {
 
     // MARK: The end
 
+    /// In a calm node with room, whatever was created before `time` has started.
+    func requireStarted(
+        _ view: StoreView, createdBefore time: TrueTime, into verdict: inout Verdict
+    ) {
+        let active = view.groups.values.filter { $0.group.state == .active }
+        let waiting = active.flatMap(\.executions.values).filter {
+            $0.execution.state == .pending
+                && known[$0.execution.number].map { $0.createdAt < time } ?? false
+        }
+        guard let first = waiting.min(by: { $0.execution.number < $1.execution.number }) else {
+            return
+        }
+        verdict.fail(.X3, "\(first.execution.id) waits for ever, though there is room for it")
+    }
+
     func requireAllEnded(_ view: StoreView, into verdict: inout Verdict) {
         for group in view.groups.values.sorted(by: { $0.group.id < $1.group.id }) {
             verdict.fail(

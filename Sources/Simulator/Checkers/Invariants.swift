@@ -39,7 +39,7 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .S10: "`@every` keeps its phase."
         case .X1: "Nothing is started that is not committed."
         case .X2: "Each execution is started at most once."
-        case .X3: "Every execution gets a result."
+        case .X3: "Every execution starts as soon as there is room for it."
         case .X4: "A recorded result is what really happened."
         case .X5: "A result is released only after it was committed."
         case .X6: "Repeated and late results change nothing twice."

@@ -22,13 +22,15 @@ struct Phases {
     let horizon: Duration
     var stage = Stage.safety
     var excuse: String?
-    /// Executions whose end was asked for while draining.
-    var killed: Set<String> = []
+    /// When the node last had as much to do at once as it may.
+    var lastSaturation = TrueTime.zero
 
     static let settleBound = Duration.minutes(20)
     static let fireBound = Duration.minutes(3)
     static let quietLength = Duration.seconds(15)
     static let drainPatience = Duration.minutes(5)
+    /// How long an execution may wait for its start while the node has room.
+    static let startBound = Duration.minutes(2)
     static let drainBound = Duration.hours(8)
     static let probeJob = "liveness-probe"
 
@@ -175,6 +177,7 @@ extension World {
             checkers.requireAllEnded(nodes[0], runLog, at: time)
             return fail(.L5, "the drain does not end: \(open) groups open")
         }
+        requireStarts(since)
         guard time - since > Phases.drainPatience, time - lastKill > .minutes(2), clientsAreIdle
         else { return }
         // Commands that never end are ended through the API, as a person would.
@@ -186,6 +189,14 @@ extension World {
                 submit(Plan.Draft(method: "POST", target: target), client: 0, isProbe: true)
             }
         }
+    }
+
+    /// With room for it, whatever waits for its start gets it.
+    private mutating func requireStarts(_ since: TrueTime) {
+        if isSaturated { phases.lastSaturation = time }
+        let calm = max(since, phases.lastSaturation)
+        guard time - calm > Phases.startBound else { return }
+        checkers.requireStarted(createdBefore: time - Phases.startBound, at: time)
     }
 
     /// Commands of deleted jobs may go on for ever.
