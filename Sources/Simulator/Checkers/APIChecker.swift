@@ -233,9 +233,15 @@ struct APIChecker {
                 version == 1 || operation.attempts > 1, .A1,
                 "\(name) was created in spite of being there: version \(version)")
         }
-        guard let asked = NaiveJSON(Array(operation.draft.body.utf8)),
-            !wasRewritten(name, operation)
-        else { return }
+        guard !wasRewritten(name, operation) else { return }
+        if let match = headers.first(where: { $0.name == "If-Match" })?.value {
+            // An identical job is no change, and keeps its version.
+            let isRight = match == "\"\(version)\"" || match == "\"\(version - 1)\""
+            verdict.require(
+                isRight || operation.attempts > 1, .A1,
+                "\(name) was written though it was not version \(match): now \(version)")
+        }
+        guard let asked = NaiveJSON(Array(operation.draft.body.utf8)) else { return }
         for field in ["schedule", "retries", "disabled", "owner", "parent_job", "timezone"] {
             guard let value = asked[field], value != .null else { continue }
             verdict.require(
