@@ -12,6 +12,17 @@ struct ModelZone: Sendable {
     var written: ClosedRange<Int64>?
 }
 
+/// The folder of zone files on the simulated machines.
+struct ZoneFolder: Sendable {
+    /// Zones whose files are gone for a while.
+    var absent: Set<String> = []
+
+    /// The bytes of the zone's file; nil if there is none.
+    func load(_ name: String) -> [UInt8]? {
+        absent.contains(name) ? nil : ZoneFiles.bytes[name]
+    }
+}
+
 enum ZoneFiles {
     static let zones: [ModelZone] = [
         ModelZone(name: "UTC", firstOffset: 0, footer: "UTC0"),

@@ -57,7 +57,7 @@ extension World {
     private mutating func beginLiveness() {
         trace.note(time, "phase", "faults are over")
         faultsAreOver = true
-        absentZones.removeAll()
+        zoneFolder.absent.removeAll()
         for node in nodes.indices {
             nodes[node].disk.faults = DiskFaults()
             nodes[node].pausedUntil = time

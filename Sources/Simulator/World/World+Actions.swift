@@ -30,7 +30,7 @@ extension World {
             guard let node = resolve(target), allowsFaults else { return }
             apply(fault, to: node)
         case .zone(let name, let isPresent):
-            if isPresent { absentZones.remove(name) } else { absentZones.insert(name) }
+            if isPresent { zoneFolder.absent.remove(name) } else { zoneFolder.absent.insert(name) }
             checkers.zonesMayBeAbsent()
         case .note: break
         }

@@ -177,7 +177,7 @@ extension World {
             nodes[index].supervisor.renewFences(ago: ago, at: time)
             nodes[index].web.renewFences(ago: ago, now: nodes[index].clock.now(at: time))
         case .loadZone(let name):
-            let bytes = absentZones.contains(name) ? nil : ZoneFiles.bytes[name]
+            let bytes = zoneFolder.load(name)
             queue.push(
                 .input(node: index, life: life, .zone(name, bytes)),
                 at: time + nodes[index].cpu.exponential(.milliseconds(1)),

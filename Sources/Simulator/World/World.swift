@@ -42,7 +42,7 @@ struct World {
     var loneHeads: [RequestID] = []
     /// Pending triggers by kind of effect, soonest first.
     var triggers: [EffectKind: [(count: Int, item: Int)]] = [:]
-    var absentZones: Set<String> = []
+    var zoneFolder = ZoneFolder()
     var faultsAreOver = false
     var statistics = Statistics()
     var budget: Budget
