@@ -282,10 +282,14 @@ extension Node {
     }
 
     var role: APIContext.Role {
-        if phase == .running, isLeading, scheduler.isComplete, !store.cluster.clusterID.isEmpty {
-            return .leader
+        // As `canDecide`.
+        @inline(__always) get {
+            if phase == .running, isLeading, scheduler.isComplete, !store.cluster.clusterID.isEmpty
+            {
+                return .leader
+            }
+            return Self.role(phase, appliedIndex: store.appliedIndex)
         }
-        return Self.role(phase, appliedIndex: store.appliedIndex)
     }
 
     /// Of a node that does not lead. Static: a method called from the middle of a change is handed

@@ -224,11 +224,17 @@ package struct Node {
 
     // MARK: Time
 
+    // Asked in the middle of each step, where a call would be handed a copy of the whole node.
+
     /// Cluster time now.
-    package var time: WallTime { clusterTime.time(at: now) }
+    package var time: WallTime {
+        @inline(__always) get { clusterTime.time(at: now) }
+    }
 
     /// The stamp of a command proposed now.
-    var stamp: WallTime { max(time, store.cluster.lastStamp, proposedStamp) }
+    var stamp: WallTime {
+        @inline(__always) get { max(time, store.cluster.lastStamp, proposedStamp) }
+    }
 
     private mutating func scheduleWakeUp() {
         guard !isHalted, phase != .exited else {
@@ -246,26 +252,25 @@ package struct Node {
         consider(dispatcher.nextDeadline)
         consider(api.nextDeadline)
         consider(stopping.nextDeadline)
-        consider(nextSchedulingDeadline)
+        consider(nextSchedulingDeadline())
         nextDeadline = soonest == .distantFuture ? nil : soonest
     }
 
     /// When ticks or slices of long work are due. A far tick does not let the node sleep through a
     /// step of the wall clock: it looks again within a second.
-    private var nextSchedulingDeadline: Instant? {
-        // A call from the middle of a change would be handed a copy of the whole node.
-        @inline(__always) get {
-            if !applyQueue.isEmpty { return now.monotonic }
-            guard isLeading else { return nil }
-            if !scheduler.isComplete || dispatcher.isTakingOver || !recovery.isHistoryRetained {
-                return now.monotonic
-            }
-            guard canDecide || clusterTime.isGuarding else { return nil }
-            guard let due = scheduler.nextDue else { return nil }
-            let cap = Duration.seconds(1)
-            if clusterTime.isGuarding { return now.monotonic + cap }
-            return now.monotonic + min(max(due - time, .zero), cap)
+    ///
+    /// It changes nothing, but a method that says so would be handed a copy of the whole node here.
+    private mutating func nextSchedulingDeadline() -> Instant? {
+        if !applyQueue.isEmpty { return now.monotonic }
+        guard isLeading else { return nil }
+        if !scheduler.isComplete || dispatcher.isTakingOver || !recovery.isHistoryRetained {
+            return now.monotonic
         }
+        guard canDecide || clusterTime.isGuarding else { return nil }
+        guard let due = scheduler.nextDue else { return nil }
+        let cap = Duration.seconds(1)
+        if clusterTime.isGuarding { return now.monotonic + cap }
+        return now.monotonic + min(max(due - time, .zero), cap)
     }
 
     // MARK: Views

@@ -5,6 +5,7 @@
 /// bytes at a time with the slicing tables of Kounavis and Berry (2005), in three lanes side by
 /// side: a single one waits for its own last step half of the time. The checksum is linear, so that
 /// of a lane counts for the whole once it has been carried past the bytes of the lanes behind it.
+/// Long inputs are first folded into short ones, without any table.
 package enum Checksum {
     /// The checksum of `bytes`, or of everything fed before and `bytes` when `previous` is the
     /// result of an earlier call.
@@ -18,8 +19,83 @@ package enum Checksum {
         bytes.withUnsafeBytes { crc32c($0, continuing: previous) }
     }
 
+    /// O(n), at several gigabytes a second.
     package static func crc32c(
         _ bytes: UnsafeRawBufferPointer, continuing previous: UInt32 = 0
+    ) -> UInt32 {
+        bytes.count < foldingThreshold
+            ? sliced(bytes, continuing: previous) : folded(bytes, continuing: previous)
+    }
+
+    // MARK: Folding
+
+    // In the field of the checksum's polynomial P, x^209 = x^144 + x^54 + x^39 + x^14 + 1: the
+    // shortest sum of six powers that P divides, found by search. Squaring it keeps it true, so it
+    // holds for 64-bit words as it does for bits: a word may be taken out of the input when it is
+    // added (xor) to those that come 65, 155, 170, 195 and 209 words after it, and the checksum
+    // stays what it was. (Russell, "Chorba: a novel CRC32 implementation", 2024.)
+    private static let distances = [65 * 8, 155 * 8, 170 * 8, 195 * 8, 209 * 8]
+    /// Bytes before a word that act on it.
+    private static let window = 209 * 8
+    /// Bytes taken out at a time; at least the window.
+    private static let block = 2_048
+    /// From here on folding is quicker.
+    private static let foldingThreshold = 4 * block
+
+    /// Takes block after block out of the input. What is left of it, less than a block and a
+    /// window, has the checksum of the whole.
+    private static func folded(
+        _ bytes: UnsafeRawBufferPointer, continuing previous: UInt32
+    ) -> UInt32 {
+        // The window, that is the words taken out last, and the block that is being taken out.
+        withUnsafeTemporaryAllocation(byteCount: window + block, alignment: 16) { words in
+            words.initializeMemory(as: UInt8.self, repeating: 0)
+            // The checksum so far is added to the first four bytes of the input. No other word is
+            // as far behind this one.
+            words.storeBytes(of: (~previous).littleEndian, as: UInt32.self)
+            var position = 0
+            while position + block + window <= bytes.count {
+                takeOut(UnsafeRawBufferPointer(rebasing: bytes[position..<position + block]), words)
+                words.copyMemory(from: UnsafeRawBufferPointer(rebasing: words[block...]))
+                position += block
+            }
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
+            return withUnsafeTemporaryAllocation(byteCount: rest.count, alignment: 16) { left in
+                left.copyMemory(from: rest)
+                for distance in distances {
+                    for offset in stride(from: 0, to: distance, by: 8) {
+                        let word = words.load(
+                            fromByteOffset: window - distance + offset, as: UInt64.self)
+                        let sum = left.load(fromByteOffset: offset, as: UInt64.self) ^ word
+                        left.storeBytes(of: sum, toByteOffset: offset, as: UInt64.self)
+                    }
+                }
+                return sliced(UnsafeRawBufferPointer(left), continuing: ~0)
+            }
+        }
+    }
+
+    /// Takes a block out: writes its words behind the window, each with what those before it add.
+    @inline(__always)
+    private static func takeOut(
+        _ block: UnsafeRawBufferPointer, _ words: UnsafeMutableRawBufferPointer
+    ) {
+        var position = 0
+        while position < block.count {
+            var pair = block.loadUnaligned(fromByteOffset: position, as: SIMD2<UInt64>.self)
+            let end = position &+ window
+            for distance in distances {
+                pair ^= words.loadUnaligned(fromByteOffset: end &- distance, as: SIMD2.self)
+            }
+            words.storeBytes(of: pair, toByteOffset: end, as: SIMD2.self)
+            position &+= 16
+        }
+    }
+
+    // MARK: Slicing
+
+    private static func sliced(
+        _ bytes: UnsafeRawBufferPointer, continuing previous: UInt32
     ) -> UInt32 {
         tables.withUnsafeBufferPointer { tables in
             guard let table = tables.baseAddress else { return previous }

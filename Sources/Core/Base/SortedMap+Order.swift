@@ -6,6 +6,8 @@ extension SortedMap {
     /// The entry with the smallest key. O(log n).
     @inlinable
     package var first: Entry? {
+        // Nodes ask their empty maps in each step.
+        guard !isEmpty else { return nil }
         var node = root
         while !node.isLeaf { node = node.children[0] }
         return node.keys.isEmpty ? nil : (node.keys[0], node.values[0])

@@ -235,13 +235,15 @@ extension HistoryStore {
     }
 
     /// Appends records to the active segment; `encodingInFlight` counts once they are written.
+    /// - Parameter expected: about how many bytes they have.
     private mutating func write(
-        _ records: some Sequence<SegmentedLog.Record>, as next: Work,
+        _ records: some Sequence<SegmentedLog.Record>, as next: Work, expected: Int = 0,
         into requests: inout [StorageRequest]
     ) {
         guard let active else { return }
         var encoder = active.encoder
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(expected)
         inFlight = 0
         for record in records {
             guard bytes.isEmpty || bytes.count + record.payload.count <= tunables.batchLimit else {
@@ -269,7 +271,10 @@ extension HistoryStore {
         write(
             queue.lazy.map {
                 SegmentedLog.Record(type: HistoryFormat.chunkType, payload: $0.payload)
-            }, as: .append, into: &requests)
+            }, as: .append,
+            expected: min(queuedBytes, tunables.batchLimit) + queue.count
+                * SegmentRecord.headerSize,
+            into: &requests)
     }
 
     private mutating func appended() {

@@ -58,6 +58,11 @@ struct RecordScanner: Sendable {
     var nextRead: UInt64 { position + UInt64(leftOver) }
 
     mutating func feed(_ bytes: [UInt8]) {
+        if leftOver == 0 {
+            buffer = bytes
+            cursor = 0
+            return
+        }
         if cursor > 0 {
             buffer.removeSubrange(..<cursor)
             cursor = 0
@@ -91,7 +96,9 @@ struct RecordScanner: Sendable {
     /// was fed so far. Forgets what it has looked through, so that the rest of the file can be fed.
     /// `atEnd` says that nothing follows.
     mutating func findsProofOfSync(above damage: UInt64, atEnd: Bool) -> Bool {
-        while leftOver >= SegmentRecord.headerSize {
+        while true {
+            skipWhatIsOutOfPlace()
+            guard leftOver >= SegmentRecord.headerSize else { return false }
             switch parse(at: cursor, position: position) {
             case .found(let found) where found.synced > damage: return true
             case .incomplete where !atEnd: return false
@@ -100,7 +107,28 @@ struct RecordScanner: Sendable {
                 position += 1
             }
         }
-        return false
+    }
+
+    /// Goes on to the next place whose bytes say that they are a record of this place, or to where
+    /// no record fits any more: almost every place behind damage is ruled out by that.
+    private mutating func skipWhatIsOutOfPlace() {
+        let start = cursor
+        let offset = logicalOffset(of: position)
+        let skipped = buffer.withUnsafeBytes { bytes in
+            let most = bytes.count - SegmentRecord.headerSize - start
+            var skipped = 0
+            while skipped <= most,
+                UInt64(
+                    littleEndian: bytes.loadUnaligned(
+                        fromByteOffset: start &+ skipped &+ SegmentRecord.offsetPosition,
+                        as: UInt64.self)) != offset &+ UInt64(truncatingIfNeeded: skipped)
+            {
+                skipped &+= 1
+            }
+            return skipped
+        }
+        cursor += skipped
+        position += UInt64(skipped)
     }
 
     private struct Found {
@@ -131,7 +159,8 @@ struct RecordScanner: Sendable {
             }
             // The offset is the cheapest thing to rule out almost every position.
             let offset = logicalOffset(of: position)
-            guard u64(12) == offset, u64(20) <= offset, u32(8) <= UInt32(clamping: recordLimit)
+            guard u64(SegmentRecord.offsetPosition) == offset, u64(20) <= offset,
+                u32(8) <= UInt32(clamping: recordLimit)
             else { return .nothing }
             let length = Int(u32(8))
             let end = start + SegmentRecord.headerSize + length

@@ -142,6 +142,8 @@ package struct SegmentHeader: Hashable, Sendable {
 /// A record as found in, or put into, a segment.
 struct SegmentRecord: Hashable, Sendable {
     static let headerSize = 29
+    /// Where in a record its logical offset stands.
+    static let offsetPosition = 12
     /// A record without content; it only carries what is known to be synced.
     static let markType: UInt8 = 0
 

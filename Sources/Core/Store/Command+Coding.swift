@@ -6,7 +6,7 @@ extension Command {
     static let formatVersion: UInt8 = 1
 
     package var encoded: [UInt8] {
-        var writer = ByteWriter(capacity: 256)
+        var writer = ByteWriter(capacity: 256 + body.outputBytes)
         writer.u8(Self.formatVersion)
         writer.time(stamp)
         writer.array(decisions) { $1.encode(into: &$0) }
@@ -37,6 +37,15 @@ extension Command {
 }
 
 extension Command.Body {
+    /// Bytes of the outputs that it carries: almost all of a long command.
+    fileprivate var outputBytes: Int {
+        guard case .reports(let reports) = self else { return 0 }
+        return reports.reduce(0) { sum, report in
+            guard case .output(_, let bytes) = report.news else { return sum }
+            return sum + bytes.count
+        }
+    }
+
     fileprivate func encode(into writer: inout ByteWriter) {
         switch self {
         case .decide: writer.u8(0)

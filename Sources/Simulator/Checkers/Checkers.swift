@@ -196,7 +196,7 @@ struct Checkers {
         backups.didPerform(operation, result)
         guard case .done = result else { return }
         switch operation {
-        case .sync(let file) where file.directory == .log: reference.refresh(node.disk)
+        case .sync(let file) where file.directory == .log: reference.refresh(node.disk, file)
         case .syncDirectory(.log): reference.refresh(node.disk)
         default: break
         }

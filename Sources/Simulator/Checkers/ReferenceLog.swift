@@ -40,25 +40,33 @@ struct ReferenceLog {
         refresh(disk)
     }
 
-    /// Reads what was synced since the last call. O(new bytes).
+    /// Reads what was synced since the last call. O(files + new bytes).
     mutating func refresh(_ disk: Disk) {
+        for (name, bytes) in disk.durableContents(.log) { read(name, bytes) }
+    }
+
+    /// The same after the sync of one file, which brings nothing of the others to the platter.
+    /// O(new bytes).
+    mutating func refresh(_ disk: Disk, _ file: FileName) {
+        if let bytes = disk.durableContents(of: file) { read(file.name, bytes) }
+    }
+
+    private mutating func read(_ name: String, _ bytes: ArraySlice<UInt8>) {
         // A draft is no part of the log, even when a removed one comes back with the power.
-        for (name, bytes) in disk.durableContents(.log) where name.hasSuffix(".log") {
-            var position = positions[name] ?? Self.segmentHeader
-            guard position + Self.recordHeader <= bytes.count else { continue }
-            // A record's checksum begins with the identity of the data directory and the kind of
-            // file.
-            let seed = Checksum.crc32c(Array(bytes[40..<56]) + [bytes[10]])
-            while position + Self.recordHeader <= bytes.count {
-                let length = Int(Self.number(bytes, position + Self.lengthOffset, 4))
-                let end = position + Self.recordHeader + length
-                // What a crash tore is not on the platter, however long it looks.
-                guard end <= bytes.count, Self.isWhole(bytes, position, end, seed) else { break }
-                take(bytes, position + Self.recordHeader, length, bytes[position + Self.typeOffset])
-                position = end
-            }
-            positions[name] = position
+        guard name.hasSuffix(".log") else { return }
+        var position = positions[name] ?? Self.segmentHeader
+        guard position + Self.recordHeader <= bytes.count else { return }
+        // A record's checksum begins with the identity of the data directory and the kind of file.
+        let seed = Checksum.crc32c(Array(bytes[40..<56]) + [bytes[10]])
+        while position + Self.recordHeader <= bytes.count {
+            let length = Int(Self.number(bytes, position + Self.lengthOffset, 4))
+            let end = position + Self.recordHeader + length
+            // What a crash tore is not on the platter, however long it looks.
+            guard end <= bytes.count, Self.isWhole(bytes, position, end, seed) else { break }
+            take(bytes, position + Self.recordHeader, length, bytes[position + Self.typeOffset])
+            position = end
         }
+        positions[name] = position
     }
 
     private static func isWhole(
@@ -121,7 +129,7 @@ struct ReferenceLog {
         _ bytes: ArraySlice<UInt8>, _ offset: Int, _ count: Int
     ) -> UInt64 {
         var value: UInt64 = 0
-        for byte in bytes[offset..<offset + count].reversed() { value = value << 8 | UInt64(byte) }
+        for place in 0..<count { value |= UInt64(bytes[offset + place]) << UInt64(8 * place) }
         return value
     }
 }

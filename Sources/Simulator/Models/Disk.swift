@@ -284,21 +284,48 @@ struct Disk: Sendable {
             ($0.name, files[$0.id.number].durable)
         }
     }
+
+    /// The same of one file; nil if its name is not durable.
+    func durableContents(of file: FileName) -> ArraySlice<UInt8>? {
+        directories[Int(file.directory.rawValue)].durableNames[file.name].map {
+            files[$0.number].durable
+        }
+    }
 }
 
-/// The names of one directory in byte order: few, so a plain list.
+/// The names of one directory in order: few, so a plain list. They are ASCII, of which the order of
+/// strings is that of bytes.
 private struct NameTable: Sendable {
     private(set) var entries: [(name: String, id: Disk.FileID)] = []
 
     subscript(name: String) -> Disk.FileID? {
-        get { entries.first { $0.name == name }?.id }
-        set {
-            entries.removeAll { $0.name == name }
-            guard let newValue else { return }
-            let place = entries.firstIndex {
-                name.utf8.lexicographicallyPrecedes($0.name.utf8)
-            }
-            entries.insert((name, newValue), at: place ?? entries.endIndex)
+        get {
+            let place = place(of: name)
+            return holds(name, at: place) ? entries[place].id : nil
         }
+        set {
+            let place = place(of: name)
+            switch (holds(name, at: place), newValue) {
+            case (true, let id?): entries[place].id = id
+            case (true, nil): entries.remove(at: place)
+            case (false, let id?): entries.insert((name, id), at: place)
+            case (false, nil): break
+            }
+        }
+    }
+
+    private func holds(_ name: String, at place: Int) -> Bool {
+        place < entries.count && entries[place].name == name
+    }
+
+    /// Of the first name that is not below this one. O(log n).
+    private func place(of name: String) -> Int {
+        var low = 0
+        var high = entries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].name < name { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }

@@ -51,17 +51,36 @@ struct Trace {
     private static func digest(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         var hash = UInt64(bytes.count) &* 0x9e37_79b9_7f4a_7c15
         var position = 0
-        while position + 8 <= bytes.count {
-            let word = bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self)
-            hash = (hash ^ UInt64(littleEndian: word)) &* 0xbf58_476d_1ce4_e5b9
-            hash ^= hash >> 29
-            position += 8
+        if bytes.count >= 64 {
+            // Four lanes side by side: a single one waits for its own last product.
+            var lanes = (hash, hash &+ 1, hash &+ 2, hash &+ 3)
+            while position &+ 32 <= bytes.count {
+                lanes.0 = step(lanes.0, bytes, position)
+                lanes.1 = step(lanes.1, bytes, position &+ 8)
+                lanes.2 = step(lanes.2, bytes, position &+ 16)
+                lanes.3 = step(lanes.3, bytes, position &+ 24)
+                position &+= 32
+            }
+            hash = mixed(mixed(mixed(lanes.0) ^ lanes.1) ^ lanes.2) ^ lanes.3
+        }
+        while position &+ 8 <= bytes.count {
+            hash = step(hash, bytes, position)
+            position &+= 8
         }
         while position < bytes.count {
             hash = (hash ^ UInt64(bytes[position])) &* 0x100_0000_01b3
             position += 1
         }
         return hash
+    }
+
+    @inline(__always)
+    private static func step(
+        _ hash: UInt64, _ bytes: UnsafeRawBufferPointer, _ position: Int
+    ) -> UInt64 {
+        let word = bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+        let product = (hash ^ UInt64(littleEndian: word)) &* 0xbf58_476d_1ce4_e5b9
+        return product ^ product >> 29
     }
 }
 

@@ -119,7 +119,7 @@ struct World {
         return result()
     }
 
-    private mutating func handle(_ event: Event) {
+    private mutating func handle(_ event: consuming Event) {
         switch event {
         case .item(let index): act(plan.items[index].action)
         case .start(let node): start(node)

@@ -103,6 +103,20 @@ struct BytesTests {
         }
     }
 
+    /// Long inputs are folded in whole blocks; what is left of them is as long as may be, or short.
+    @Test func crc32cOfLongInputsIsThatOfTheirParts() {
+        let bytes = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 167 ^ $0 >> 3) }
+        var parts: [UInt32] = [0]
+        for start in stride(from: 0, to: bytes.count, by: 100) {
+            parts.append(Checksum.crc32c(bytes[start..<start + 100], continuing: parts.last!))
+        }
+        for (index, part) in parts.enumerated() {
+            #expect(Checksum.crc32c(bytes[..<(index * 100)]) == part, "\(index * 100) bytes")
+            let whole = Checksum.crc32c(bytes[(index * 100)...], continuing: part)
+            #expect(whole == parts.last, "from \(index * 100) on")
+        }
+    }
+
     @Test func recordHashesAddUpInAnyOrder() {
         let a = RecordHash(of: [1])
         let b = RecordHash(of: [2])
