@@ -36,7 +36,8 @@ package enum HostProcess {
     /// those that nobody collects stay in the process table for ever.
     package static func collectEndedChild() -> Int32? {
         var ended = dkron_exit()
-        return dkron_reap(&ended) == 1 ? ended.process : nil
+        let process = dkron_ended_child()
+        return process > 0 && dkron_reap_one(process, &ended) == 1 ? process : nil
     }
 
     /// Gives back memory that only the past needed. Takes longer the more the heap holds.
