@@ -40,7 +40,8 @@ package enum HostProcess {
         return process > 0 && dkron_reap_one(process, &ended) == 1 ? process : nil
     }
 
-    /// Gives back memory that only the past needed. Takes longer the more the heap holds.
+    /// Gives back memory that only the past needed. Takes longer the more the heap holds, some
+    /// milliseconds with 100,000 jobs.
     package static func trimMemory() { dkron_trim_memory() }
 
     /// Keeps the C allocator from reserving memory per thread: the storage threads allocate little.
