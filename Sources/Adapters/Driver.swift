@@ -21,8 +21,10 @@ package final class Driver {
 
     private var inbox: [Input] = []
     private var events: [EventLoop.Event] = []
-    /// The end of the first quiet moment, in which what only the start needed is given back.
+    /// When to give back what only the start, or a large request, has needed.
     private var trimAt: Instant?
+    /// Large requests without an answer.
+    private var largeRequests: Set<RequestID> = []
     private var isDetaching = false
     private var isReadyTold = false
     private var end: End?
@@ -39,7 +41,6 @@ package final class Driver {
     ) {
         out = Outbox()
         node = Node(config, seed: Entropy.number(), at: Clocks.now(), into: &out)
-        trimAt = Clocks.monotonic() + Self.quiet
         self.directory = directory
         self.loop = loop
         self.listener = listener
@@ -77,6 +78,7 @@ package final class Driver {
         writeSupervisorLog()
         if !isReadyTold, node.isReady {
             isReadyTold = true
+            trimSoon()
             manager?.tell(.ready)
         }
     }
@@ -119,17 +121,14 @@ package final class Driver {
             for (id, event) in supervisor.tick(now: now.monotonic) { inbox.append(.run(id, event)) }
         }
         if isDue(node.nextDeadline, now) { inbox.append(.deadline) }
-        if trimAt != nil { trim(at: now) }
-    }
-
-    private func trim(at now: Now) {
-        if !events.isEmpty {
-            trimAt = now.monotonic + Self.quiet
-        } else if isDue(trimAt, now) {
+        if isDue(trimAt, now) {
             trimAt = nil
             HostProcess.trimMemory()
         }
     }
+
+    /// A moment later: what was just freed is often needed again at once.
+    private func trimSoon() { trimAt = Clocks.monotonic() + Self.trimDelay }
 
     private func isDue(_ deadline: Instant?, _ now: Now) -> Bool {
         deadline.map { $0 <= now.monotonic } ?? false
@@ -173,6 +172,12 @@ package final class Driver {
         inbox.removeAll(keepingCapacity: true)
         for input in batch where end == nil {
             let now = Clocks.now()
+            if case .request(let id, let request) = input,
+                request.body.count >= Self.largeRequest
+            {
+                largeRequests.insert(id)
+            }
+            if case .requestAbandoned(let id) = input { finish(id) }
             out.clear()
             node.step(input, at: now, into: &out)
             perform(at: now)
@@ -183,7 +188,9 @@ package final class Driver {
         for effect in out.effects {
             guard end == nil else { return }
             switch effect {
-            case .respond(let id, let response): listener.respond(id, response, at: now)
+            case .respond(let id, let response):
+                listener.respond(id, response, at: now)
+                finish(id)
             case .respondChunk(let id, let piece, let last):
                 listener.respondChunk(id, piece, last: last, at: now)
             case .store(let ticket, let operation): storage.perform(ticket, operation)
@@ -204,6 +211,10 @@ package final class Driver {
             case .halt(let reason): end = .halt(reason)
             }
         }
+    }
+
+    private func finish(_ id: RequestID) {
+        if !largeRequests.isEmpty, largeRequests.remove(id) != nil { trimSoon() }
     }
 
     // MARK: End
@@ -245,6 +256,8 @@ package final class Driver {
     }
 
     private static let longestWait = Duration.seconds(60)
-    private static let quiet = Duration.seconds(2)
+    private static let trimDelay = Duration.seconds(2)
+    /// Bytes of a body that takes a multiple of its size until it is answered.
+    private static let largeRequest = 1 << 20
     private static let farewell = Duration.seconds(1)
 }

@@ -32,6 +32,7 @@ extension Node {
 
     /// Applies what is committed, a slice per step; all of it while nobody waits for the node yet.
     mutating func applyCommitted(_ out: inout Outbox) {
+        guard !putsDecisionsFirst() else { return }
         var bytes = 0
         let limit = phase == .recovering(.logs) ? Int.max : Self.applyBytes
         while bytes < limit, !isHalted, let next = applyQueue.popFirst() {
@@ -42,6 +43,23 @@ extension Node {
             case .lead(let term): lead(term, &out)
             }
         }
+    }
+
+    /// How long what is committed waits while ticks are being decided. After that both take turns,
+    /// so that neither answers nor starts stand still while very many ticks are due.
+    static let decisionsFirst = Duration.milliseconds(100)
+
+    /// Whether what is committed waits for ticks that are due to be decided. A decision costs
+    /// microseconds, but a start keeps a processor busy for almost a millisecond: those that are
+    /// started in between would delay the decisions of the others.
+    private mutating func putsDecisionsFirst() -> Bool {
+        guard canDecide, let due = scheduler.nextDue, due <= time else {
+            decidingSince = nil
+            return false
+        }
+        let since = decidingSince ?? now.monotonic
+        decidingSince = since
+        return now.monotonic - since < Self.decisionsFirst
     }
 
     // MARK: Leadership

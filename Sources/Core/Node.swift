@@ -61,6 +61,8 @@ package struct Node {
     /// A change that concerns the ticks of all jobs is in the log up to here; nothing is decided
     /// until it is applied.
     var decisionBarrier: LogIndex = 0
+    /// Since when ticks have been due without a pause; nil when none is.
+    var decidingSince: Instant?
     /// Whose proposal each uncommitted entry is.
     var proposals = SortedMap<LogIndex, ProposalID>()
     /// Edits that wait for a zone file being read: until then nobody can tell which ticks they must

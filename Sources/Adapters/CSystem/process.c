@@ -6,8 +6,10 @@
 #include <grp.h>
 #include <malloc.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -22,15 +24,25 @@
 #include <time.h>
 #include <unistd.h>
 
-// Starting a process. Everything down to `dkron_spawn` runs in the child, between fork and exec.
+// Starting a process. From `give_up` down to `become` runs in the child, between clone and exec, in
+// memory that it shares with the suspended caller: it writes to its own stack and to `failure` only.
 
-/// Where `connection` and `report` are in the child.
-enum { CHILD_CONNECTION = 3, CHILD_REPORT = 4 };
+/// Where `connection` is in the child.
+enum { CHILD_CONNECTION = 3 };
 
-static _Noreturn void give_up(int report, enum dkron_spawn_stage stage, int error) {
-    struct dkron_spawn_failure failure = {.stage = stage, .error = error};
-    ssize_t ignored = write(report, &failure, sizeof failure);
-    (void)ignored;
+/// What the child of one call works on.
+struct attempt {
+    const struct dkron_spawn_request *request;
+    struct dkron_spawn_failure *failure;
+    pid_t parent;
+    uid_t user;
+    gid_t group;
+};
+
+static _Noreturn void give_up(const struct attempt *attempt, enum dkron_spawn_stage stage,
+                              int error) {
+    attempt->failure->stage = stage;
+    attempt->failure->error = error;
     _exit(127);
 }
 
@@ -46,49 +58,26 @@ static void reset_signals(void) {
 }
 
 /// Puts the descriptors in their places. They are lifted first, because the caller's numbers may
-/// lie where others have to go. Returns the report descriptor's new number.
-static int place_descriptors(const struct dkron_spawn_request *request) {
+/// lie where others have to go.
+static void place_descriptors(const struct attempt *attempt) {
+    const struct dkron_spawn_request *request = attempt->request;
     int input = lift(request->standard_input);
     int output = lift(request->standard_output);
     int error = lift(request->standard_error);
-    int report = lift(request->report);
     int connection = request->connection < 0 ? -1 : lift(request->connection);
-    if (input < 0 || output < 0 || error < 0 || report < 0 ||
+    if (input < 0 || output < 0 || error < 0 ||
         (request->connection >= 0 && connection < 0) || dup2(input, 0) < 0 ||
         dup2(output, 1) < 0 || dup2(error, 2) < 0 ||
-        (connection >= 0 && dup2(connection, CHILD_CONNECTION) < 0) ||
-        dup3(report, CHILD_REPORT, O_CLOEXEC) < 0)
-        give_up(report < 0 ? request->report : report, DKRON_SPAWN_DESCRIPTORS, errno);
-    if (connection < 0) close(CHILD_CONNECTION);
+        (connection >= 0 && dup2(connection, CHILD_CONNECTION) < 0))
+        give_up(attempt, DKRON_SPAWN_DESCRIPTORS, errno);
     // Before Linux 5.9 there is no such call; close-on-exec then has to do.
-    syscall(SYS_close_range, CHILD_REPORT + 1, ~0U, 0);
-    return CHILD_REPORT;
-}
-
-/// Raw calls: the library's would try to change every thread of a process whose memory is shared.
-static void change_user(const struct dkron_spawn_request *request, int report) {
-    errno = 0;
-    struct passwd *user = getpwnam(request->user);
-    if (user == NULL) give_up(report, DKRON_SPAWN_UNKNOWN_USER, errno);
-    gid_t group = user->pw_gid;
-    uid_t number = user->pw_uid;
-    if (request->group != NULL) {
-        errno = 0;
-        struct group *found = getgrnam(request->group);
-        if (found == NULL) give_up(report, DKRON_SPAWN_UNKNOWN_GROUP, errno);
-        group = found->gr_gid;
-    }
-    // A look-up may have left a connection to a directory service behind.
-    syscall(SYS_close_range, CHILD_REPORT + 1, ~0U, 0);
-    if (syscall(SYS_setgroups, 0, NULL) != 0 ||
-        syscall(SYS_setresgid, group, group, group) != 0 ||
-        syscall(SYS_setresuid, number, number, number) != 0)
-        give_up(report, DKRON_SPAWN_CHANGE_USER, errno);
+    syscall(SYS_close_range, connection < 0 ? 3 : CHILD_CONNECTION + 1, ~0U, 0);
 }
 
 /// Tries the candidates the way a shell walks PATH: a missing one gives way to the next, a
 /// forbidden one too, but is remembered as the better explanation.
-static _Noreturn void execute(const struct dkron_spawn_request *request, int report) {
+static _Noreturn void execute(const struct attempt *attempt) {
+    const struct dkron_spawn_request *request = attempt->request;
     int forbidden = 0;
     for (int index = 0; request->candidates[index] != NULL; index++) {
         const char *path = request->candidates[index];
@@ -97,24 +86,32 @@ static _Noreturn void execute(const struct dkron_spawn_request *request, int rep
         if (error == EACCES) {
             forbidden = error;
         } else if (error == ENOENT && access(path, F_OK) == 0) {
-            give_up(report, DKRON_SPAWN_INTERPRETER, error);
+            give_up(attempt, DKRON_SPAWN_INTERPRETER, error);
         } else if (error != ENOENT && error != ENOTDIR) {
-            give_up(report, DKRON_SPAWN_EXECUTE, error);
+            give_up(attempt, DKRON_SPAWN_EXECUTE, error);
         }
     }
-    if (forbidden != 0) give_up(report, DKRON_SPAWN_EXECUTE, forbidden);
-    give_up(report, DKRON_SPAWN_NOT_FOUND, ENOENT);
+    if (forbidden != 0) give_up(attempt, DKRON_SPAWN_EXECUTE, forbidden);
+    give_up(attempt, DKRON_SPAWN_NOT_FOUND, ENOENT);
 }
 
-static _Noreturn void become(const struct dkron_spawn_request *request, pid_t parent) {
+static int become(void *argument) {
+    const struct attempt *attempt = argument;
+    const struct dkron_spawn_request *request = attempt->request;
     setsid();
     reset_signals();
-    int report = place_descriptors(request);
-    if (request->user != NULL) change_user(request, report);
+    place_descriptors(attempt);
+    // Raw calls: the library's would try to change every thread of the process that lends its
+    // memory.
+    if (request->user != NULL &&
+        (syscall(SYS_setgroups, 0, NULL) != 0 ||
+         syscall(SYS_setresgid, attempt->group, attempt->group, attempt->group) != 0 ||
+         syscall(SYS_setresuid, attempt->user, attempt->user, attempt->user) != 0))
+        give_up(attempt, DKRON_SPAWN_CHANGE_USER, errno);
     // After the change of user, which clears it.
     if (request->die_with_parent) {
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-        if (getppid() != parent) _exit(127);
+        if (getppid() != attempt->parent) _exit(127);
     }
     if (request->open_files != 0) {
         struct rlimit limit;
@@ -124,22 +121,68 @@ static _Noreturn void become(const struct dkron_spawn_request *request, pid_t pa
         }
     }
     if (request->directory != NULL && chdir(request->directory) != 0)
-        give_up(report, DKRON_SPAWN_DIRECTORY, errno);
-    execute(request, report);
+        give_up(attempt, DKRON_SPAWN_DIRECTORY, errno);
+    execute(attempt);
 }
 
-pid_t dkron_spawn(const struct dkron_spawn_request *request) {
+/// Enough for every entry that fits a directory service's answer; a longer one is an error.
+enum { ENTRY_SIZE = 64 << 10 };
+
+/// Looks up the numbers of the user and the group; how it failed is in `failure`.
+static bool look_up_user(struct attempt *attempt) {
+    const struct dkron_spawn_request *request = attempt->request;
+    char *buffer = malloc(ENTRY_SIZE);
+    if (buffer == NULL) {
+        *attempt->failure = (struct dkron_spawn_failure){DKRON_SPAWN_CHANGE_USER, ENOMEM};
+        return false;
+    }
+    struct passwd user, *found_user = NULL;
+    int error = getpwnam_r(request->user, &user, buffer, ENTRY_SIZE, &found_user);
+    if (found_user == NULL) {
+        *attempt->failure = (struct dkron_spawn_failure){DKRON_SPAWN_UNKNOWN_USER, error};
+    } else {
+        attempt->user = user.pw_uid;
+        attempt->group = user.pw_gid;
+    }
+    if (found_user != NULL && request->group != NULL) {
+        struct group group, *found_group = NULL;
+        error = getgrnam_r(request->group, &group, buffer, ENTRY_SIZE, &found_group);
+        if (found_group == NULL)
+            *attempt->failure = (struct dkron_spawn_failure){DKRON_SPAWN_UNKNOWN_GROUP, error};
+        else
+            attempt->group = group.gr_gid;
+    }
+    free(buffer);
+    return attempt->failure->stage == 0;
+}
+
+pid_t dkron_spawn(const struct dkron_spawn_request *request, pid_t *process,
+                  struct dkron_spawn_failure *failure) {
+    struct attempt attempt = {.request = request, .failure = failure, .parent = getpid()};
+    failure->stage = 0;
+    failure->error = 0;
+    if (request->user != NULL && !look_up_user(&attempt)) return -1;
+    // The child's stack lies in this frame, which stays where it is until the child has let go.
+    _Alignas(16) char stack[32 << 10];
     // No handler of the caller may run in the child, where it would act on borrowed memory.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t parent = getpid();
-    pid_t process = request->borrow_memory && request->user == NULL ? vfork() : fork();
-    if (process == 0) become(request, parent);
-    int error = errno;
+    // Like vfork, the call lasts until the program runs or the child has ended, but for this thread
+    // alone. The kernel writes the number before the child can run.
+    pid_t child = clone(become, stack + sizeof stack,
+                        CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD, &attempt, process);
+    if (child < 0) *failure = (struct dkron_spawn_failure){DKRON_SPAWN_PROCESS, errno};
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = error;
-    return process;
+    if (failure->stage == 0) return child;
+    if (child > 0) {
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+    }
+    return -1;
+}
+
+pid_t dkron_spawned_process(const pid_t *process) {
+    return __atomic_load_n(process, __ATOMIC_ACQUIRE);
 }
 
 // Watching
@@ -161,7 +204,13 @@ int dkron_reap_one(pid_t process, struct dkron_exit *ended) {
     return 1;
 }
 
-int dkron_reap(struct dkron_exit *ended) { return dkron_reap_one(-1, ended); }
+pid_t dkron_ended_child(void) {
+    siginfo_t ended = {0};
+    while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0) {
+        if (errno != EINTR) return -1;
+    }
+    return ended.si_pid;
+}
 
 int dkron_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 

@@ -4,15 +4,16 @@ internal import CSystem
 internal import Core
 internal import Glibc
 
-/// A child that has been forked; whether its program could be started, `report` tells.
+/// A child whose program runs.
 struct LaunchedProcess {
-    var processID: Int32
+    var identity: ProcessIdentity
+    /// When, on two clocks.
+    var at: WallTime
+    var bootTime: Int64
     /// Read end of standard output and error, in the order in which they arrive.
     var output: Int32
     /// Write end of standard input, or -1 when there is no payload.
     var input: Int32
-    /// Closes when the program runs; brings a `dkron_spawn_failure` when it does not.
-    var report: Int32
 }
 
 /// Why nothing was started, in words for the person who wrote the job.
@@ -20,13 +21,19 @@ struct LaunchRefusal: Error {
     var reason: String
 }
 
-struct ProcessLauncher {
+struct ProcessLauncher: Sendable {
     /// What every run inherits, as `NAME=value`.
     var environment: [[UInt8]] = []
     /// The soft limit of open files that programs expect; 0 leaves ours.
     var openFiles: UInt64 = 0
+    /// `/dev/null`, for reading: the standard input of runs without a payload.
+    var emptyInput: Int32 = -1
 
-    func launch(_ spec: RunSpec) throws(LaunchRefusal) -> LaunchedProcess {
+    /// Starts the program, and lasts until it runs.
+    /// - Parameter process: where the kernel writes the process id before the program can end.
+    func launch(
+        _ spec: RunSpec, process: UnsafeMutablePointer<pid_t>
+    ) throws(LaunchRefusal) -> LaunchedProcess {
         try Self.refuseZeroBytes(spec.command)
         guard let program = spec.command.arguments.first, !program.isEmpty else {
             throw LaunchRefusal(reason: "the command is empty")
@@ -55,52 +62,46 @@ struct ProcessLauncher {
         request.connection = -1
         request.open_files = openFiles
         request.die_with_parent = true
-        return try launch(&request, hasPayload: !spec.command.payload.isEmpty)
+        return try launch(&request, spec, process)
     }
 
     /// Makes the pipes, starts the child and closes its ends of them.
     private func launch(
-        _ request: inout dkron_spawn_request, hasPayload: Bool
+        _ request: inout dkron_spawn_request, _ spec: RunSpec,
+        _ process: UnsafeMutablePointer<pid_t>
     ) throws(LaunchRefusal) -> LaunchedProcess {
-        var opened: [Int32] = []
-        var theirs: [Int32] = []
-        func pipe() throws(LaunchRefusal) -> (read: Int32, write: Int32) {
-            var ends: [Int32] = [-1, -1]
-            guard dkron_pipe(&ends) == 0 else {
-                let reason = loweredErrorText(errno)
-                opened.forEach { close($0) }
-                throw LaunchRefusal(reason: "no pipe for the command: \(reason)")
-            }
-            opened += ends
-            return (ends[0], ends[1])
-        }
         let output = try pipe()
-        let report = try pipe()
-        theirs += [output.write, report.write]
+        var input: (read: Int32, write: Int32) = (-1, -1)
+        defer { for end in [output.write, input.read] where end >= 0 { close(end) } }
+        do {
+            if !spec.command.payload.isEmpty { input = try pipe() }
+        } catch {
+            close(output.read)
+            throw error
+        }
+        request.standard_input = input.read < 0 ? emptyInput : input.read
         request.standard_output = output.write
         request.standard_error = output.write
-        request.report = report.write
-        var input: Int32 = -1
-        if hasPayload {
-            let feed = try pipe()
-            request.standard_input = feed.read
-            theirs.append(feed.read)
-            input = feed.write
-        } else {
-            request.standard_input = open("/dev/null", O_RDONLY | O_CLOEXEC)
-            theirs.append(request.standard_input)
-        }
-        for end in [output.read, report.read, input] where end >= 0 { dkron_set_nonblocking(end) }
+        dkron_set_nonblocking(output.read)
+        if input.write >= 0 { dkron_set_nonblocking(input.write) }
 
-        let processID = dkron_spawn(&request)
-        let code = errno
-        theirs.forEach { close($0) }
-        guard processID > 0 else {
-            for end in [output.read, report.read, input] where end >= 0 { close(end) }
-            throw LaunchRefusal(reason: "no process for the command: \(loweredErrorText(code))")
+        var failure = dkron_spawn_failure()
+        let child = dkron_spawn(&request, process, &failure)
+        guard child > 0 else {
+            for end in [output.read, input.write] where end >= 0 { close(end) }
+            throw LaunchRefusal(reason: Self.reason(failure, spec.command))
         }
         return LaunchedProcess(
-            processID: processID, output: output.read, input: input, report: report.read)
+            identity: ProcessIdentity(of: child), at: Clocks.wall(), bootTime: BootClock.now(),
+            output: output.read, input: input.write)
+    }
+
+    private func pipe() throws(LaunchRefusal) -> (read: Int32, write: Int32) {
+        var ends: [Int32] = [-1, -1]
+        guard dkron_pipe(&ends) == 0 else {
+            throw LaunchRefusal(reason: "no pipe for the command: \(loweredErrorText(errno))")
+        }
+        return (ends[0], ends[1])
     }
 
     // MARK: Environment
@@ -172,6 +173,8 @@ struct ProcessLauncher {
         let text = loweredErrorText(failure.error)
         let parts = (command.user ?? "").split(separator: ":", maxSplits: 1)
         switch dkron_spawn_stage(rawValue: UInt32(bitPattern: failure.stage)) {
+        case DKRON_SPAWN_PROCESS:
+            return "no process for the command: \(text)"
         case DKRON_SPAWN_UNKNOWN_USER:
             return "su: unknown user \"\(parts.first ?? "")\""
         case DKRON_SPAWN_UNKNOWN_GROUP:

@@ -170,7 +170,7 @@ extension ProcessIdentity {
     init(of processID: Int32) {
         self.init(
             processID: processID, startTicks: ProcessEntry.read(processID)?.startTicks ?? 0,
-            boot: ProcFile.bootID())
+            boot: ProcFile.bootID)
     }
 }
 
@@ -179,10 +179,10 @@ let executionVariable = "DKRON_EXECUTION_ID"
 
 enum ProcFile {
     /// Identifies this boot of the machine; empty when it cannot be read.
-    static func bootID() -> String {
+    static let bootID = {
         let bytes = read("/proc/sys/kernel/random/boot_id", atMost: 64) ?? []
         return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-    }
+    }()
 
     /// The first bytes of a small file; nil when it cannot be opened or read.
     static func read(_ path: String, atMost limit: Int) -> [UInt8]? {

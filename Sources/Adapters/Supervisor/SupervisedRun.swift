@@ -17,21 +17,21 @@ final class SupervisedRun {
     let spec: RunSpec
     /// Tells its descriptors apart in the poll set.
     let number: UInt64
-    /// Nil when nothing could be forked.
-    let identity: ProcessIdentity?
-    let startedAt: WallTime
-    let started: Int64
+    /// Nil while there is no process.
+    private(set) var identity: ProcessIdentity?
+    /// When the program began to run; before that, when it was asked for.
+    private(set) var startedAt: WallTime
+    private(set) var started: Int64
+    /// Under way until its outcome is taken.
+    var launch: Launch?
 
     /// Descriptors, -1 when closed.
     var output: Int32 = -1
     var input: Int32 = -1
-    var report: Int32 = -1
     /// What is still to be fed to standard input.
     var payload: [UInt8] = []
     var fed = 0
 
-    /// The program runs (or ran): the report pipe closed without a word.
-    var isRunning = false
     /// The first process ended and was collected.
     var exit: dkron_exit?
     var ending: Ending?
@@ -59,26 +59,29 @@ final class SupervisedRun {
     var told: Told?
     /// Nobody wants the result any more.
     var isReleased = false
+    /// The next turn looks at it.
+    var isTouched = false
+    /// The supervisor holds it no more.
+    var isForgotten = false
 
-    init(
-        _ spec: RunSpec, number: UInt64, launched: LaunchedProcess?, at wall: WallTime, now: Int64
-    ) {
+    init(_ spec: RunSpec, number: UInt64, at wall: WallTime, now: Int64) {
         self.number = number
         startedAt = wall
         started = now
         fenceBase = now
-        if let launched {
-            identity = ProcessIdentity(of: launched.processID)
-            output = launched.output
-            input = launched.input
-            report = launched.report
-            payload = spec.command.payload
-        } else {
-            identity = nil
-        }
+        payload = spec.command.payload
         var spec = spec
         spec.command.payload = []
         self.spec = spec
+    }
+
+    /// Its program runs.
+    func launched(_ process: LaunchedProcess) {
+        identity = process.identity
+        startedAt = process.at
+        started = process.bootTime
+        output = process.output
+        input = process.input
     }
 
     var id: ExecutionID { spec.execution }
@@ -112,14 +115,21 @@ final class SupervisedRun {
     /// The next moment at which something is due without any event.
     var nextDeadline: Int64? {
         guard !isOver else { return nil }
-        var times: [Int64?] = []
-        if exit != nil { times += [heldUntil, lookAgain] }
-        if let ending {
-            if !ending.isKilled { times.append(ending.killAt) }
-        } else if exit == nil {
-            times += [timeoutAt, fencePoliteAt]
-            if !isFenceAnnounced { times.append(fenceAnnouncedAt) }
+        var earliest: Int64?
+        func consider(_ time: Int64?) {
+            if let time { earliest = min(earliest ?? time, time) }
         }
-        return times.compactMap { $0 }.min()
+        if exit != nil {
+            consider(heldUntil)
+            consider(lookAgain)
+        }
+        if let ending {
+            if !ending.isKilled { consider(ending.killAt) }
+        } else if exit == nil {
+            consider(timeoutAt)
+            consider(fencePoliteAt)
+            if !isFenceAnnounced { consider(fenceAnnouncedAt) }
+        }
+        return earliest
     }
 }

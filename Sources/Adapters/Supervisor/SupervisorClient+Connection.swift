@@ -60,39 +60,18 @@ extension SupervisorClient {
 
     private func spawn() throws(SupervisorError) -> (descriptor: Int32, process: pid_t) {
         var pair: [Int32] = [-1, -1]
-        var report: [Int32] = [-1, -1]
-        var null: Int32 = -1
-        defer { for end in [pair[1], null] + report where end >= 0 { close(end) } }
         guard dkron_socket_pair(&pair) == 0 else { throw failure("no socket pair", errno) }
-        null = open("/dev/null", O_RDWR | O_CLOEXEC)
-        guard null >= 0, dkron_pipe(&report) == 0 else {
+        defer { close(pair[1]) }
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        guard null >= 0 else {
             let code = errno
             close(pair[0])
-            throw failure("no pipe", code)
+            throw failure("open /dev/null", code)
         }
+        defer { close(null) }
         // The name for people who list processes; the file may be `/proc/self/exe`.
-        let arguments = ["dkron", "supervisor", dataDirectory]
-        let (process, code) = spawn(
-            arguments, connection: pair[1], null: null, report: report[1])
-        close(report[1])
-        report[1] = -1
-        // The child borrowed this process's memory, so its program runs by now, or it has failed.
-        var refusal = dkron_spawn_failure()
-        let size = MemoryLayout<dkron_spawn_failure>.size
-        let isRefused = process > 0 && read(report[0], &refusal, size) == size
-        guard process > 0, !isRefused else {
-            close(pair[0])
-            if process > 0 { waitpid(process, nil, 0) }
-            throw failure("start \(executable)", isRefused ? refusal.error : code)
-        }
-        return (pair[0], process)
-    }
-
-    private func spawn(
-        _ arguments: [String], connection: Int32, null: Int32, report: Int32
-    ) -> (process: pid_t, code: Int32) {
         let candidates = CStringList([Array(executable.utf8)])
-        let arguments = CStringList(arguments.map { Array($0.utf8) })
+        let arguments = CStringList(["dkron", "supervisor", dataDirectory].map { Array($0.utf8) })
         let environment = CStringList(environment)
         defer { for list in [candidates, arguments, environment] { list.free() } }
         var request = dkron_spawn_request()
@@ -102,11 +81,15 @@ extension SupervisorClient {
         request.standard_input = null
         request.standard_output = null
         request.standard_error = null
-        request.connection = connection
-        request.report = report
-        request.borrow_memory = true
-        let process = dkron_spawn(&request)
-        return (process, errno)
+        request.connection = pair[1]
+        var number: pid_t = 0
+        var refusal = dkron_spawn_failure()
+        let process = dkron_spawn(&request, &number, &refusal)
+        guard process > 0 else {
+            close(pair[0])
+            throw failure("start \(executable)", refusal.error)
+        }
+        return (pair[0], process)
     }
 
     private func failure(_ action: String, _ code: Int32) -> SupervisorError {

@@ -26,6 +26,7 @@ package enum SupervisorMain {
         guard fcntl(connection, F_SETFD, FD_CLOEXEC) == 0, dkron_set_nonblocking(connection) == 0
         else { throw .last("prepare the connection to the agent") }
         _ = csystem_set_process_name("dkron-supervise")
+        HostProcess.limitAllocatorArenas()
         let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { throw .last("open the data directory \(path)") }
         let log = try SupervisorLog(directory: directory)

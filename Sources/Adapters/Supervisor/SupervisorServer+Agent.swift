@@ -69,10 +69,11 @@ extension SupervisorServer {
 
     /// Plain runs go on; fenced ones end at their deadline unless an agent comes back.
     func loseAgent() {
-        guard let connection = agent else { return }
-        close(connection.descriptor)
+        guard var connection = agent else { return }
+        closeWatched(&connection.descriptor)
         agent = nil
         for run in runs { run.told = nil }
+        hasUnsentNews = false
         let active = runs.count { !$0.isOver }
         if active > 0 {
             log.write(.warning, "supervisor: the agent is gone, \(active) runs go on")
@@ -114,6 +115,7 @@ extension SupervisorServer {
             // Its predecessor asked for the end; this one has need of us.
             isEnding = false
             launcher.environment = environment
+            touchAll()
         case .start(let spec): start(spec)
         case .adopt(let id, let identity): adopt(id, identity)
         case .stop(let id):
@@ -131,6 +133,7 @@ extension SupervisorServer {
         if let run = runsByID[id] {
             run.told = SupervisedRun.Told()
             run.isReleased = false
+            touch(run)
             return
         }
         let count = TreeKiller.killLeftovers(of: [(id, identity)], isRecent: false)
@@ -150,5 +153,6 @@ extension SupervisorServer {
             run.fenceBase = base
             run.isFenceAnnounced = false
         }
+        touchAll()
     }
 }

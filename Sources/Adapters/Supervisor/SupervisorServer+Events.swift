@@ -5,9 +5,9 @@ internal import Glibc
 extension SupervisorServer {
     /// What a descriptor in the poll set is. Kept with the event as kind and number.
     enum Source: UInt8 {
-        case signals, timer, listener, agent
+        case signals, timer, listener, agent, launches
         /// With the run's number.
-        case output, input, report
+        case output, input
         /// With the descriptor itself.
         case drain
     }
@@ -29,18 +29,32 @@ extension SupervisorServer {
         _ = epoll_ctl(poll, EPOLL_CTL_MOD, descriptor, &event)
     }
 
+    /// Closes a watched descriptor. To close it is not enough: a child that is just being started
+    /// has a copy of it for a moment, and as long as that lasts it would be reported as ready.
+    func closeWatched(_ descriptor: inout Int32) {
+        guard descriptor >= 0 else { return }
+        _ = epoll_ctl(poll, EPOLL_CTL_DEL, descriptor, nil)
+        close(descriptor)
+        descriptor = -1
+    }
+
     func handle(_ event: epoll_event) {
         let number = event.data.u64 & (1 << 56 - 1)
         switch Source(rawValue: UInt8(event.data.u64 >> 56)) {
         case .signals:
             dkron_drain_descriptor(signals)
             collectChildren()
-        case .timer: dkron_drain_descriptor(timer)
+        case .timer:
+            dkron_drain_descriptor(timer)
+            armed = -1
         case .listener: isKnocked = true
         case .agent: readAgent()
+        case .launches:
+            takeLaunches()
+            // One of them may have ended already.
+            collectChildren()
         case .output: if let run = runsByNumber[number] { readOutput(run) }
         case .input: if let run = runsByNumber[number] { feed(run) }
-        case .report: if let run = runsByNumber[number] { readReport(run) }
         case .drain: drain(Int32(truncatingIfNeeded: number))
         case nil: invariant(false, "every watched descriptor has a kind")
         }
@@ -50,12 +64,23 @@ extension SupervisorServer {
 
     private func collectChildren() {
         var ended = dkron_exit()
-        // Orphans that fell to this process are collected too, and nobody misses them.
-        while dkron_reap(&ended) == 1 {
-            guard let run = runsByProcess.removeValue(forKey: ended.process) else { continue }
+        while true {
+            let process = dkron_ended_child()
+            guard process > 0 else { return }
+            if runsByProcess[process] == nil,
+                launching.values.contains(where: { $0.processID == process })
+            {
+                // Its launch is about to be told, and it must not be collected before: its number
+                // would be free for another.
+                takeLaunches()
+                guard runsByProcess[process] != nil else { return }
+            }
+            guard dkron_reap_one(process, &ended) == 1 else { return }
+            // Orphans that fell to this process are collected too, and nobody misses them.
+            guard let run = runsByProcess.removeValue(forKey: process) else { continue }
             run.exit = ended
+            touch(run)
             // What it wrote last may not have been read yet.
-            readReport(run)
             readOutput(run)
             closeInput(run)
         }
@@ -63,26 +88,10 @@ extension SupervisorServer {
 
     // MARK: Pipes
 
-    /// Learns whether the program was started: silence and the end of the pipe mean yes.
-    private func readReport(_ run: SupervisedRun) {
-        guard run.report >= 0 else { return }
-        var failure = dkron_spawn_failure()
-        let size = MemoryLayout<dkron_spawn_failure>.size
-        let count = retryingInterrupted { read(run.report, &failure, size) }
-        if count < 0, errno == EAGAIN { return }
-        close(run.report)
-        run.report = -1
-        if count == size {
-            run.result = .refused(ProcessLauncher.reason(failure, run.spec.command))
-            closePipes(run)
-        } else {
-            run.isRunning = true
-        }
-    }
-
     /// Reads a bounded piece, so that a chatty run leaves others their turn; all that is there once
     /// the process has ended.
     private func readOutput(_ run: SupervisedRun) {
+        touch(run)
         var budget = run.exit == nil ? 2 : 64
         while run.output >= 0, budget > 0 {
             let count = read(run.output, scratch.baseAddress, scratch.count)
@@ -94,8 +103,7 @@ extension SupervisorServer {
             } else if count < 0, errno == EAGAIN {
                 return
             } else {
-                close(run.output)
-                run.output = -1
+                closeWatched(&run.output)
             }
         }
     }
@@ -121,16 +129,12 @@ extension SupervisorServer {
 
     func closeInput(_ run: SupervisedRun) {
         run.payload = []
-        guard run.input >= 0 else { return }
-        close(run.input)
-        run.input = -1
+        closeWatched(&run.input)
     }
 
     func closePipes(_ run: SupervisedRun) {
         closeInput(run)
-        for descriptor in [run.output, run.report] where descriptor >= 0 { close(descriptor) }
-        run.output = -1
-        run.report = -1
+        closeWatched(&run.output)
     }
 
     // MARK: Outputs of ended runs
@@ -139,7 +143,10 @@ extension SupervisorServer {
     /// are too many.
     func keepDraining(_ run: SupervisedRun) {
         guard run.output >= 0 else { return }
-        if drains.count >= Self.mostDrains { close(drains.removeFirst()) }
+        if drains.count >= Self.mostDrains {
+            var oldest = drains.removeFirst()
+            closeWatched(&oldest)
+        }
         _ = epoll_ctl(poll, EPOLL_CTL_DEL, run.output, nil)
         watch(run.output, .drain, number: UInt64(run.output))
         drains.append(run.output)
@@ -151,8 +158,8 @@ extension SupervisorServer {
         guard let place = drains.firstIndex(of: descriptor) else { return }
         let count = read(descriptor, scratch.baseAddress, scratch.count)
         if count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR)) { return }
-        close(descriptor)
-        drains.remove(at: place)
+        var closing = drains.remove(at: place)
+        closeWatched(&closing)
     }
 
     private static let mostDrains = 1024

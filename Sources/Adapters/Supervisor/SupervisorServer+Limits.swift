@@ -3,8 +3,8 @@ internal import Glibc
 
 extension SupervisorServer {
     /// Time-outs, fences and the end of grace.
-    func checkDeadlines(now: Int64) {
-        for run in runs where !run.isOver && run.exit == nil && run.ending == nil {
+    func checkDeadlines(of concerned: [SupervisedRun], now: Int64) {
+        for run in concerned where !run.isOver && run.exit == nil && run.ending == nil {
             if let time = run.timeoutAt, now >= time {
                 beginEnding(run, .timedOut, now: now)
             } else if let time = run.fencePoliteAt, now >= time {
@@ -14,8 +14,8 @@ extension SupervisorServer {
                 announceFence(run, now: now)
             }
         }
-        askTrees()
-        killTrees(now: now)
+        askTrees(of: concerned)
+        killTrees(of: concerned, now: now)
     }
 
     private func announceFence(_ run: SupervisedRun, now: Int64) {
@@ -55,8 +55,8 @@ extension SupervisorServer {
             }
             if exact > limit { beginEnding(run, .outOfMemory, now: now) }
         }
-        askTrees()
-        killTrees(now: now)
+        askTrees(of: watched)
+        killTrees(of: watched, now: now)
     }
 }
 

@@ -4,12 +4,12 @@ extension SupervisorServer {
     /// Tells the agent what is new about the runs that it started or adopted, within the room that
     /// the connection has. Output that found no room in time is lost from its beginning: a slow
     /// agent never makes a job wait, and the ring bounds what is held for it.
-    func sendNews(now: Int64) {
+    func sendNews(of concerned: [SupervisedRun], now: Int64) {
         guard agent?.isGreeted == true else { return flushAgent() }
         for record in log.takeForAgent() { send(.log(record)) }
-        let count = runs.count
+        let count = concerned.count
         for step in 0..<count {
-            let run = runs[(newsStart + step) % count]
+            let run = concerned[(newsStart + step) % count]
             guard run.told != nil, run.told?.result == false else { continue }
             guard hasRoom else {
                 newsStart = (newsStart + step) % count
@@ -17,18 +17,21 @@ extension SupervisorServer {
             }
             sendNews(of: run, now: now)
         }
+        hasUnsentNews = !hasRoom
         flushAgent()
     }
 
     private func sendNews(of run: SupervisedRun, now: Int64) {
         guard var told = run.told else { return }
         defer { run.told = told }
-        if case .refused = run.result, let result = run.result {
-            send(.event(run.id, result))
-            told.result = true
+        guard let identity = run.identity else {
+            // It never became a process.
+            if let result = run.result {
+                send(.event(run.id, result))
+                told.result = true
+            }
             return
         }
-        guard run.isRunning, let identity = run.identity else { return }
         if !told.start {
             send(.event(run.id, .started(identity, at: run.startedAt)))
             told.start = true
@@ -49,23 +52,18 @@ extension SupervisorServer {
         }
     }
 
-    /// When output that waits for its turn may go. With a full connection the wake-up comes from
-    /// there.
-    func nextNewsTime(now: Int64) -> Int64? {
-        guard agent?.isGreeted == true, hasRoom else { return nil }
-        var earliest: Int64?
-        for run in runs {
-            guard let told = run.told, !told.result, told.start else { continue }
-            if told.offset < run.ring.end {
-                earliest = min(earliest ?? told.nextOutput, told.nextOutput)
-            }
-        }
-        return earliest
-    }
-
-    private var hasRoom: Bool { (agent?.outgoing.count ?? 0) < Self.mostUnsent }
+    /// The connection takes more news.
+    var hasRoom: Bool { (agent?.outgoing.count ?? 0) < Self.mostUnsent }
 
     private static let longestPiece = 32_768
     private static let mostUnsent = 262_144
     private static let outputDistance: Int64 = 100_000_000
+}
+
+extension SupervisedRun {
+    /// When output that waits for its turn may go.
+    var nextNewsTime: Int64? {
+        guard let told, !told.result, told.start, told.offset < ring.end else { return nil }
+        return told.nextOutput
+    }
 }

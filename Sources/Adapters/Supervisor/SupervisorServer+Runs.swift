@@ -7,40 +7,65 @@ extension SupervisorServer {
     func start(_ spec: RunSpec) {
         if let run = runsByID[spec.execution] {
             run.told = SupervisedRun.Told()
+            touch(run)
             return
         }
         let now = BootClock.now()
-        let number = nextNumber
+        let run = SupervisedRun(spec, number: nextNumber, at: Clocks.wall(), now: now)
         nextNumber += 1
-        let run: SupervisedRun
-        do throws(LaunchRefusal) {
-            if isEnding { throw LaunchRefusal(reason: "the supervisor is ending") }
-            let launched = try launcher.launch(spec)
-            run = SupervisedRun(
-                spec, number: number, launched: launched, at: Clocks.wall(), now: now)
-            runsByProcess[launched.processID] = run
-        } catch {
-            run = SupervisedRun(spec, number: number, launched: nil, at: Clocks.wall(), now: now)
-            run.result = .refused(error.reason)
-        }
         run.told = SupervisedRun.Told()
         trimAt = saturatingSum(now, Self.trimDelay)
         runs.append(run)
         runsByID[run.id] = run
-        runsByNumber[number] = run
-        if run.output >= 0 { watch(run.output, .output, number: number) }
-        if run.report >= 0 { watch(run.report, .report, number: number) }
-        if run.input >= 0 {
-            watch(run.input, .input, number: number, writing: true)
-            feed(run)
+        runsByNumber[run.number] = run
+        touch(run)
+        guard !isEnding else {
+            run.result = .refused("the supervisor is ending")
+            return
+        }
+        let launch = Launch(run.number, spec, launcher)
+        run.launch = launch
+        launching[run.number] = launch
+        launches.add(launch)
+    }
+
+    /// Takes in what has become of the runs that were to be launched.
+    func takeLaunches() {
+        for launch in launches.receive() {
+            launching[launch.number] = nil
+            // It is held until its launch is over.
+            guard let run = runsByNumber[launch.number] else { continue }
+            run.launch = nil
+            touch(run)
+            switch launch.outcome {
+            case .success(let process):
+                run.launched(process)
+                runsByProcess[process.identity.processID] = run
+                // Whoever asked for the end meanwhile asked nobody.
+                run.ending?.isAsked = false
+                run.ending?.isKilled = false
+                watch(run.output, .output, number: run.number)
+                if run.input >= 0 {
+                    watch(run.input, .input, number: run.number, writing: true)
+                    feed(run)
+                }
+            case .failure(let refusal): run.result = .refused(refusal.reason)
+            case nil: invariant(false, "what is in the mailbox has its outcome")
+            }
         }
     }
 
     func forget(_ run: SupervisedRun) {
         closePipes(run)
+        run.isForgotten = true
+        run.ring = OutputRing()
+        run.told = nil
         runsByID[run.id] = nil
         runsByNumber[run.number] = nil
-        runs.removeAll { $0 === run }
+        forgotten += 1
+        guard forgotten > runsByNumber.count + 16 else { return }
+        forgotten = 0
+        runs.removeAll { $0.isForgotten }
     }
 
     // MARK: Ending a run
@@ -49,6 +74,7 @@ extension SupervisorServer {
     /// itself, nothing changes.
     func beginEnding(_ run: SupervisedRun, _ cause: RunEnd.Cause, now: Int64) {
         guard !run.isOver, run.ending == nil else { return }
+        touch(run)
         if run.exit != nil, cause != .stopped { return }
         var grace = max(run.spec.grace, .zero)
         // What eats memory gets no long farewell.
@@ -57,6 +83,11 @@ extension SupervisorServer {
         if let fence = run.fenceAt { killAt = min(killAt, max(fence, now)) }
         run.ending = SupervisedRun.Ending(cause: cause, killAt: killAt)
         run.lookAgain = now
+        if let launch = run.launch, launches.cancel(launch) {
+            run.launch = nil
+            launching[run.number] = nil
+            run.result = .refused("the command was not started: \(cause.words)")
+        }
         if cause != .stopped {
             log.write(
                 .warning, "supervisor: ending a run, \(cause.words)",
@@ -65,8 +96,8 @@ extension SupervisorServer {
     }
 
     /// Sends the polite signal to the trees of all runs that are to end and have not had it yet.
-    func askTrees() {
-        let due = runs.filter { $0.ending?.isAsked == false && !$0.isOver }
+    func askTrees(of concerned: [SupervisedRun]) {
+        let due = concerned.filter { $0.ending?.isAsked == false && !$0.isOver }
         guard !due.isEmpty else { return }
         for run in due {
             run.ending?.isAsked = true
@@ -88,8 +119,8 @@ extension SupervisorServer {
 
     /// Kills the trees of all runs whose grace is over, together, since each look at all processes
     /// takes its time.
-    func killTrees(now: Int64) {
-        let due = runs.filter { run in
+    func killTrees(of concerned: [SupervisedRun], now: Int64) {
+        let due = concerned.filter { run in
             guard !run.isOver, let ending = run.ending else { return false }
             return !ending.isKilled && now >= ending.killAt
         }
@@ -106,10 +137,9 @@ extension SupervisorServer {
     /// A run ends when its process has ended and its pipes are closed. After a normal exit nothing
     /// is killed: descendants hold the run open for a while only. A run that is being ended is over
     /// when its whole tree is.
-    func settleRuns(now: Int64) {
-        settleTrees(now: now)
-        for run in runs where !run.isOver && run.exit != nil {
-            guard run.report < 0 else { continue }
+    func settle(_ concerned: [SupervisedRun], now: Int64) {
+        settleTrees(of: concerned, now: now)
+        for run in concerned where !run.isOver && run.exit != nil {
             if run.ending != nil, run.lookAgain != nil { continue }
             if run.output < 0 {
                 finish(run, isHeld: false)
@@ -119,7 +149,7 @@ extension SupervisorServer {
                 run.heldUntil = saturatingSum(now, Self.longestHold)
             }
         }
-        for run in runs where run.isOver {
+        for run in concerned where run.isOver && !run.isForgotten {
             closePipes(run)
             if run.isReleased { forget(run) }
         }
@@ -127,8 +157,8 @@ extension SupervisorServer {
 
     /// Looks whether the trees of runs that were asked to end are empty by now, when their first
     /// process is gone: if not, what is left keeps its grace, and what was killed a while to die.
-    private func settleTrees(now: Int64) {
-        let waiting = runs.filter { run in
+    private func settleTrees(of concerned: [SupervisedRun], now: Int64) {
+        let waiting = concerned.filter { run in
             guard !run.isOver, run.exit != nil, let again = run.lookAgain else { return false }
             return now >= again
         }

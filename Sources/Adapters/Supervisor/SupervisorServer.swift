@@ -1,4 +1,5 @@
-// The supervisor: one thread around one poll set, which owns the child processes of an agent.
+// The supervisor: one thread around one poll set, which owns the child processes of an agent. Others
+// only start them (`LaunchPool`).
 //
 // What happens is recorded on the runs it concerns (a pipe closed, a child was collected, the agent
 // asked for a stop); then `turn` draws the conclusions for all of them. Files by aspect: `+Events`
@@ -19,13 +20,26 @@ final class SupervisorServer {
     var listener: Int32 = -1
 
     var launcher = ProcessLauncher()
-    /// Every run that is not yet released, oldest first, and the same by id and by number.
+    let launches: LaunchPool
+    /// Those whose outcome was not taken yet, by number of the run.
+    var launching: [UInt64: Launch] = [:]
+    /// Every run that is not yet released, oldest first, and the same by id and by number. The list
+    /// also keeps forgotten ones until there are many of them.
     var runs: [SupervisedRun] = []
     var runsByID: [ExecutionID: SupervisedRun] = [:]
     var runsByNumber: [UInt64: SupervisedRun] = [:]
     /// Runs whose first process is not yet collected.
     var runsByProcess: [Int32: SupervisedRun] = [:]
     var nextNumber: UInt64 = 1
+    /// Runs to which something has happened since the last turn.
+    private var touched: [SupervisedRun] = []
+    /// When a turn is to look at all runs, which takes too long for each turn: not later than the
+    /// first of their deadlines.
+    private var lookAt = Int64.min
+    /// How many of the list are forgotten.
+    var forgotten = 0
+    /// What the timer is set to; -1 when it is not, or has fired.
+    var armed: Int64 = -1
     /// Outputs of ended runs that descendants still write to; read and forgotten, because closing
     /// them would end the writers.
     var drains: [Int32] = []
@@ -42,6 +56,8 @@ final class SupervisorServer {
     var nextMemorySample: Int64 = 0
     /// Where the last round of news stopped, so that each run gets its share.
     var newsStart = 0
+    /// The connection was full before everybody's news were sent.
+    var hasUnsentNews = false
 
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
 
@@ -52,6 +68,9 @@ final class SupervisorServer {
         self.directory = directory
         self.log = log
         launcher.openFiles = openFiles
+        launcher.emptyInput = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        guard launcher.emptyInput >= 0 else { throw .last("open /dev/null") }
+        launches = try LaunchPool()
         poll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard poll >= 0 else { throw .last("make a poll set") }
         signals = dkron_child_signal_descriptor()
@@ -61,6 +80,7 @@ final class SupervisorServer {
         guard dkron_become_subreaper() == 0 else { throw .last("become the parent of orphans") }
         watch(signals, .signals)
         watch(timer, .timer)
+        watch(launches.fileDescriptor, .launches)
         try listen()
         accept(connection)
         trimAt = saturatingSum(BootClock.now(), Self.trimDelay)
@@ -70,22 +90,51 @@ final class SupervisorServer {
     func run() {
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         while true {
-            arm(nextDeadline(now: BootClock.now()))
+            arm(nextDeadline)
             let count = epoll_wait(poll, &events, Int32(events.count), -1)
             for event in events.prefix(Int(max(0, count))) { handle(event) }
             if turn(now: BootClock.now()) { return }
         }
     }
 
+    /// The next turn looks at this run.
+    func touch(_ run: SupervisedRun) {
+        guard !run.isTouched else { return }
+        run.isTouched = true
+        touched.append(run)
+    }
+
+    /// The next turn looks at all runs.
+    func touchAll() { lookAt = .min }
+
     /// Draws the conclusions of everything that was recorded; true when this process may end.
     func turn(now: Int64) -> Bool {
-        checkDeadlines(now: now)
-        sampleMemory(now: now)
-        settleRuns(now: now)
+        launches.checkDeadline(now: now)
+        if hasUnsentNews {
+            flushAgent()
+            if hasRoom { touchAll() }
+        }
+        let isFull = now >= lookAt
+        if isFull { lookAt = .max }
+        let concerned = isFull ? runs : touched
+        for run in touched { run.isTouched = false }
+        touched.removeAll(keepingCapacity: true)
+        checkDeadlines(of: concerned, now: now)
+        if isFull { sampleMemory(now: now) }
+        settle(concerned, now: now)
         if isKnocked { answerKnocks() }
-        sendNews(now: now)
+        sendNews(of: concerned, now: now)
+        for run in concerned { schedule(run) }
         trimMemory(now: now)
         return mayLeave(now: now)
+    }
+
+    /// Sees to it that all runs are looked at when something is due for this one.
+    private func schedule(_ run: SupervisedRun) {
+        guard !run.isForgotten else { return }
+        if let time = run.nextDeadline { lookAt = min(lookAt, time) }
+        if let time = run.nextNewsTime { lookAt = min(lookAt, time) }
+        if run.isMemoryWatched { lookAt = min(lookAt, nextMemorySample) }
     }
 
     /// When nothing was started for a while: an idle supervisor must weigh next to nothing.
@@ -102,21 +151,23 @@ final class SupervisorServer {
 
     // MARK: Time
 
-    private func nextDeadline(now: Int64) -> Int64? {
-        var earliest: Int64?
+    private var nextDeadline: Int64? {
+        var earliest = touched.isEmpty ? lookAt : .min
         func consider(_ time: Int64?) {
-            guard let time else { return }
-            earliest = min(earliest ?? time, time)
+            if let time { earliest = min(earliest, time) }
         }
-        for run in runs { consider(run.nextDeadline) }
-        if runs.contains(where: { $0.isMemoryWatched }) { consider(nextMemorySample) }
-        consider(nextNewsTime(now: now))
+        consider(launches.nextDeadline)
         consider(trimAt)
         consider(idleSince.map { saturatingSum($0, Self.idleDelay) })
-        return earliest
+        return earliest == .max ? nil : max(earliest, 0)
     }
 
-    private func arm(_ time: Int64?) { _ = dkron_boot_timer_set(timer, time ?? -1) }
+    private func arm(_ time: Int64?) {
+        let time = time ?? -1
+        guard time != armed else { return }
+        armed = time
+        _ = dkron_boot_timer_set(timer, time)
+    }
 
     // MARK: Leaving
 
@@ -124,7 +175,7 @@ final class SupervisorServer {
     /// soon) this process has no reason to be. Asked to end, it leaves with its last run.
     private func mayLeave(now: Int64) -> Bool {
         if isEnding, runs.allSatisfy(\.isOver) { return leave(evenIfKnocked: true) }
-        guard agent == nil, runs.isEmpty else {
+        guard agent == nil, runsByNumber.isEmpty else {
             idleSince = nil
             return false
         }

@@ -35,7 +35,7 @@ enum TreeKiller {
     static func killLeftovers(
         of runs: [(ExecutionID, ProcessIdentity?)], isRecent: Bool
     ) -> Int {
-        let boot = ProcFile.bootID()
+        let boot = ProcFile.bootID
         var marks: [RunMark] = []
         for (id, identity) in runs {
             guard let identity, identity.processID > 1 else {

@@ -44,7 +44,8 @@ extension Runner {
         case .refused(let reason):
             runningCount -= 1
             actions.append(.mark(.runRefused))
-            finish(key, unstarted(run, .failed, reason, now.wall), into: &actions)
+            let state: Execution.State = run.isKillRequested ? .killed : .failed
+            finish(key, unstarted(run, state, reason, now.wall), into: &actions)
             startQueued(at: now, into: &actions)
         case .vanished(let reason):
             runningCount -= 1

@@ -25,7 +25,8 @@ func sizeBenchmark(_ sizes: [Int]) throws {
         reportNote(
             "\(size) jobs: imported \(short(Double(size - loaded) / seconds(since: began)))/s")
         loaded = size
-        sleep(seconds: 1)
+        // What only the import needed is given back a moment later.
+        sleep(seconds: 3)
         let each = Double(server.residentBytes - base) / Double(size)
         reportFigure(
             "\(size) jobs: resident for each after the import", each, "bytes", .atMost(1_024))

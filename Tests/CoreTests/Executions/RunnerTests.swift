@@ -253,6 +253,15 @@ struct RunnerFixture {
         #expect(fixture.runner.runningCount == 0)
     }
 
+    @Test func whatIsStoppedBeforeItWasStartedIsKilled() {
+        var fixture = Fixture()
+        _ = fixture.assign(1)
+        _ = fixture.sync()
+        same(fixture.kill(1), ["stop 1"])
+        same(fixture.event(1, .refused("the command was not started")), ["journal finished"])
+        same(fixture.sync(), ["told killed 1"])
+    }
+
     // MARK: Crashes
 
     /// After a crash behind any record, nothing is started again and every result is told.

@@ -11,6 +11,8 @@ struct NodeHarness {
     var answers: [RequestID: HTTPResponse] = [:]
     var bodies: [RequestID: [UInt8]] = [:]
     var started: [RunSpec] = []
+    /// When the next tick was due, for each start.
+    var dueAtStarts: [WallTime?] = []
     var called: [HTTPCall] = []
     var stopped: [ExecutionID] = []
     var released: [ExecutionID] = []
@@ -22,6 +24,8 @@ struct NodeHarness {
     var exitCode: Int32? = 0
     /// What every run prints.
     var output: [UInt8] = Array("hello\n".utf8)
+    /// How long each step takes.
+    var stepTime = Duration.zero
     static let client = "192.0.2.7:50000"
     private var queue: [Input] = []
     private var nextRequest: UInt64 = 1
@@ -63,6 +67,7 @@ struct NodeHarness {
     mutating func step(_ input: Input) {
         var out = Outbox()
         node.step(input, at: now, into: &out)
+        move(to: now.monotonic + stepTime)
         node.checkInvariants()
         perform(out)
     }
@@ -194,6 +199,7 @@ struct NodeHarness {
 
     private mutating func start(_ spec: RunSpec) {
         started.append(spec)
+        dueAtStarts.append(node.scheduler.nextDue)
         let identity = ProcessIdentity(
             processID: Int32(started.count), startTicks: 1, boot: "b")
         queue.append(.run(spec.execution, .started(identity, at: now.wall)))

@@ -117,6 +117,33 @@ import Testing
         #expect(harness.started.count == 2, "one late launch and one on time")
     }
 
+    @Test func everythingDueIsDecidedBeforeAnythingStarts() {
+        var harness = harness()
+        let jobs = 1_000
+        for number in 0..<jobs {
+            let body = Self.dateJob.replacing("job1", with: "job\(number)")
+                .replacing("@every 10s", with: "@at 2023-11-14T22:13:50Z")
+            _ = harness.ask(.post, "/v1/jobs", body)
+        }
+        harness.advance(.seconds(60))
+        #expect(harness.started.count == jobs)
+        #expect(harness.dueAtStarts.allSatisfy { $0 == nil })
+    }
+
+    @Test func manyDueTicksDoNotHoldUpWhatIsCommittedForEver() {
+        var harness = harness()
+        for number in 0..<1_000 {
+            let body = Self.dateJob.replacing("job1", with: "job\(number)")
+                .replacing("@every 10s", with: "@at 2023-11-14T22:13:50Z")
+            _ = harness.ask(.post, "/v1/jobs", body)
+        }
+        // Each step takes this machine half as long as decisions may hold up the rest.
+        harness.stepTime = Duration(nanoseconds: Node.decisionsFirst.nanoseconds / 2)
+        harness.advance(.seconds(60))
+        #expect(harness.started.count == 1_000)
+        #expect(harness.dueAtStarts.first ?? nil != nil, "a start while others are due")
+    }
+
     @Test func anEditThatChangesNoScheduleLeavesWaitingTicksInTheirTurn() {
         var harness = harness()
         harness.exitCode = nil

@@ -23,10 +23,10 @@ enum dkron_spawn_stage {
     DKRON_SPAWN_EXECUTE = 6,
     DKRON_SPAWN_NOT_FOUND = 7,
     DKRON_SPAWN_INTERPRETER = 8,
+    /// There is no process to be had.
+    DKRON_SPAWN_PROCESS = 9,
 };
 
-/// Written once to `report` when the program could not be started; nothing is written, and the
-/// pipe closes, when it could.
 struct dkron_spawn_failure {
     int32_t stage;
     int32_t error;
@@ -40,8 +40,8 @@ struct dkron_spawn_request {
     char *const *environment;
     /// NULL: stay.
     const char *directory;
-    /// NULL: unchanged. Resolved by name in the child, so that a slow directory service holds up
-    /// this start only. `group` NULL means the user's own.
+    /// NULL: unchanged. Looked up by name, which may ask a directory service and take as long as
+    /// that. `group` NULL means the user's own.
     const char *user;
     const char *group;
     int standard_input;
@@ -49,20 +49,23 @@ struct dkron_spawn_request {
     int standard_error;
     /// Becomes descriptor 3, or -1.
     int connection;
-    /// Write end of a close-on-exec pipe.
-    int report;
     /// Soft limit of open files to restore, or 0 for leaving it.
     uint64_t open_files;
-    /// Have the kernel end the program when the calling process ends.
+    /// Have the kernel end the program when the calling thread ends.
     bool die_with_parent;
-    /// Suspend the caller until the program has started instead of copying its page tables. Only
-    /// for programs on a local disk, and never with `user`.
-    bool borrow_memory;
 };
 
 /// Starts a program in a session and group of its own, all signals at their defaults and every
-/// descriptor but those named closed. Returns the process id, or -1.
-pid_t dkron_spawn(const struct dkron_spawn_request *request);
+/// descriptor but those named closed. Lasts until the program runs, which on a network's file
+/// system can be long; other threads go on meanwhile. Returns the process id, or -1 with the cause
+/// in `failure`, and then no child is left to be collected.
+///
+/// `process` holds the id before the child can end; that it is 0 until then is the caller's matter.
+/// With `die_with_parent`, the program ends with the calling *thread*.
+pid_t dkron_spawn(const struct dkron_spawn_request *request, pid_t *process,
+                  struct dkron_spawn_failure *failure);
+/// What another thread's call of `dkron_spawn` has written to `process` so far.
+pid_t dkron_spawned_process(const pid_t *process);
 
 struct dkron_exit {
     int32_t process;
@@ -74,10 +77,10 @@ struct dkron_exit {
     uint64_t peak_bytes;
 };
 
-/// Collects one ended child with the accounting of everything it waited for. Returns 1, 0 when
-/// none has ended, -1 when there is no child at all.
-int dkron_reap(struct dkron_exit *ended);
-/// Collects that child only, with the same answers.
+/// A child that has ended and waits to be collected; 0 when none has, -1 when there is no child.
+pid_t dkron_ended_child(void);
+/// Collects that child with the accounting of everything it waited for. Returns 1, 0 when it has
+/// not ended, -1 when there is no such child.
 int dkron_reap_one(pid_t process, struct dkron_exit *ended);
 
 /// Orphaned descendants become children of this process, instead of the init process.
