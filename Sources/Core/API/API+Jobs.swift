@@ -206,6 +206,11 @@ extension API {
     func precondition(_ call: Call, _ state: JobState?) throws(APIError) -> Precondition {
         let wanted = call.request.headers.list("If-Match")
         let unwanted = call.request.headers.list("If-None-Match")
+        // In this order, and both of them (RFC 9110 section 13.2.2).
+        if !wanted.isEmpty {
+            guard let state, wanted.contains(where: { $0 == "*" || JobTag.matches($0, state) })
+            else { throw .preconditionFailed }
+        }
         if unwanted.contains("*") {
             guard state == nil else { throw .preconditionFailed }
             return .absent
@@ -213,10 +218,7 @@ extension API {
         if let state, unwanted.contains(where: { JobTag.matches($0, state) }) {
             throw .preconditionFailed
         }
-        guard !wanted.isEmpty else { return .none }
-        guard let state, wanted.contains(where: { $0 == "*" || JobTag.matches($0, state) }) else {
-            throw .preconditionFailed
-        }
+        guard !wanted.isEmpty, let state else { return .none }
         return .exactly(state.generation, version: state.version)
     }
 }

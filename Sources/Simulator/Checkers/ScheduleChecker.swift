@@ -197,7 +197,7 @@ struct ScheduleChecker {
                 next > first && expected[next - 1] == row.to.nanoseconds, .S3,
                 "a row of \(sight.name) ends at \(oracleTimeText(row.to.nanoseconds)), "
                     + "which is no tick of '\(sight.document.schedule)'")
-            count(row, of: sight.state.generation, view)
+            count(row, expected[first..<next], of: sight.state.generation, view)
             judgeOutcome(row, expected[first..<next], sight, view, &lateRuns, &verdict)
             if verdict.violation != nil { return }
         }
@@ -207,16 +207,21 @@ struct ScheduleChecker {
                 + "\(oracleTimeText(expected[min(next, expected.count - 1)])) undecided")
     }
 
+    /// Launches to catch up, those included that found their job active or nowhere to go: what a
+    /// gap holds beyond their limit is written off.
     private mutating func count(
-        _ row: LedgerRow, of generation: Generation, _ view: StoreView
+        _ row: LedgerRow, _ ticks: ArraySlice<Int64>, of generation: Generation,
+        _ view: StoreView
     ) {
         if gap.generation != generation || gap.decidedAt != row.decidedAt {
             gap = (generation, row.decidedAt, 0)
         }
-        guard case .ran = row.outcome, row.decidedAt - row.to > view.cluster.settings.onTime else {
-            return
+        switch row.outcome {
+        case .ran, .skipped(.overlap), .skipped(.noTarget): break
+        case .skipped, .missed: return
         }
-        gap.launches += 1
+        let onTime = view.cluster.settings.onTime.nanoseconds
+        gap.launches += ticks.count { row.decidedAt.nanoseconds - $0 > onTime }
     }
 
     private func report(

@@ -265,6 +265,8 @@ struct JobAPITests {
         #expect(patch?.code == "precondition_failed")
         #expect(node.send(.delete, "/v1/jobs/a", headers: ["If-Match": "*"])?.status == 200)
         #expect(edit(job, ["If-Match": "*"]) == 412)
+        // Whoever asks for both asks for what can't be.
+        #expect(edit(job, ["If-None-Match": "*", "If-Match": "*"]) == 412)
         #expect(edit(job, ["If-None-Match": "*"]) == 201)
         // Deleted and made again it is another job, though its version is the same.
         #expect(edit(changed, ["If-Match": first]) == 412)
