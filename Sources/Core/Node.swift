@@ -265,7 +265,7 @@ package struct Node {
     private mutating func nextSchedulingDeadline() -> Instant? {
         if !applyQueue.isEmpty { return now.monotonic }
         guard isLeading else { return nil }
-        if !scheduler.isComplete || dispatcher.isTakingOver || !recovery.isHistoryRetained {
+        if !scheduler.isComplete || dispatcher.wantsStep || !recovery.isHistoryRetained {
             return now.monotonic
         }
         guard canDecide || clusterTime.isGuarding else { return nil }
