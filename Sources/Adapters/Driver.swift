@@ -170,7 +170,8 @@ package final class Driver {
     private func step() {
         let batch = inbox
         inbox.removeAll(keepingCapacity: true)
-        for input in batch where end == nil {
+        for (position, input) in batch.enumerated() where end == nil {
+            let place = position + 1
             let now = Clocks.now()
             if case .request(let id, let request) = input,
                 request.body.count >= Self.largeRequest
@@ -179,12 +180,14 @@ package final class Driver {
             }
             if case .requestAbandoned(let id) = input { finish(id) }
             out.clear()
-            node.step(input, at: now, into: &out)
+            let isFollowed = place < batch.count && !place.isMultiple(of: Self.together)
+            node.step(input, isFollowed: isFollowed, at: now, into: &out)
             perform(at: now)
         }
     }
 
     private func perform(at now: Now) {
+        defer { storage.wake() }
         for effect in out.effects {
             guard end == nil else { return }
             switch effect {
@@ -193,7 +196,7 @@ package final class Driver {
                 finish(id)
             case .respondChunk(let id, let piece, let last):
                 listener.respondChunk(id, piece, last: last, at: now)
-            case .store(let ticket, let operation): storage.perform(ticket, operation)
+            case .store(let ticket, let operation): storage.ask(ticket, operation)
             case .start(let spec): supervisor.start(spec)
             case .adopt(let id, let identity): supervisor.adopt(id, identity)
             case .stop(let id): supervisor.stop(id)
@@ -256,6 +259,8 @@ package final class Driver {
     }
 
     private static let longestWait = Duration.seconds(60)
+    /// How many inputs share what they write: few enough that the disk does not wait for long.
+    private static let together = 32
     private static let trimDelay = Duration.seconds(2)
     /// Bytes of a body that takes a multiple of its size until it is answered.
     private static let largeRequest = 1 << 20

@@ -15,10 +15,13 @@ final class Mailbox<Answer: Sendable>: Sendable {
 
     deinit { close(fileDescriptor) }
 
-    func post(_ answer: Answer) {
+    func post(_ answer: Answer) { post([answer]) }
+
+    /// Several that arrive together; not none.
+    func post(_ arriving: [Answer]) {
         let wasEmpty = answers.withLock { answers in
-            answers.append(answer)
-            return answers.count == 1
+            answers.append(contentsOf: arriving)
+            return answers.count == arriving.count
         }
         if wasEmpty { eventfd_write(fileDescriptor, 1) }
     }

@@ -5,7 +5,7 @@ internal import Glibc
 final class StorageLane: @unchecked Sendable {
     // `pending` and `closing` belong to `mutex`; `files` belongs to the worker alone.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private let work = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var pending: [(StorageTicket, StorageOperation)] = []
     private var closing = false
     private let files: StorageFiles
@@ -19,7 +19,7 @@ final class StorageLane: @unchecked Sendable {
         files = StorageFiles(directory, path: path)
         self.mailbox = mailbox
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(wake, nil)
+        pthread_cond_init(work, nil)
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
@@ -29,7 +29,7 @@ final class StorageLane: @unchecked Sendable {
             &thread, &attributes,
             { context in
                 guard let context else { return nil }
-                Unmanaged<StorageLane>.fromOpaque(context).takeRetainedValue().work()
+                Unmanaged<StorageLane>.fromOpaque(context).takeRetainedValue().run()
                 return nil
             }, context)
         // Without a thread nothing that was promised can be kept.
@@ -38,37 +38,49 @@ final class StorageLane: @unchecked Sendable {
 
     deinit {
         pthread_mutex_destroy(mutex)
-        pthread_cond_destroy(wake)
+        pthread_cond_destroy(work)
         mutex.deallocate()
-        wake.deallocate()
+        work.deallocate()
     }
 
+    /// Adds an operation; the thread may begin with it only after `wake`.
     func enqueue(_ ticket: StorageTicket, _ operation: StorageOperation) {
         pthread_mutex_lock(mutex)
         pending.append((ticket, operation))
-        let isFirst = pending.count == 1
         pthread_mutex_unlock(mutex)
-        if isFirst { pthread_cond_signal(wake) }
     }
+
+    func wake() { pthread_cond_signal(work) }
 
     /// Performs what is left, then ends the thread.
     func close() {
         pthread_mutex_lock(mutex)
         closing = true
         pthread_mutex_unlock(mutex)
-        pthread_cond_signal(wake)
+        pthread_cond_signal(work)
         pthread_join(thread, nil)
     }
 
-    private func work() {
+    private func run() {
         while true {
             pthread_mutex_lock(mutex)
-            while pending.isEmpty && !closing { pthread_cond_wait(wake, mutex) }
+            while pending.isEmpty && !closing { pthread_cond_wait(work, mutex) }
             let batch = pending
             pending = []
             pthread_mutex_unlock(mutex)
             if batch.isEmpty { return }
-            for (ticket, operation) in batch { mailbox.post((ticket, files.perform(operation))) }
+            var answers: [(StorageTicket, StorageResult)] = []
+            for (position, (ticket, operation)) in batch.enumerated() {
+                answers.append((ticket, files.perform(operation)))
+                // Nobody can go on with the answer to an append alone: it waits for the sync's.
+                if case .append = operation, position + 1 < batch.count,
+                    case .sync = batch[position + 1].1
+                {
+                    continue
+                }
+                mailbox.post(answers)
+                answers.removeAll(keepingCapacity: true)
+            }
         }
     }
 }

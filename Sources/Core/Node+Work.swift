@@ -77,10 +77,10 @@ extension Node {
                 proposeHeldEdits(&out)
             }
         }
-        if dispatcher.isTakingOver {
+        if dispatcher.wantsStep {
             let (store, stamp, monotonic) = (store, stamp, now.monotonic)
             withDispatcher(&out) {
-                $0.continueTakeOver(store, stamp: stamp, at: monotonic, into: &$1)
+                $0.proceed(store, stamp: stamp, at: monotonic, into: &$1)
             }
         }
         continueRetaining()
@@ -230,7 +230,7 @@ extension Node {
         if !reports.isEmpty { proposeReports(&out) }
     }
 
-    /// Proposes the news that came in during this step, in entries of bounded size.
+    /// Proposes the news that came in, in entries of bounded size.
     mutating func proposeReports(_ out: inout Outbox) {
         guard !reports.isEmpty else { return }
         let news = reports

@@ -68,7 +68,7 @@ package struct Node {
     /// Edits that wait for a zone file being read: until then nobody can tell which ticks they must
     /// bring along.
     var heldEdits: [(body: Command.Body, id: ProposalID?)] = []
-    /// News for the log, proposed together at the end of the step.
+    /// News for the log, proposed together at the end of the last of steps that follow each other.
     var reports: [Report] = []
     /// Bytes of these.
     var reportBytes = 0
@@ -110,7 +110,11 @@ package struct Node {
     }
 
     /// Takes one input to its end.
-    package mutating func step(_ input: Input, at now: Now, into out: inout Outbox) {
+    /// - Parameter isFollowed: another input is there and comes next. What is to be written waits
+    ///   for the last of them, so that one sync does for all. Not more than some dozens in a row.
+    package mutating func step(
+        _ input: Input, isFollowed: Bool = false, at now: Now, into out: inout Outbox
+    ) {
         self.now = now
         if case .halted = phase { return }
         let bumpedBefore = out.bumped.count
@@ -124,7 +128,7 @@ package struct Node {
         }
         route(input, &out)
         expireDeadlines(&out)
-        settle(&out)
+        settle(isFollowed: isFollowed, &out)
         scheduleWakeUp()
     }
 
@@ -201,11 +205,12 @@ package struct Node {
     }
 
     /// What follows from the input as a whole, in fixed order.
-    private mutating func settle(_ out: inout Outbox) {
+    private mutating func settle(isFollowed: Bool, _ out: inout Outbox) {
         applyCommitted(&out)
         guard !isHalted else { return }
         continueSlices(&out)
         decideDueTicks(&out)
+        guard !isFollowed else { return }
         proposeReports(&out)
         continueSnapshot(&out)
         askForHeldBack(&out)
@@ -265,7 +270,7 @@ package struct Node {
     private mutating func nextSchedulingDeadline() -> Instant? {
         if !applyQueue.isEmpty { return now.monotonic }
         guard isLeading else { return nil }
-        if !scheduler.isComplete || dispatcher.isTakingOver || !recovery.isHistoryRetained {
+        if !scheduler.isComplete || dispatcher.wantsStep || !recovery.isHistoryRetained {
             return now.monotonic
         }
         guard canDecide || clusterTime.isGuarding else { return nil }

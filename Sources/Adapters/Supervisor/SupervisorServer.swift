@@ -1,5 +1,5 @@
-// The supervisor: one thread around one poll set, which owns the child processes of an agent. Others
-// only start them (`LaunchPool`).
+// The supervisor: one thread around one poll set, which owns the child processes of an agent.
+// Others only start them (`LaunchPool`).
 //
 // What happens is recorded on the runs it concerns (a pipe closed, a child was collected, the agent
 // asked for a stop); then `turn` draws the conclusions for all of them. Files by aspect: `+Events`

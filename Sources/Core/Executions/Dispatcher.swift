@@ -24,14 +24,19 @@ package struct Dispatcher {
         var lostAfter: Duration
     }
 
-    /// Where a group stands in the order of unfinished work.
-    private struct Place: Comparable {
+    /// Where a group stands in the walk over unfinished work.
+    private struct Place {
         var generation: Generation
         var group: GroupID
+    }
 
-        static func < (a: Self, b: Self) -> Bool {
-            (a.generation, a.group) < (b.generation, b.group)
-        }
+    /// An execution that waits for a place in its agent's window.
+    private struct Waiting: Comparable {
+        /// Numbers grow with time: who was decided first is sent first.
+        var key: ExecutionKey
+        var job: JobName
+
+        static func < (a: Self, b: Self) -> Bool { a.key.number < b.key.number }
     }
 
     private struct WaitingRetry: Comparable {
@@ -49,9 +54,11 @@ package struct Dispatcher {
     static let checkInterval = Duration.seconds(5)
     /// How many groups one step takes up.
     static let sliceSize = 1_000
+    /// How many executions that had to wait one step sends; each takes tens of microseconds.
+    static let sendSize = 100
 
-    /// How many executions may be with one agent without having started. The rest stays in the
-    /// store until there is room.
+    /// How many executions may be with one agent without having started. Of the rest only the keys
+    /// are kept until there is room.
     private let window: Int
     private var outstanding = SortedMap<ExecutionKey, Outstanding>()
     /// When each agent was last heard.
@@ -60,8 +67,9 @@ package struct Dispatcher {
     private var nextCheck = Instant.distantFuture
     /// How many executions each agent holds that have not started.
     private var unstarted = SortedMap<NodeName, Int>()
-    /// The first group with an execution that found its agent's window full, by agent.
-    private var unsent = SortedMap<NodeName, Place>()
+    /// Executions that found their agent's window full, by agent, never none of one. Some may have
+    /// ended since.
+    private var waiting = SortedMap<NodeName, MinHeap<Waiting>>()
     /// Where taking up the store's unfinished work goes on; nil when it is done.
     private var takeOver: TakeOver?
 
@@ -72,8 +80,10 @@ package struct Dispatcher {
         case groups(after: Place?)
     }
 
-    /// Unfinished work of the store is being taken up.
-    var isTakingOver: Bool { takeOver != nil }
+    /// There is something for `proceed` to do at once.
+    var wantsStep: Bool {
+        takeOver != nil || waiting.contains { (unstarted[$0.key] ?? 0) < window }
+    }
     /// Executions that have not ended.
     package var outstandingCount: Int { outstanding.count }
 
@@ -95,12 +105,12 @@ package struct Dispatcher {
 
     mutating func loseLeadership() { self = Dispatcher(window: window) }
 
-    /// Takes up what an earlier leader left unfinished, one slice.
-    mutating func continueTakeOver(
+    /// Takes up what an earlier leader left unfinished and then sends what waits, one slice.
+    mutating func proceed(
         _ store: Store, stamp: WallTime, at now: Instant, into actions: inout [Action]
     ) {
         switch takeOver {
-        case nil: return
+        case nil: sendWaiting(store, at: now, into: &actions)
         case .children(let place):
             let page = store.childTriggers(after: place, limit: Self.sliceSize)
             for trigger in page { actions.append(.decideChild(trigger)) }
@@ -117,43 +127,59 @@ package struct Dispatcher {
         case .groups(let place):
             let page = store.activeGroups(
                 after: place.map { ($0.generation, $0.group) }, limit: Self.sliceSize)
-            for entry in page {
-                takeUp(entry.job, entry.generation, entry.group, store, at: now, into: &actions)
-                if isEveryWindowFull { break }
+            for entry in page { takeUp(entry.job, entry.generation, entry.group, store) }
+            takeOver = page.last.map {
+                .groups(after: Place(generation: $0.generation, group: $0.group))
             }
-            let goesOn = page.last.map { Place(generation: $0.generation, group: $0.group) }
-            takeOver = isEveryWindowFull ? nil : goesOn.map { .groups(after: $0) }
-            // Agents may have made room while the walk went on behind them.
-            if takeOver == nil { for (node, _) in unsent { resumeSending(to: node) } }
         }
     }
 
-    private var isEveryWindowFull: Bool {
-        !unsent.isEmpty && unstarted.allSatisfy { $0.value >= window }
-    }
-
-    /// Goes on with what found its agent's window full, once there is room again.
-    private mutating func resumeSending(to node: NodeName) {
-        guard takeOver == nil, (unstarted[node] ?? 0) <= window / 2,
-            let place = unsent.remove(node)
-        else { return }
-        takeOver = .groups(
-            after: Place(generation: place.generation, group: place.group - 1))
-    }
-
+    /// Lets the executions of a group wait: sent at once, in the order of the walk, they would
+    /// overtake older ones of younger jobs.
     private mutating func takeUp(
-        _ job: JobName, _ generation: Generation, _ group: GroupID, _ store: Store,
-        at now: Instant, into actions: inout [Action]
+        _ job: JobName, _ generation: Generation, _ group: GroupID, _ store: Store
     ) {
-        guard let document = store.document(job), let group = store.group(generation, group) else {
-            return
-        }
+        guard let group = store.group(generation, group) else { return }
         for number in group.targets.compactMap(\.attempts.last) {
             let key = ExecutionKey(generation: generation, number: number)
             guard let execution = store.execution(key), !execution.state.isEnded else { continue }
-            launch(store.assignment(of: execution, document, generation), at: now, into: &actions)
-            if execution.isKillRequested { actions.append(.send(execution.node, .kill(key))) }
+            wait(Waiting(key: key, job: job), for: execution.node)
         }
+    }
+
+    private mutating func wait(_ execution: Waiting, for node: NodeName) {
+        guard waiting.update(node, { $0.insert(execution) }) == nil else { return }
+        var heap = MinHeap<Waiting>()
+        heap.insert(execution)
+        waiting[node] = heap
+    }
+
+    /// Sends as much of what waits as there is room for.
+    private mutating func sendWaiting(
+        _ store: Store, at now: Instant, into actions: inout [Action]
+    ) {
+        var rest = Self.sendSize
+        for node in waiting.map(\.key) {
+            while rest > 0, (unstarted[node] ?? 0) < window,
+                let next = waiting.update(node, { $0.popFirst() }) ?? nil
+            {
+                rest -= 1
+                send(next, store, at: now, into: &actions)
+            }
+            if waiting[node]?.isEmpty ?? false { waiting.remove(node) }
+        }
+    }
+
+    private mutating func send(
+        _ next: Waiting, _ store: Store, at now: Instant, into actions: inout [Action]
+    ) {
+        guard !outstanding.contains(next.key), let document = store.document(next.job),
+            let execution = store.execution(next.key), !execution.state.isEnded
+        else { return }
+        send(
+            store.assignment(of: execution, document, next.key.generation), at: now,
+            into: &actions)
+        if execution.isKillRequested { actions.append(.send(execution.node, .kill(next.key))) }
     }
 
     // MARK: Events from the store
@@ -162,13 +188,18 @@ package struct Dispatcher {
         _ assignment: Assignment, at now: Instant, into actions: inout [Action]
     ) {
         guard !outstanding.contains(assignment.key) else { return }
-        let held = unstarted[assignment.node] ?? 0
-        guard held < window else {
-            let place = Place(generation: assignment.key.generation, group: assignment.group)
-            unsent[assignment.node] = min(unsent[assignment.node] ?? place, place)
-            return
+        guard takeOver == nil, !waiting.contains(assignment.node),
+            (unstarted[assignment.node] ?? 0) < window
+        else {
+            return wait(Waiting(key: assignment.key, job: assignment.job), for: assignment.node)
         }
-        unstarted[assignment.node] = held + 1
+        send(assignment, at: now, into: &actions)
+    }
+
+    private mutating func send(
+        _ assignment: Assignment, at now: Instant, into actions: inout [Action]
+    ) {
+        unstarted[assignment.node] = (unstarted[assignment.node] ?? 0) + 1
         if nextCheck == .distantFuture { nextCheck = now + Self.checkInterval }
         outstanding[assignment.key] = Outstanding(
             job: assignment.job, node: assignment.node, sentAt: now, isAccepted: false,
@@ -188,7 +219,6 @@ package struct Dispatcher {
         execution.isStarted = true
         outstanding[key] = execution
         unstarted[execution.node] = (unstarted[execution.node] ?? 1) - 1
-        resumeSending(to: execution.node)
     }
 
     mutating func killRequested(

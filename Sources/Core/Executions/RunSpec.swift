@@ -91,8 +91,8 @@ package enum RunEvent: Hashable, Sendable {
     /// Standard output and error as they arrived. `skipped` counts bytes dropped just before.
     case output([UInt8], skipped: UInt64)
     case ended(RunEnd)
-    /// Nothing was started: the program is missing, the directory does not exist, no permission, its
-    /// end was asked for before …
+    /// Nothing was started: the program is missing, the directory does not exist, no permission,
+    /// its end was asked for before …
     case refused(String)
     /// Nobody knows how this run went; whatever was left of it has been killed.
     case vanished(String)

@@ -113,9 +113,11 @@ struct Checkers {
 
     // MARK: Steps
 
-    mutating func willStep(_ node: Int, _ input: Input, now: Now, at time: TrueTime) {
+    mutating func willStep(
+        _ node: Int, _ input: Input, isFollowed: Bool, now: Now, at time: TrueTime
+    ) {
         verdict.time = time
-        replay.record(input, now)
+        replay.record(input, isFollowed: isFollowed, now)
         durability.willStep(input)
     }
 

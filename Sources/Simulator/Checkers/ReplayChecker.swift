@@ -5,7 +5,7 @@ import Core
 struct ReplayChecker {
     private let isOn: Bool
     private var start: (config: Config, seed: UInt64, now: Now)?
-    private var inputs: [(Input, Now)] = []
+    private var inputs: [(input: Input, isFollowed: Bool, now: Now)] = []
     private var digests: [UInt64] = []
     /// Longer lives are judged by their beginning.
     private static let limit = 20_000
@@ -19,9 +19,9 @@ struct ReplayChecker {
         digests.removeAll(keepingCapacity: true)
     }
 
-    mutating func record(_ input: Input, _ now: Now) {
+    mutating func record(_ input: Input, isFollowed: Bool, _ now: Now) {
         guard isOn, inputs.count < Self.limit else { return }
-        inputs.append((input, now))
+        inputs.append((input, isFollowed, now))
     }
 
     mutating func record(_ effects: [Effect]) {
@@ -37,9 +37,10 @@ struct ReplayChecker {
         guard digests.first == Self.digest(out.effects) else {
             return verdict.fail(.T2, "a second node starts otherwise than the first")
         }
-        for (index, (input, now)) in inputs.enumerated() where index + 1 < digests.count {
+        for (index, (input, isFollowed, now)) in inputs.enumerated()
+        where index + 1 < digests.count {
             out.clear()
-            node.step(input, at: now, into: &out)
+            node.step(input, isFollowed: isFollowed, at: now, into: &out)
             guard digests[index + 1] == Self.digest(out.effects) else {
                 return verdict.fail(
                     .T2, "replayed input \(index) (\(describe(input))) gives other effects")

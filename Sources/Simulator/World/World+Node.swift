@@ -13,6 +13,7 @@ extension World {
         nodes[index].busyUntil = time
         nodes[index].pausedUntil = .zero
         nodes[index].inbox.removeAll()
+        nodes[index].followed = 0
         nodes[index].isWakeScheduled = false
         nodes[index].armedDeadline = nil
         nodes[index].requests.removeAll()
@@ -64,7 +65,10 @@ extension World {
         nodes[index].isWakeScheduled = false
         guard time >= nodes[index].busyUntil else { return scheduleWake(index) }
         guard let input = nodes[index].inbox.popFirst() else { return }
-        step(index, input)
+        nodes[index].followed += 1
+        let isFollowed = !nodes[index].inbox.isEmpty && nodes[index].followed < Self.together
+        if !isFollowed { nodes[index].followed = 0 }
+        step(index, input, isFollowed: isFollowed)
         if nodes[index].isRunning, !nodes[index].inbox.isEmpty { scheduleWake(index) }
     }
 
@@ -76,14 +80,18 @@ extension World {
             at: max(time, nodes[index].busyUntil), lane: Lane.node(index))
     }
 
-    private mutating func step(_ index: Int, _ input: Input) {
+    /// How many inputs a node takes in before it writes, as in production.
+    private static let together = 32
+
+    private mutating func step(_ index: Int, _ input: Input, isFollowed: Bool = false) {
         let now = nodes[index].clock.now(at: time)
         absorb(input)
         if trace.keepsText { trace.note(time, nodes[index].name, "← \(describe(input))") }
         if case .requestAbandoned(let id) = input { nodes[index].requests[id] = nil }
-        checkers.willStep(index, input, now: now, at: time)
+        checkers.willStep(index, input, isFollowed: isFollowed, now: now, at: time)
         out.clear()
-        nodes[index].core!.node.step(input, at: now, into: &out)
+        nodes[index].core!.node.step(
+            input, isFollowed: isFollowed, at: now, into: &out)
         afterStep(index, input)
     }
 

@@ -46,8 +46,8 @@ import Testing
 
         /// Runs the walk over the store to its end.
         mutating func takeOver() -> [String] {
-            while dispatcher.isTakingOver {
-                dispatcher.continueTakeOver(
+            while dispatcher.wantsStep {
+                dispatcher.proceed(
                     store.store, stamp: store.stamp, at: now, into: &actions)
             }
             return take()
@@ -136,7 +136,46 @@ import Testing
         for number in 0..<Tunables().dispatchWindow / 2 {
             fixture.dispatcher.ended(RunnerFixture.key(Int64(number + 1)))
         }
-        #expect(fixture.dispatcher.isTakingOver)
+        #expect(fixture.dispatcher.wantsStep)
+    }
+
+    @Test func whoWasDecidedFirstIsSentFirst() {
+        var fixture = Fixture()
+        fixture.store.put("old")
+        fixture.store.put("young")
+        func run(_ job: String, _ name: String) -> Assignment {
+            fixture.store.runNow(job, name)
+            return fixture.store.launched[0]
+        }
+        var held: [Assignment] = []
+        for number in 0..<Tunables().dispatchWindow {
+            held.append(run("old", "\(number)"))
+            _ = fixture.launch(held[number])
+        }
+        // The agent has all that it may have; what follows waits, young and old in turns.
+        var waiting: [Assignment] = []
+        for number in 0..<6 {
+            waiting.append(run(number.isMultiple(of: 2) ? "young" : "old", "waiting \(number)"))
+            same(fixture.launch(waiting[number]), [])
+        }
+        #expect(!fixture.dispatcher.wantsStep)
+        func leave(_ assignment: Assignment) {
+            fixture.store.end(assignment)
+            fixture.dispatcher.ended(assignment.key)
+        }
+        leave(held[0])
+        same(fixture.takeOver(), ["run \(waiting[0].group)"])
+        // What has ended while it waited takes nobody's place, and a new one overtakes nobody.
+        leave(waiting[1])
+        leave(held[1])
+        let last = run("young", "last")
+        same(fixture.launch(last), [])
+        same(fixture.takeOver(), ["run \(waiting[2].group)"])
+        // A new leader keeps the order.
+        for assignment in held.dropFirst(2) { leave(assignment) }
+        fixture.dispatcher.gainLeadership(at: fixture.now)
+        let order = [waiting[0], waiting[2], waiting[3], waiting[4], waiting[5], last]
+        same(fixture.takeOver(), order.map { "run \($0.group)" })
     }
 
     // MARK: Taking over

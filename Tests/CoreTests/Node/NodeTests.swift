@@ -117,6 +117,31 @@ import Testing
         #expect(harness.started.count == 2, "one late launch and one on time")
     }
 
+    @Test func inputsThatFollowEachOtherShareOneWrite() {
+        var harness = harness()
+        var written: [Int] = []
+        let all = 5
+        for number in 1...all {
+            let body = Self.dateJob.replacing("job1", with: "job\(number)")
+            let request = HTTPRequest(
+                method: .post, target: "/v1/jobs", headers: [:], body: Array(body.utf8),
+                clientAddress: NodeHarness.client)
+            var out = Outbox()
+            harness.node.step(
+                .request(RequestID(UInt64(1_000 + number)), request), isFollowed: number < all,
+                at: harness.now, into: &out)
+            written.append(
+                out.effects.count {
+                    if case .store(_, .append(let file, _, _)) = $0 {
+                        file.directory == .log
+                    } else {
+                        false
+                    }
+                })
+        }
+        #expect(written == [0, 0, 0, 0, 1])
+    }
+
     @Test func everythingDueIsDecidedBeforeAnythingStarts() {
         var harness = harness()
         let jobs = 1_000
