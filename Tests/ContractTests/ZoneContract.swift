@@ -10,12 +10,14 @@ import Testing
 
 /// One of the two worlds that have zone files.
 protocol ZoneWorld {
+    var name: String { get }
     func load(_ name: String) -> [UInt8]?
     /// The file of a zone goes away, or comes back.
     mutating func setPresent(_ isPresent: Bool, _ name: String) throws
 }
 
 struct ModelZoneWorld: ZoneWorld {
+    let name = "model"
     private var folder = ZoneFolder()
 
     func load(_ name: String) -> [UInt8]? { folder.load(name) }
@@ -27,6 +29,7 @@ struct ModelZoneWorld: ZoneWorld {
 
 /// A folder that shows the machine's zones through links.
 struct RealZoneWorld: ZoneWorld {
+    let name = "machine"
     private let folder: Folder
 
     init() throws {
@@ -51,13 +54,14 @@ struct ZoneContract {
 
     @Test func `a zone's file tells its rules`() throws {
         for world in try Self.worlds() {
-            let bytes = try #require(world.load("Europe/Berlin"), "\(world)")
+            let side = world.name
+            let bytes = try #require(world.load("Europe/Berlin"), "\(side)")
             let rules = try ZoneRules(name: "Europe/Berlin", bytes: bytes)
             // 2026-01-15 and 2026-07-15, and beyond what any file writes out.
             for (instant, offset) in [
                 (1_768_435_200, 3_600), (1_784_073_600, 7_200), (4_102_488_000, 3_600),
             ] {
-                #expect(rules.offset(at: Int64(instant)) == offset, "\(world)")
+                #expect(rules.offset(at: Int64(instant)) == offset, "\(side)")
             }
         }
     }
@@ -66,16 +70,24 @@ struct ZoneContract {
         "", "Nowhere/Atlantis", "../UTC", "/etc/passwd", "Europe", "Europe/../UTC", "europe/berlin",
     ])
     func `what names no zone has no file`(name: String) throws {
-        for world in try Self.worlds() { #expect(world.load(name) == nil, "\(world)") }
+        for world in try Self.worlds() {
+            let side = world.name
+            #expect(world.load(name) == nil, "\(side)")
+        }
     }
 
     @Test func `a file that went away is missed, and found again`() throws {
-        for var world in try Self.worlds() {
-            let before = try #require(world.load("UTC"), "\(world)")
+        for each in try Self.worlds() {
+            var world = each
+            let side = world.name
+            let before = world.load("UTC")
+            #expect(before != nil, "\(side)")
             try world.setPresent(false, "UTC")
-            #expect(world.load("UTC") == nil, "\(world)")
+            let without = world.load("UTC")
+            #expect(without == nil, "\(side)")
             try world.setPresent(true, "UTC")
-            #expect(world.load("UTC") == before, "\(world)")
+            let after = world.load("UTC")
+            #expect(after == before, "\(side)")
         }
     }
 }
