@@ -23,6 +23,9 @@ extension Node {
             if phase != .recovering(.logs) { metrics.committed(entry.index, at: now.monotonic) }
             applyQueue.append(.entry(entry))
         case .lead(let term): applyQueue.append(.lead(term))
+        case .truncate(let index): log.truncate(from: index)
+        case .resign, .send, .sendSnapshot, .readReady, .readFailed:
+            fatalError("invariant broken: a cluster of one talks to nobody")
         }
     }
 

@@ -128,7 +128,10 @@ extension Node {
             recovery.isLogRecovered = true
             finishRecovery(&out)
         case .durable(let index, let hardState):
-            withRaft(&out) { $0.persisted(through: index, hardState, into: &$1) }
+            let now = now
+            withRaft(&out) {
+                $0.persisted(through: index, hardState, at: now.monotonic, into: &$1)
+            }
         case .halt(let reason): halt(reason, &out)
         }
     }
@@ -167,7 +170,7 @@ extension Node {
         if let head {
             out.mark(.snapshotRestored)
             store.finishRestoring(at: head.index)
-            raft.restore(snapshotIndex: head.index)
+            raft.restore(snapshotIndex: head.index, term: head.term)
             snapshotting.appliedTerm = head.term
         }
         phase = .recovering(.history)
@@ -192,8 +195,8 @@ extension Node {
         }
         out.log(.info, "recovered the data directory", fields)
         watchDisk(&out)
-        withRaft(&out) { $0.campaign(into: &$1) }
         let now = now
+        withRaft(&out) { $0.start(at: now.monotonic, into: &$1) }
         withRunner(&out) { $0.recovered(at: now, into: &$1) }
     }
 

@@ -99,7 +99,9 @@ package struct Node {
         history = HistoryStore(dataID: config.dataID, tunables: tunables.journal)
         log = LogJournal(dataID: config.dataID, tunables: tunables.journal)
         runLog = RunJournal(dataID: config.dataID, tunables: tunables.journal)
-        raft = Raft(id: config.dataID, voters: [config.dataID])
+        raft = Raft(
+            id: config.dataID, configuration: RaftConfiguration(voters: [config.dataID]),
+            random: random.split(label: "raft"))
         clusterTime = ClusterTime(at: now)
         runner = Runner(tunables: tunables)
         api = API(config: config)

@@ -217,6 +217,31 @@ func runSweep(_ seeds: ClosedRange<UInt64>, _ options: Options) -> Int32 {
     return tally.failures.isEmpty ? 0 : 1
 }
 
+/// Runs the consensus alone on each seed.
+func runRaft(_ seeds: ClosedRange<UInt64>, _ options: Options) -> Int32 {
+    say("sweeping seeds \(seeds.lowerBound)..\(seeds.upperBound) of the consensus alone", to: 2)
+    var totals = (runs: 0, steps: 0, elections: 0, reads: 0, committed: 0, snapshots: 0)
+    var failures = 0
+    for seed in seeds {
+        let run = RaftRun(seed: seed)
+        totals.runs += 1
+        totals.steps += run.steps
+        totals.elections += run.elections
+        totals.reads += run.readsAnswered
+        totals.committed += run.committed
+        totals.snapshots += run.snapshots
+        guard let violation = run.violation else { continue }
+        say(run.line)
+        failures += 1
+        if options.untilFailure || options.until.contains(violation.id.rawValue) { break }
+    }
+    say(
+        "\(totals.runs) runs, \(failures) failed; \(totals.steps) steps, "
+            + "\(totals.elections) elections, \(totals.committed) entries committed, "
+            + "\(totals.reads) reads, \(totals.snapshots) snapshots installed")
+    return failures == 0 ? 0 : 1
+}
+
 func main() -> Int32 {
     let options: Options
     do throws(Options.Problem) {
@@ -248,6 +273,7 @@ func main() -> Int32 {
             return 2
         }
     case .seeds(let seeds):
+        if options.raft { return runRaft(seeds, options) }
         if options.isSlice { return runSlice(seeds, options) }
         guard options.untilFailure else { return runSweep(seeds, options) }
         var range = seeds

@@ -8,11 +8,12 @@ import Core
 enum InvariantID: String, CaseIterable, Sendable {
     case T1, T2, T3, T4
     case D1, D2, D3, D4, D5
+    case R1, R3, R4, R5, R6, R8, R9, R10
     case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
     case X1, X2, X3, X4, X5, X6, X7, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18
     case A1, A2, A3, A4, A5, A6, A7, A8
     case B1, B2, B3, B4, B5
-    case L2, L3, L4, L5, L6, L9
+    case L1, L2, L3, L4, L5, L6, L8, L9
     /// Not an invariant: `--canary` fails on purpose, to test the reporting.
     case canary
 
@@ -27,6 +28,14 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .D3: "Damaged synced data is never served: the node stops."
         case .D5: "A backup holds the state of its moment, with every output."
         case .D4: "After a failed sync the node does nothing more than stop."
+        case .R1: "A term has one leader."
+        case .R3: "Logs with an entry of the same index and term are the same up to it."
+        case .R4: "What is committed is in the log of every later leader."
+        case .R5: "No two servers apply different entries at an index, none twice or out of order."
+        case .R6: "A server votes once in a term, and its term never decreases."
+        case .R8: "One membership change at a time."
+        case .R9: "A read sees everything that was committed before it began."
+        case .R10: "A leader without a majority gives up."
         case .S1: "Each tick is decided at most once."
         case .S2: "Every tick in force is decided."
         case .S3: "Only ticks that the oracle confirms are decided, with the right verdict."
@@ -69,6 +78,8 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .B3: "No effect and no step exceeds its size."
         case .B4: "Time passes: no spinning, no run without end."
         case .B5: "After the drain nothing is left open."
+        case .L1: "In peace somebody leads, and commits."
+        case .L8: "In peace the leader stays."
         case .L2: "After recovery the state is served again."
         case .L3: "Every client operation is answered."
         case .L4: "No tick stays undecided in a healthy cluster."

@@ -4,44 +4,15 @@ import Testing
 
 /// One voter: its own disk is the majority, and nothing counts before it is there.
 @Suite struct RaftTests {
-    private static let id: ServerID = 7
-
-    private struct Fixture {
-        var raft: Raft
-        var actions: [Raft.Action] = []
-
-        init(voters: [ServerID] = [RaftTests.id]) {
-            raft = Raft(id: RaftTests.id, voters: voters)
-        }
-
-        /// What the last call asked for, in words.
-        mutating func take() -> [String] {
-            defer { actions = [] }
-            raft.checkInvariants()
-            return actions.map {
-                switch $0 {
-                case .persist(let state): "persist term \(state.term)"
-                case .persistEntry(let entry): "persist \(entry.index) of term \(entry.term)"
-                case .commit(let entry): "commit \(entry.index)"
-                case .lead(let term): "lead \(term)"
-                }
-            }
-        }
-
-        mutating func persisted(_ index: LogIndex) -> [String] {
-            raft.persisted(through: index, raft.hardState, into: &actions)
-            return take()
-        }
-    }
-
     @Test func nothingIsDoneBeforeItIsDurable() {
-        var fixture = Fixture()
+        var fixture = RaftFixture(7, voters: [7])
         fixture.raft.recovered(HardState())
-        fixture.raft.campaign(into: &fixture.actions)
+        fixture.start()
         same(fixture.take(), ["persist term 1"])
         same(fixture.raft.propose([1], into: &fixture.actions), nil)
         // A sync of something older than the vote elects nobody.
-        fixture.raft.persisted(through: 0, HardState(), into: &fixture.actions)
+        fixture.raft.persisted(
+            through: 0, HardState(), at: fixture.now, into: &fixture.actions)
         same(fixture.take(), [])
         #expect(fixture.raft.role == .candidate)
         same(fixture.persisted(0), ["persist 1 of term 1"])
@@ -61,15 +32,15 @@ import Testing
     }
 
     @Test func recoveryContinuesTheLogInANewTerm() {
-        var fixture = Fixture()
-        fixture.raft.restore(snapshotIndex: 10)
+        var fixture = RaftFixture(7, voters: [7])
+        fixture.raft.restore(snapshotIndex: 10, term: 3)
         for index in LogIndex(11)...13 {
             let entry = LogEntry(index: index, term: 4, kind: 1, payload: [])
             fixture.raft.recover(entry, into: &fixture.actions)
         }
         same(fixture.take(), ["commit 11", "commit 12", "commit 13"])
         fixture.raft.recovered(HardState(term: 4, votedFor: []))
-        fixture.raft.campaign(into: &fixture.actions)
+        fixture.start()
         same(fixture.take(), ["persist term 5"])
         same(fixture.persisted(13), ["persist 14 of term 5"])
         same(fixture.persisted(14), ["commit 14", "lead 5"])
@@ -77,19 +48,19 @@ import Testing
     }
 
     @Test func withMoreVotersOneDiskCommitsNothing() {
-        var fixture = Fixture(voters: [Self.id, 8, 9])
-        let entry = LogEntry(index: 1, term: 1, kind: 1, payload: [])
-        fixture.raft.recover(entry, into: &fixture.actions)
-        fixture.raft.recovered(HardState(term: 1, votedFor: []))
-        fixture.raft.campaign(into: &fixture.actions)
+        var fixture = RaftFixture(7, voters: [7, 8, 9])
+        fixture.recover(terms: [1], term: 1)
+        same(fixture.take(), [])
+        fixture.raft.campaign(isTransfer: false, at: fixture.now, into: &fixture.actions)
         same(fixture.take(), ["persist term 2"])
-        same(fixture.persisted(1), [])
+        same(
+            fixture.persisted(1), ["vote for 1/1 to 8 in 2", "vote for 1/1 to 9 in 2"])
         #expect(fixture.raft.role == .candidate)
         #expect(fixture.raft.commitIndex == 0)
     }
 
     @Test func whatALaterLeaderTookBackIsForgotten() {
-        var fixture = Fixture(voters: [Self.id, 8, 9])
+        var fixture = RaftFixture(7, voters: [7, 8, 9])
         for index in LogIndex(1)...3 {
             fixture.raft.recover(
                 LogEntry(index: index, term: 1, kind: 1, payload: []), into: &fixture.actions)

@@ -1,0 +1,106 @@
+/// What a leader knows of another server.
+struct Peer {
+    enum Mode: Hashable {
+        /// Where the logs agree is being found out, one message at a time.
+        case probe
+        /// Entries are sent ahead of the answers.
+        case replicate
+        /// It needs entries that only the snapshot has.
+        case snapshot
+    }
+
+    private struct Flight {
+        var last: LogIndex
+        var bytes: Int
+    }
+
+    let id: ServerID
+    private(set) var mode = Mode.probe
+    /// On its disk and equal to the leader's log through here.
+    private(set) var matched: LogIndex = 0
+    /// The first entry to send next.
+    private(set) var next: LogIndex
+    /// When it was last heard.
+    var heardAt: Instant
+    /// The latest heartbeat that it answered.
+    var round: UInt64 = 0
+    /// The heartbeat during which entries were sent last: an answer to a later one tells whether
+    /// they came.
+    private var sentRound: UInt64 = 0
+    private var isProbing = false
+    private var flights = RingBuffer<Flight>()
+    private var flightBytes = 0
+
+    init(_ id: ServerID, next: LogIndex, heardAt: Instant) {
+        self.id = id
+        self.next = next
+        self.heardAt = heardAt
+    }
+
+    /// Another message with entries may be sent.
+    func mayReceive(_ tunables: RaftTunables) -> Bool {
+        switch mode {
+        case .probe: !isProbing
+        case .replicate:
+            flights.count < tunables.inFlightMessages && flightBytes < tunables.inFlightBytes
+        case .snapshot: false
+        }
+    }
+
+    mutating func sent(_ entries: [LogEntry], round: UInt64) {
+        sentRound = round
+        switch mode {
+        case .probe: isProbing = true
+        case .replicate:
+            guard let last = entries.last else { return }
+            let bytes = entries.reduce(0) { $0 + $1.payload.count }
+            flights.append(Flight(last: last.index, bytes: bytes))
+            flightBytes += bytes
+            next = last.index + 1
+        case .snapshot: break
+        }
+    }
+
+    /// - Returns: whether that is news.
+    mutating func matches(through index: LogIndex) -> Bool {
+        let isNews = index > matched
+        matched = max(matched, index)
+        next = max(next, matched + 1)
+        while let first = flights.first, first.last <= matched {
+            flightBytes -= first.bytes
+            _ = flights.popFirst()
+        }
+        return isNews
+    }
+
+    /// The logs are known to agree up to what was sent last.
+    mutating func beginReplicating() {
+        mode = .replicate
+        isProbing = false
+    }
+
+    mutating func needsSnapshot() {
+        probe(from: next)
+        mode = .snapshot
+    }
+
+    /// Goes back to where the logs agree for sure, or might.
+    mutating func probe(from index: LogIndex) {
+        mode = .probe
+        next = max(matched + 1, index)
+        isProbing = false
+        flights.removeAll()
+        flightBytes = 0
+    }
+
+    /// It answered a heartbeat of `round`: what was sent two rounds before and has not come is lost.
+    mutating func answered(round: UInt64, received: LogIndex) {
+        self.round = max(self.round, round)
+        guard round >= sentRound + 2 else { return }
+        switch mode {
+        case .probe: isProbing = false
+        case .replicate: if received + 1 < next { probe(from: received + 1) }
+        case .snapshot: break
+        }
+    }
+}

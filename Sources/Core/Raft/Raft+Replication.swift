@@ -1,0 +1,200 @@
+// How entries get from the leader to the others and are committed.
+
+extension Raft {
+    // MARK: Leader
+
+    /// Appends a command if this server leads and does not hand over.
+    /// - Returns: the entry's index, or nil without leadership.
+    package mutating func propose(_ payload: [UInt8], into actions: inout [Action]) -> LogIndex? {
+        guard isLeading, !isTransferring else { return nil }
+        append(.command, payload, into: &actions)
+        return lastIndex
+    }
+
+    mutating func append(
+        _ kind: EntryKind, _ payload: [UInt8], into actions: inout [Action]
+    ) {
+        let entry = LogEntry(
+            index: lastIndex + 1, term: hardState.term, kind: kind.rawValue, payload: payload)
+        take(entry)
+        actions.append(.persistEntry(entry))
+    }
+
+    /// A heartbeat is due: without answers from a majority for long, this server leads nobody.
+    mutating func beat(at now: Instant, into actions: inout [Action]) {
+        let heard = peers.count {
+            configuration.isVoter($0.id) && now - $0.heardAt < tunables.electionMaximum
+        }
+        let own = configuration.isVoter(id) ? 1 : 0
+        guard heard + own >= Quorum.size(of: configuration.voters.count) else {
+            return step(downAt: now, into: &actions)
+        }
+        heartbeatDue = peers.isEmpty ? .distantFuture : now + tunables.heartbeat
+        sendHeartbeats(into: &actions)
+    }
+
+    mutating func sendHeartbeats(into actions: inout [Action]) {
+        round += 1
+        for peer in peers {
+            // Of what it is not known to have, it must not hear that it is committed.
+            let commit = min(commitIndex, peer.matched)
+            reply(.heartbeat(round: round, commit: commit), to: peer.id, into: &actions)
+        }
+    }
+
+    mutating func sendEntries(to position: Int, into actions: inout [Action]) {
+        while peers[position].mayReceive(tunables) {
+            let peer = peers[position]
+            guard peer.mode == .probe || peer.next <= lastIndex else { return }
+            let previous = peer.next - 1
+            guard let term = log.term(at: previous) else {
+                peers[position].needsSnapshot()
+                return actions.append(.sendSnapshot(peer.id))
+            }
+            let entries = log.entries(from: peer.next, limit: tunables.messageBytes)
+            peers[position].sent(entries, round: round)
+            let body = RaftMessage.Body.append(
+                previousIndex: previous, previousTerm: term, entries: entries, commit: commitIndex)
+            reply(body, to: peer.id, into: &actions)
+        }
+    }
+
+    /// A follower's answer.
+    mutating func answer(
+        _ body: RaftMessage.Body, of sender: ServerID, at now: Instant,
+        into actions: inout [Action]
+    ) {
+        guard let position = peers.firstIndex(where: { $0.id == sender }) else { return }
+        peers[position].heardAt = now
+        switch body {
+        case .appendReply(let matched):
+            if peers[position].mode == .probe { peers[position].beginReplicating() }
+            matches(position, through: matched, at: now, into: &actions)
+        case .appendRefused(let previous, let hint, let term):
+            refused(position, previous, hint, term)
+        case .heartbeatReply(let round, let matched, let received):
+            peers[position].answered(round: round, received: received)
+            confirmReads(into: &actions)
+            matches(position, through: matched, at: now, into: &actions)
+        default: break
+        }
+    }
+
+    private mutating func matches(
+        _ position: Int, through index: LogIndex, at now: Instant, into actions: inout [Action]
+    ) {
+        guard index <= lastIndex, peers[position].matches(through: index) else { return }
+        // A snapshot that came through is told by what the follower has.
+        if peers[position].mode == .snapshot, index >= log.base {
+            peers[position].beginReplicating()
+        }
+        advanceCommit(at: now, into: &actions)
+        continueTransfer(into: &actions)
+    }
+
+    private mutating func refused(
+        _ position: Int, _ previous: LogIndex, _ hint: LogIndex, _ term: Term
+    ) {
+        let peer = peers[position]
+        guard previous > peer.matched else { return }
+        switch peer.mode {
+        case .snapshot: return
+        case .probe: guard previous == peer.next - 1 else { return }
+        case .replicate: break
+        }
+        let agreeing = log.lastIndex(upTo: hint, termAtMost: term)
+        peers[position].probe(from: min(previous, agreeing + 1))
+    }
+
+    /// The transfer of a snapshot to a follower has ended, well or not: entries go on from where it
+    /// says it is.
+    package mutating func snapshotSent(to id: ServerID) {
+        guard let position = peers.firstIndex(where: { $0.id == id }),
+            peers[position].mode == .snapshot
+        else { return }
+        peers[position].probe(from: lastIndex + 1)
+    }
+
+    /// Commits what a majority has, if it is of this term (section 5.4.2: an entry of an earlier
+    /// term is never committed by counting).
+    mutating func advanceCommit(at now: Instant, into actions: inout [Action]) {
+        guard role == .leader else { return }
+        let reached = configuration.voters.map { voter in
+            voter == id ? durableIndex : peers.first { $0.id == voter }?.matched ?? 0
+        }
+        let majority = Quorum.index(of: reached)
+        if majority >= firstOfTerm { commit(through: majority, into: &actions) }
+        deliver(into: &actions)
+        if !isLeading, deliveredIndex >= firstOfTerm {
+            isLeading = true
+            actions.append(.lead(hardState.term))
+        }
+        resignIfRemoved(at: now, into: &actions)
+    }
+
+    // MARK: Follower
+
+    /// Entries from the leader of this term.
+    mutating func append(
+        _ entries: [LogEntry], after previousIndex: LogIndex, _ previousTerm: Term,
+        _ leaderCommit: LogIndex, into actions: inout [Action]
+    ) {
+        var entries = entries[...]
+        var previous = previousIndex
+        if previous < commitIndex {
+            // What is committed here equals the leader's without looking.
+            entries = entries.drop { $0.index <= commitIndex }
+            previous = commitIndex
+        } else if log.term(at: previous) != previousTerm {
+            let hint = log.lastIndex(upTo: previous, termAtMost: previousTerm)
+            let body = RaftMessage.Body.appendRefused(
+                previousIndex: previous, hintIndex: hint, hintTerm: log.term(at: hint) ?? 0)
+            return reply(body, to: leader!, into: &actions)
+        }
+        var last = previous
+        for entry in entries {
+            invariant(entry.index == last + 1, "entries of one message have no gap")
+            last = entry.index
+            if let term = log.term(at: entry.index) {
+                if term == entry.term { continue }
+                truncateMemory(from: entry.index)
+                actions.append(.truncate(from: entry.index))
+            }
+            take(entry)
+            actions.append(.persistEntry(entry))
+        }
+        verifiedIndex = max(verifiedIndex, last)
+        // With the disk behind, the answer follows the sync.
+        if durableIndex >= last { acknowledge(into: &actions) }
+        commit(through: min(leaderCommit, verifiedIndex), into: &actions)
+    }
+
+    /// Tells the leader what agrees with it and is on the disk.
+    mutating func acknowledge(into actions: inout [Action]) {
+        guard let leader, verifiedIndex > 0 else { return }
+        reply(
+            .appendReply(matched: min(verifiedIndex, durableIndex)), to: leader, into: &actions)
+    }
+
+    mutating func heartbeat(
+        _ round: UInt64, _ leaderCommit: LogIndex, into actions: inout [Action]
+    ) {
+        commit(through: min(leaderCommit, verifiedIndex), into: &actions)
+        let body = RaftMessage.Body.heartbeatReply(
+            round: round, matched: min(verifiedIndex, durableIndex), received: verifiedIndex)
+        reply(body, to: leader!, into: &actions)
+    }
+
+    /// A snapshot from the leader replaced the log and the state; it is durable.
+    package mutating func installed(
+        snapshotIndex index: LogIndex, term: Term, configuration: RaftConfiguration,
+        at now: Instant, into actions: inout [Action]
+    ) {
+        invariant(role != .leader, "a leader needs nobody's snapshot")
+        guard index > commitIndex else { return }
+        restore(snapshotIndex: index, term: term, configuration: configuration)
+        verifiedIndex = leader == nil ? 0 : index
+        acknowledge(into: &actions)
+        rest(at: now)
+    }
+}
