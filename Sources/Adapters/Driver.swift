@@ -196,6 +196,11 @@ package final class Driver {
                 finish(id)
             case .respondChunk(let id, let piece, let last):
                 listener.respondChunk(id, piece, last: last, at: now)
+            case .abort(let id):
+                listener.abort(id)
+                finish(id)
+            // Without connections to other nodes every message to one is lost.
+            case .send: break
             case .store(let ticket, let operation): storage.ask(ticket, operation)
             case .start(let spec): supervisor.start(spec)
             case .adopt(let id, let identity): supervisor.adopt(id, identity)

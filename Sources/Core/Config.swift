@@ -16,6 +16,9 @@ package struct Config: Sendable {
     package var rpcPort: UInt16 = 6868
     /// How many servers the cluster begins with, as the node's tag `expect` tells; 0 if not given.
     package var bootstrapExpect = 0
+    /// The identities of the servers that the cluster begins with; nil for this one alone. Looked
+    /// at only while the log is empty.
+    package var firstServers: [DataID]?
     /// Seeds the replicated default zone at bootstrap (an IANA name).
     package var defaultZone = "UTC"
     /// Identifies this server for ever: made with the data directory, kept in it.

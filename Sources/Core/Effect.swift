@@ -7,6 +7,10 @@ package enum Effect: Sendable {
     case respond(RequestID, HTTPResponse)
     /// The next piece of a streamed body. After a piece that is not the last, wait for `drained`.
     case respondChunk(RequestID, [UInt8], last: Bool)
+    /// Close the client's connection in the middle of a streamed body: what it has is not all.
+    case abort(RequestID)
+    /// Bring a message to another node of the cluster, or lose it.
+    case send(ServerID, [UInt8])
     case store(StorageTicket, StorageOperation)
     /// Start a run under the supervisor.
     case start(RunSpec)

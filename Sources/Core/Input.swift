@@ -19,6 +19,9 @@ package enum Input: Sendable {
     case zone(String, [UInt8]?)
     /// The answer to `Effect.measureDisk`.
     case disk(DiskSpace)
+    /// A message of another node of the cluster, which has proven to be that node. Messages may be
+    /// lost, repeated, late and out of order.
+    case peer(ServerID, [UInt8])
     case control(Control)
 }
 

@@ -24,8 +24,15 @@ extension Node {
             applyQueue.append(.entry(entry))
         case .lead(let term): applyQueue.append(.lead(term))
         case .truncate(let index): log.truncate(from: index)
-        case .resign, .send, .sendSnapshot, .readReady, .readFailed:
-            fatalError("invariant broken: a cluster of one talks to nobody")
+        case .resign: resign(&out)
+        case .send(let id, let message): send(.raft(message), to: id, &out)
+        case .sendSnapshot(let id):
+            let name = members.first { $0.id == id }?.name.text ?? String(id, radix: 16)
+            out.log(
+                .error, "a server needs older entries than are in memory; it stays behind",
+                [.init("server", name)])
+        case .readReady(let id, let index): readConfirmed(id, index, &out)
+        case .readFailed(let id): readRefused(id, &out)
         }
     }
 
@@ -68,6 +75,8 @@ extension Node {
     // MARK: Leadership
 
     private mutating func lead(_ term: Term, _ out: inout Outbox) {
+        // It may have been lost again before this came up.
+        guard raft.isLeading, raft.hardState.term == term else { return }
         out.log(
             .info, "this server leads",
             [.init("term", "\(term)"), .init("node", config.nodeName.text)])
@@ -106,7 +115,7 @@ extension Node {
 
     /// Stamps a command, adds what it must carry, and appends it to the log.
     mutating func propose(_ body: Command.Body, for id: ProposalID?, _ out: inout Outbox) {
-        guard isLeading else {
+        guard isLeading, !raft.isTransferring else {
             if let id { fail(id, .noLeader, &out) }
             return
         }
@@ -189,7 +198,7 @@ extension Node {
         return index
     }
 
-    private mutating func fail(
+    mutating func fail(
         _ id: ProposalID, _ failure: ProposalFailure, _ out: inout Outbox
     ) {
         withAPI(&out) { $0.failed(id, failure, $1, into: &$2) }
@@ -262,6 +271,9 @@ extension Node {
         snapshotting.logBytes += entry.payload.count + 32
         snapshotting.appliedTerm = entry.term
         guard entry.kind == Raft.EntryKind.command.rawValue else {
+            if entry.kind == Raft.EntryKind.configuration.rawValue {
+                snapshotting.configuration = entry.payload
+            }
             store.applyNothing(at: entry.index)
             return
         }
@@ -334,7 +346,8 @@ extension Node {
         case .settled(let key):
             // Before the runner forgets how much was printed.
             outputChanged(key, &out)
-            withRunner(&out) { $0.settle(key, at: now.monotonic, into: &$1) }
+            let node = reporters.remove(key) ?? store.execution(key)?.node ?? config.nodeName
+            deliver(.settle(key), to: node, &out)
         case .ephemeralEnded(let job, let isDeleted):
             out.log(
                 .info, isDeleted ? "job deleted" : "job disabled",

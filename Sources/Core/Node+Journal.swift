@@ -26,6 +26,8 @@ struct SnapshotState {
     var lastSize = 0
     /// Term of the last applied entry.
     var appliedTerm: Term = 0
+    /// The last configuration that was applied, encoded; empty while the first one holds.
+    var configuration: [UInt8] = []
 }
 
 extension Node {
@@ -170,7 +172,11 @@ extension Node {
         if let head {
             out.mark(.snapshotRestored)
             store.finishRestoring(at: head.index)
-            raft.restore(snapshotIndex: head.index, term: head.term)
+            snapshotting.configuration = head.meta
+            raft.restore(
+                snapshotIndex: head.index, term: head.term,
+                configuration: head.meta.isEmpty
+                    ? nil : try? RaftConfiguration(decoding: head.meta))
             snapshotting.appliedTerm = head.term
         }
         phase = .recovering(.history)
@@ -244,7 +250,8 @@ extension Node {
             store.appliedIndex > (snapshots.newest?.index ?? 0)
         else { return }
         let head = SnapshotHead(
-            index: store.appliedIndex, term: snapshotting.appliedTerm, meta: [])
+            index: store.appliedIndex, term: snapshotting.appliedTerm,
+            meta: snapshotting.configuration)
         snapshotting.head = head
         snapshotting.slices = RecordSlices(of: store)
         snapshotting.bytesWritten = 0

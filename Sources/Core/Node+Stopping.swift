@@ -38,8 +38,10 @@ extension Node {
     /// Targets are chosen by the new tags from here on; what was decided before keeps its targets.
     private mutating func changeTags(_ tags: [TagEntry], _ out: inout Outbox) {
         let changed = Member(config, tags: tags)
-        guard [changed] != members else { return }
-        members = [changed]
+        guard let own = members.firstIndex(where: { $0.name == changed.name }),
+            members[own] != changed
+        else { return }
+        members[own] = changed
         let shown = tags.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
         out.log(
             .info, "member changed",

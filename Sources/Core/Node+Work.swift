@@ -7,7 +7,7 @@ extension Node {
     var canDecide: Bool {
         // Asked in the middle of each step, where a call would be handed a copy of the whole node.
         @inline(__always) get {
-            phase == .running && isLeading && scheduler.isComplete
+            phase == .running && isLeading && !raft.isTransferring && scheduler.isComplete
                 && !store.cluster.clusterID.isEmpty && !store.cluster.isPaused
                 && !clusterTime.isGuarding && store.appliedIndex >= decisionBarrier
         }
@@ -99,9 +99,12 @@ extension Node {
     private mutating func perform(_ action: Dispatcher.Action, _ out: inout Outbox) {
         switch action {
         case .send(let node, let message):
-            // The only member is this node; others are reached through their connections.
-            guard node == config.nodeName else { return }
-            receive(message, &out)
+            if case .heartbeatHeard(let sentAt) = message, !raft.isAlone {
+                // It renews a lease: only a leader may say it, that is one who still leads now.
+                confirmLeadership(for: .heartbeat(node, sentAt: sentAt), &out)
+            } else {
+                deliver(message, to: node, &out)
+            }
         case .report(let report): reports.append(report)
         case .retry(let retry): start(retry, &out)
         case .decideChild(let trigger): decideChild(trigger, &out)
@@ -140,7 +143,7 @@ extension Node {
 
     // MARK: Runner
 
-    private mutating func receive(_ message: AgentMessage, _ out: inout Outbox) {
+    mutating func receive(_ message: AgentMessage, _ out: inout Outbox) {
         let now = now
         withRunner(&out) { runner, actions in
             switch message {
@@ -176,21 +179,24 @@ extension Node {
             out.emit(.call(call))
         case .hangUp(let id): out.emit(.hangUp(id))
         case .renewFences(let ago): out.emit(.renewFences(ago: ago))
-        case .report(let report): receive(report, &out)
+        case .report(let told): report(told, &out)
         case .log(let record): out.emit(.log(record))
         case .mark(let mark): out.mark(mark)
         }
     }
 
-    /// A report of this node's runner, for the leader: dropped without one, told again later.
-    private mutating func receive(_ report: AgentReport, _ out: inout Outbox) {
+    /// A report of an agent for the leader.
+    mutating func receive(
+        _ report: AgentReport, from node: NodeName, _ out: inout Outbox
+    ) {
         guard isLeading else { return }
-        let (node, monotonic) = (config.nodeName, now.monotonic)
+        let monotonic = now.monotonic
         switch report {
         case .accepted(let key): dispatcher.accepted(key)
         case .news(let news):
             guard !holdsBack(news, &out) else { return }
             if case .started = news.news { dispatcher.started(news.key) }
+            if node != config.nodeName { reporters[news.key] = node }
             reports.append(news)
             reportBytes += news.encodedSize
         case .heartbeat(let sentAt):
@@ -288,31 +294,35 @@ extension Node {
             {
                 return .leader
             }
-            return Self.role(phase, appliedIndex: store.appliedIndex)
+            // Elected and not ready yet, it knows no leader.
+            let leader = raft.leader == config.dataID ? nil : raft.leader
+            let name = leader.flatMap { id in members.first { $0.id == id } }?.name
+            return Self.role(phase, leader: name, appliedIndex: store.appliedIndex)
         }
     }
 
     /// Of a node that does not lead. Static: a method called from the middle of a change is handed
     /// a copy of the whole node.
-    private static func role(_ phase: Phase, appliedIndex: LogIndex) -> APIContext.Role {
+    private static func role(
+        _ phase: Phase, leader: NodeName?, appliedIndex: LogIndex
+    ) -> APIContext.Role {
         switch phase {
         case .recovering(.snapshot): .recovering("reading the snapshot")
         case .recovering(.history): .recovering("reading the index of outputs")
         case .recovering(.logs): .recovering("replaying the log, \(appliedIndex) entries so far")
         case .stopping, .exited: .stopping
         case .halted(let reason): .halted(reason)
-        case .running: .follower(leader: nil)
+        case .running: .follower(leader: leader)
         }
     }
 
     private mutating func perform(_ action: APIAction, _ out: inout Outbox) {
         switch action {
         case .respond(let id, let response):
-            metrics.answered(response.status)
-            out.emit(.respond(id, response))
+            respond(id, response, &out)
         case .measure(let id): measure(id, &out)
         case .respondChunk(let id, let bytes, let last):
-            out.emit(.respondChunk(id, bytes, last: last))
+            respond(id, chunk: bytes, last: last, &out)
         case .propose(let id, let body): propose(body, for: id, &out)
         case .read(let ticket, let operation): out.emit(.store(ticket, operation))
         case .loadZone(let name):

@@ -76,6 +76,14 @@ package struct Node {
     var heldBack = SortedMap<ExecutionKey, Bool>()
     /// The execution whose result, told in pieces, is being held back.
     var withheld: ExecutionKey?
+    /// Readers that wait for this server to know that it still leads.
+    var readers = SortedMap<UInt64, LeaseReader>()
+    var lastReader: UInt64 = 0
+    /// Those that know it and wait for entries to be applied, in order.
+    var confirmedReaders = RingBuffer<(index: LogIndex, id: UInt64)>()
+    /// Which agent told of an execution, until the result is settled.
+    var reporters = SortedMap<ExecutionKey, NodeName>()
+    var forwarding = Forwarding()
     var diskWatch = DiskWatch()
     var recovery = RecoveryState()
     var snapshotting = SnapshotState()
@@ -100,7 +108,8 @@ package struct Node {
         log = LogJournal(dataID: config.dataID, tunables: tunables.journal)
         runLog = RunJournal(dataID: config.dataID, tunables: tunables.journal)
         raft = Raft(
-            id: config.dataID, configuration: RaftConfiguration(voters: [config.dataID]),
+            id: config.dataID,
+            configuration: RaftConfiguration(voters: config.firstServers ?? [config.dataID]),
             random: random.split(label: "raft"))
         clusterTime = ClusterTime(at: now)
         runner = Runner(tunables: tunables)
@@ -138,9 +147,10 @@ package struct Node {
         switch input {
         case .deadline: break
         case .request(let id, let request):
-            withAPI(&out) { $0.request(id, request, $1, into: &$2) }
-        case .requestAbandoned(let id): withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
-        case .drained(let id): withAPI(&out) { $0.drained(id, $1, into: &$2) }
+            requested(id, request, &out)
+        case .requestAbandoned(let id): requestAbandoned(id, &out)
+        case .drained(let id): requestDrained(id, &out)
+        case .peer(let id, let bytes): received(bytes, from: id, &out)
         case .storage(let ticket, let result): stored(ticket, result, &out)
         case .run(let id, let event):
             let now = now
@@ -203,6 +213,10 @@ package struct Node {
         if isDue(dispatcher.nextDeadline) {
             withDispatcher(&out) { $0.deadline(at: monotonic, into: &$1) }
         }
+        if isDue(raft.nextDeadline) {
+            withRaft(&out) { $0.deadline(at: monotonic, into: &$1) }
+        }
+        endForwards(&out)
         if isDue(api.nextDeadline) { withAPI(&out) { $0.deadline($1, into: &$2) } }
     }
 
@@ -210,6 +224,7 @@ package struct Node {
     private mutating func settle(isFollowed: Bool, _ out: inout Outbox) {
         applyCommitted(&out)
         guard !isHalted else { return }
+        serveReaders(&out)
         continueSlices(&out)
         decideDueTicks(&out)
         guard !isFollowed else { return }
@@ -223,6 +238,8 @@ package struct Node {
 
     private mutating func flush(_ out: inout Outbox) {
         guard !isHalted else { return }
+        let monotonic = now.monotonic
+        withRaft(&out) { $0.flush(at: monotonic, into: &$1) }
         var requests: [StorageRequest] = []
         log.flush(into: &requests)
         runLog.flush(into: &requests)
@@ -260,6 +277,8 @@ package struct Node {
         consider(runner.nextDeadline)
         consider(dispatcher.nextDeadline)
         consider(api.nextDeadline)
+        consider(raft.nextDeadline)
+        consider(forwarding.nextDeadline)
         consider(stopping.nextDeadline)
         consider(nextSchedulingDeadline())
         nextDeadline = soonest == .distantFuture ? nil : soonest

@@ -72,4 +72,5 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case resultHeldBack
     case outputDropped
     case diskLow
+    case requestForwarded
 }

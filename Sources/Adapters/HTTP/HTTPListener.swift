@@ -145,6 +145,14 @@ package final class HTTPListener {
         markDirty(client)
     }
 
+    /// Closes the connection in the middle of an answer.
+    package func abort(_ id: RequestID) {
+        guard let client = clients[id.connection] else { return }
+        client.unanswered.removeAll { $0 == id.ordinal }
+        client.http.abort()
+        markDirty(client)
+    }
+
     /// Sends what the answers since the last call left to send.
     package func flush(at now: Now, into inputs: inout [Input]) {
         let batch = dirty

@@ -106,7 +106,17 @@ extension API {
 
     /// `?wait=` in whole seconds or as a duration.
     private func runWait(_ call: Call) throws(APIError) -> Duration {
-        guard let text = call.query["wait"] else { return Limit.wait }
+        try Self.wait(in: call.query)
+    }
+
+    /// How long a request may wait for a run.
+    static func patience(for request: HTTPRequest) -> Duration {
+        guard let query = try? request.decodedQuery() else { return Limit.wait }
+        return (try? wait(in: query)) ?? Limit.wait
+    }
+
+    private static func wait(in query: HTTPQuery) throws(APIError) -> Duration {
+        guard let text = query["wait"] else { return Limit.wait }
         var wait: Duration?
         if let seconds = Int64(text) {
             wait = seconds >= 0 && seconds < 1_000_000 ? .seconds(seconds) : nil

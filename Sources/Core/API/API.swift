@@ -106,6 +106,16 @@ package struct API {
         }
     }
 
+    /// The leader did not answer a request that was handed to it.
+    package mutating func forwardFailed(
+        _ id: RequestID, _ request: HTTPRequest, _ failure: ProposalFailure,
+        _ context: APIContext, into actions: inout [APIAction]
+    ) {
+        lastEvent = context.now.monotonic
+        let answer = Answer(APIError(failure), layout: .compact)
+        actions.append(.respond(id, answer.response(to: request, isKnown: true, context)))
+    }
+
     /// What was sent so far has left: the next piece of a stream may follow.
     package mutating func drained(
         _ id: RequestID, _ context: APIContext, into actions: inout [APIAction]

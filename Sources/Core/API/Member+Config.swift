@@ -22,7 +22,8 @@ extension Member {
             if config.bootstrapExpect > 0 { set("expect", "\(config.bootstrapExpect)") }
         }
         self.init(
-            name: config.nodeName, address: config.gossipAddress, port: config.gossipPort,
+            name: config.nodeName, id: config.dataID, address: config.gossipAddress,
+            port: config.gossipPort,
             tags: tags)
     }
 }

@@ -115,6 +115,18 @@ package struct Route: Sendable {
         return .otherMethods(allow: (others + ["OPTIONS"]).joined(separator: ", "))
     }
 
+    /// What a request needs of the node that answers it: nothing, if there is no such route or the
+    /// client is content with what any server knows.
+    static func need(of request: HTTPRequest) -> Access {
+        guard let path = try? request.decodedPath(),
+            case .found(let route, _) = match(request.method, path)
+        else { return .local }
+        if route.access == .read, let query = try? request.decodedQuery(), query.contains("stale") {
+            return .local
+        }
+        return route.access
+    }
+
     /// Whether everything below one path is served, and that path as a folder.
     private var isTree: Bool { segments.last == "*" }
 

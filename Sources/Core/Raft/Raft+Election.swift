@@ -86,7 +86,8 @@ extension Raft {
         waitingCandidate = nil
         hardState = HardState(term: hardState.term + 1, votedFor: Self.bytes(of: id))
         actions.append(.persist(hardState))
-        rest(at: now)
+        // Its own vote, once durable, is all that one alone waits for.
+        if isAlone { electionDeadline = .distantFuture } else { rest(at: now) }
     }
 
     /// The present term and vote are on the disk.

@@ -19,6 +19,8 @@ package struct Member: Hashable, Sendable {
     }
 
     package var name: NodeName
+    /// The identity of its data directory; nil if it has none of ours.
+    package var id: DataID?
     /// IP text and port of the gossip listener.
     package var address: String
     package var port: UInt16
@@ -27,9 +29,11 @@ package struct Member: Hashable, Sendable {
     package var status: Status
 
     package init(
-        name: NodeName, address: String, port: UInt16, tags: [Setting], status: Status = .alive
+        name: NodeName, id: DataID? = nil, address: String, port: UInt16, tags: [Setting],
+        status: Status = .alive
     ) {
         self.name = name
+        self.id = id
         self.address = address
         self.port = port
         self.tags = tags.sorted { Self.precedes($0.name, $1.name) }

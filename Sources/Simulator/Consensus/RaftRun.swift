@@ -38,22 +38,49 @@ struct RaftRun {
         world.propose(index)
         world.run(until: world.time + quietTime)
         guard world.judge.violation == nil else { return }
-        let now = world.leader?.raft
-        if now?.id != leader.id || now?.hardState.term != leader.raft?.hardState.term {
+        let term = leader.raft!.hardState.term
+        guard isStill(leader.id, term, world) else {
             return world.judge.fail(.L8, "the leader changes without a reason")
         }
         if world.judge.canonical.count <= before {
             return world.judge.fail(.L1, "nothing is committed")
         }
+        comeBack(to: leader.id, term, &world)
+        guard world.judge.violation == nil, let now = world.leader?.raft else { return }
         // What was committed a moment ago is on its way.
         let last = world.judge.canonical.count - RaftWorld.mostInASecond
         for (index, server) in world.servers.enumerated()
-        where now!.configuration.contains(server.id) && index != world.outcast {
+        where now.configuration.contains(server.id) && index != world.outcast {
             if server.applied.count < last {
                 world.judge.fail(
                     .L2, "\(server.id) has \(server.applied.count) of \(last) entries")
             }
         }
+    }
+
+    private static func isStill(_ leader: ServerID, _ term: Term, _ world: RaftWorld) -> Bool {
+        let now = world.leader?.raft
+        return now?.id == leader && now?.hardState.term == term
+    }
+
+    /// Somebody whom nobody needs is cut off for a while and comes back: the others keep their
+    /// leader.
+    private static func comeBack(
+        to leader: ServerID, _ term: Term, _ world: inout RaftWorld
+    ) {
+        guard world.outcast == nil,
+            let away = world.servers.firstIndex(where: { $0.id != leader }),
+            world.canSpare(away)
+        else { return }
+        for other in world.servers.indices where other != away {
+            world.cuts.insert(other * 16 + away)
+            world.cuts.insert(away * 16 + other)
+        }
+        world.run(until: world.time + quietTime)
+        world.cuts = []
+        world.run(until: world.time + quietTime)
+        guard world.judge.violation == nil, !isStill(leader, term, world) else { return }
+        world.judge.fail(.R11, "a server that comes back deposes the leader")
     }
 
     var line: String {

@@ -103,7 +103,7 @@ extension RaftWorld {
     }
 
     /// Whatever members anybody believes in, the others are a majority of them.
-    private func canSpare(_ index: Int) -> Bool {
+    func canSpare(_ index: Int) -> Bool {
         servers.allSatisfy { server in
             let voters = server.raft!.configuration.voters
             return voters.isEmpty || !voters.contains(servers[index].id)

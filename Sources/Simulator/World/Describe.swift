@@ -56,6 +56,11 @@ extension Trace {
             absorb(10)
             absorb(record.message)
             for field in record.fields { absorb(field.value) }
+        case .abort(let id): absorb(15 &+ id.number << 8)
+        case .send(let id, let bytes):
+            absorb(16)
+            absorb(UInt64(truncatingIfNeeded: id))
+            absorb(bytes)
         case .exit: absorb(11)
         case .halt(let reason):
             absorb(12)
@@ -113,6 +118,9 @@ extension World {
             trace.absorb(id.text)
         case .zone(let name, _): trace.absorb(name)
         case .control: trace.absorb(28)
+        case .peer(let id, let bytes):
+            trace.absorb(UInt64(truncatingIfNeeded: id))
+            trace.absorb(UInt64(bytes.count))
         case .disk(let space): trace.absorb(29 &+ space.free << 8)
         }
     }
@@ -133,6 +141,7 @@ func describe(_ input: Input) -> String {
     case .call(let id, let event): "call \(id) \(describe(event))"
     case .zone(let name, let bytes): "zone \(name) \(bytes.map { "\($0.count) bytes" } ?? "none")"
     case .control(let control): "control \(control)"
+    case .peer(let id, let bytes): "from \(String(id, radix: 16)) \(bytes.count) bytes"
     case .disk(let space): "disk \(space.free) of \(space.total) bytes free"
     }
 }
@@ -146,6 +155,8 @@ func describe(_ effect: Effect) -> String {
         }
     case .respondChunk(let id, let bytes, let last):
         "chunk \(id.number) \(bytes.count) bytes\(last ? ", the last" : "")"
+    case .abort(let id): "abort \(id.number)"
+    case .send(let id, let bytes): "to \(String(id, radix: 16)) \(bytes.count) bytes"
     case .store(let ticket, let operation):
         "store \(ticket.owner)#\(ticket.number) \(describe(operation))"
     case .start(let spec):

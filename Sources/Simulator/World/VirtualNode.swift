@@ -89,7 +89,7 @@ enum EffectKind: String, CaseIterable {
 
     init(_ effect: Effect) {
         switch effect {
-        case .respond, .respondChunk: self = .respond
+        case .respond, .respondChunk, .abort: self = .respond
         case .store(_, let operation):
             switch operation {
             case .append: self = .append
@@ -102,7 +102,7 @@ enum EffectKind: String, CaseIterable {
         case .loadZone: self = .zone
         case .log: self = .log
         case .halt: self = .halt
-        case .adopt, .stop, .hangUp, .renewFences, .measureDisk, .exit: self = .other
+        case .adopt, .stop, .hangUp, .renewFences, .measureDisk, .send, .exit: self = .other
         }
     }
 }

@@ -8,6 +8,7 @@ struct NodeHarness {
     var disk = Disk()
     var space = DiskSpace(free: 1 << 40, total: 1 << 41)
     var files: Files { disk.files }
+    var id: ServerID { config.dataID }
     var answers: [RequestID: HTTPResponse] = [:]
     var bodies: [RequestID: [UInt8]] = [:]
     var started: [RunSpec] = []
@@ -32,12 +33,21 @@ struct NodeHarness {
     private var starts: UInt64 = 1
     private var config: Config
 
-    init(tunables: Tunables = Tunables(), at wall: Int64 = 1_700_000_000) {
-        config = Config(nodeName: NodeName("n1"), dataID: 7, incarnation: 1, version: "1.0")
+    /// Messages for other nodes.
+    var outgoing: [(to: ServerID, bytes: [UInt8])] = []
+    /// Requests whose answer was cut off.
+    var aborted: [RequestID] = []
+
+    init(
+        tunables: Tunables = Tunables(), at wall: Int64 = 1_700_000_000, name: String = "n1",
+        id: ServerID = 7, among servers: [ServerID]? = nil
+    ) {
+        config = Config(nodeName: NodeName(name), dataID: id, incarnation: 1, version: "1.0")
+        config.firstServers = servers
         config.tunables = tunables
         now = Now(monotonic: Instant(nanoseconds: 1_000_000_000), wall: WallTime(seconds: wall))
         var out = Outbox()
-        node = Node(config, seed: 1, at: now, into: &out)
+        node = Node(config, seed: id == 7 ? 1 : UInt64(id) << 8, at: now, into: &out)
         perform(out)
         settle()
     }
@@ -172,6 +182,8 @@ struct NodeHarness {
             case .respondChunk(let id, let bytes, let last):
                 bodies[id, default: []] += bytes
                 if !last { queue.append(.drained(id)) }
+            case .abort(let id): aborted.append(id)
+            case .send(let id, let bytes): outgoing.append((id, bytes))
             case .store(let ticket, let operation):
                 queue.append(.storage(ticket, disk.perform(operation)))
             case .start(let spec): start(spec)

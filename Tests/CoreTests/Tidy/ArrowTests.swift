@@ -24,6 +24,7 @@ struct ArrowTests {
         "Executions": [
             "Base", "Calendar", "JSON", "HTTP", "Pattern", "Store", "Wire",
         ],
+        "Peers": ["Base", "HTTP", "Raft", "Store", "Executions", "Boundary"],
         "Metrics": ["Base", "Store"],
         "API": [
             "Base", "Calendar", "Cron", "JSON", "HTTP", "Wire", "Journal", "Raft", "Membership",

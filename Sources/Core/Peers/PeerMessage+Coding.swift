@@ -1,0 +1,218 @@
+// The bytes of a message between nodes: kind, version of the kind's form, contents.
+
+extension PeerMessage {
+    private enum Kind: UInt8 {
+        case raft = 1
+        case assignment
+        case report
+        case request
+        case requestAbandoned
+        case requestDrained
+        case response
+        case responseChunk
+    }
+
+    /// The version of the form in which this server writes every kind.
+    private static let version: UInt8 = 1
+
+    /// The message as bytes.
+    package var encoded: [UInt8] {
+        var writer = ByteWriter(capacity: 256)
+        func begin(_ kind: Kind) {
+            writer.u8(kind.rawValue)
+            writer.u8(Self.version)
+        }
+        switch self {
+        case .raft(let message):
+            begin(.raft)
+            message.encode(into: &writer)
+        case .assignment(let message):
+            begin(.assignment)
+            message.encode(into: &writer)
+        case .report(let report):
+            begin(.report)
+            report.encode(into: &writer)
+        case .request(let id, let request):
+            begin(.request)
+            writer.forwardID(id)
+            request.encode(into: &writer)
+        case .requestAbandoned(let id):
+            begin(.requestAbandoned)
+            writer.forwardID(id)
+        case .requestDrained(let id):
+            begin(.requestDrained)
+            writer.forwardID(id)
+        case .response(let id, let response):
+            begin(.response)
+            writer.forwardID(id)
+            response.encode(into: &writer)
+        case .responseChunk(let id, let bytes, let last):
+            begin(.responseChunk)
+            writer.forwardID(id)
+            writer.bool(last)
+            writer.bytes(bytes)
+        }
+        return writer.output
+    }
+
+    /// Reads what `encoded` wrote.
+    /// - Throws: `ByteError` for anything else.
+    package init(decoding bytes: [UInt8]) throws(ByteError) {
+        var reader = ByteReader(bytes)
+        guard let kind = Kind(rawValue: try reader.u8()) else {
+            throw .malformed(offset: 0, what: "an unknown kind of message")
+        }
+        let version = try reader.u8()
+        guard version == Self.version else {
+            throw .malformed(offset: 1, what: "version \(version) of a message")
+        }
+        switch kind {
+        case .raft: self = .raft(try RaftMessage(from: &reader))
+        case .assignment: self = .assignment(try AgentMessage(from: &reader))
+        case .report: self = .report(try AgentReport(from: &reader))
+        case .request:
+            self = .request(try reader.forwardID(), try HTTPRequest(from: &reader))
+        case .requestAbandoned: self = .requestAbandoned(try reader.forwardID())
+        case .requestDrained: self = .requestDrained(try reader.forwardID())
+        case .response:
+            self = .response(try reader.forwardID(), try HTTPResponse(from: &reader))
+        case .responseChunk:
+            let id = try reader.forwardID()
+            let last = try reader.bool()
+            self = .responseChunk(id, try reader.bytes(), last: last)
+        }
+        try reader.expectEnd()
+    }
+}
+
+extension AgentMessage {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .run(let assignment):
+            writer.u8(0)
+            assignment.encode(into: &writer)
+        case .kill(let key):
+            writer.u8(1)
+            writer.executionKey(key)
+        case .settle(let key):
+            writer.u8(2)
+            writer.executionKey(key)
+        case .heartbeatHeard(let sentAt):
+            writer.u8(3)
+            writer.i64(sentAt.nanoseconds)
+        }
+    }
+
+    fileprivate init(from reader: inout ByteReader) throws(ByteError) {
+        let start = reader.offset
+        switch try reader.u8() {
+        case 0: self = .run(try Assignment(from: &reader))
+        case 1: self = .kill(try reader.executionKey())
+        case 2: self = .settle(try reader.executionKey())
+        case 3: self = .heartbeatHeard(sentAt: Instant(nanoseconds: try reader.i64()))
+        case let other: throw .malformed(offset: start, what: "an order numbered \(other)")
+        }
+    }
+}
+
+extension AgentReport {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .accepted(let key):
+            writer.u8(0)
+            writer.executionKey(key)
+        case .news(let report):
+            writer.u8(1)
+            report.encode(into: &writer)
+        case .heartbeat(let sentAt):
+            writer.u8(2)
+            writer.i64(sentAt.nanoseconds)
+        }
+    }
+
+    fileprivate init(from reader: inout ByteReader) throws(ByteError) {
+        let start = reader.offset
+        switch try reader.u8() {
+        case 0: self = .accepted(try reader.executionKey())
+        case 1: self = .news(try Report(from: &reader))
+        case 2: self = .heartbeat(sentAt: Instant(nanoseconds: try reader.i64()))
+        case let other: throw .malformed(offset: start, what: "a report numbered \(other)")
+        }
+    }
+}
+
+// MARK: Requests and answers
+
+extension HTTPRequest {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.string(method.description)
+        writer.string(target)
+        writer.headers(headers)
+        writer.bytes(body)
+        writer.u8(UInt8(clamping: minorVersion))
+        writer.string(clientAddress)
+    }
+
+    fileprivate init(from reader: inout ByteReader) throws(ByteError) {
+        self.init(
+            method: HTTPMethod(try reader.string()), target: try reader.string(),
+            headers: try reader.headers(),
+            body: try reader.bytes(), minorVersion: Int(try reader.u8()),
+            clientAddress: try reader.string())
+    }
+}
+
+extension HTTPResponse {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.u16(UInt16(clamping: status))
+        writer.headers(headers)
+        writer.bool(close)
+        switch body {
+        case .bytes(let bytes): writer.optional(bytes) { $0.bytes($1) }
+        case .stream: writer.optional([UInt8]?.none) { $0.bytes($1) }
+        }
+    }
+
+    fileprivate init(from reader: inout ByteReader) throws(ByteError) {
+        let start = reader.offset
+        let status = Int(try reader.u16())
+        guard (200...599).contains(status) else {
+            throw .malformed(offset: start, what: "a status of \(status)")
+        }
+        let headers = try reader.headers()
+        let close = try reader.bool()
+        let body = try reader.optional { reader throws(ByteError) in try reader.bytes() }
+        self.init(
+            status: status, headers: headers, body: body.map(HTTPBody.bytes) ?? .stream,
+            close: close)
+    }
+}
+
+extension ByteWriter {
+    fileprivate mutating func headers(_ headers: HTTPHeaders) {
+        array(headers.fields) {
+            $0.string($1.name)
+            $0.string($1.value)
+        }
+    }
+
+    fileprivate mutating func forwardID(_ id: ForwardID) {
+        u64(id.incarnation)
+        u64(id.request.number)
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func headers() throws(ByteError) -> HTTPHeaders {
+        let fields = try array(elementSize: 2) { reader throws(ByteError) in
+            HTTPHeaders.Field(try reader.string(), try reader.string())
+        }
+        var headers = HTTPHeaders()
+        for field in fields { headers.append(field.name, field.value) }
+        return headers
+    }
+
+    fileprivate mutating func forwardID() throws(ByteError) -> ForwardID {
+        ForwardID(incarnation: try u64(), request: RequestID(try u64()))
+    }
+}

@@ -1,0 +1,38 @@
+// What nodes say to each other on the RPC port. The contract is whole messages, each of which may
+// be lost, repeated or late; connections are an optimisation of whoever carries them.
+
+/// A message between two nodes of one cluster.
+package enum PeerMessage: Hashable, Sendable {
+    /// Between servers, about the log.
+    case raft(RaftMessage)
+    /// From the leader to an agent.
+    case assignment(AgentMessage)
+    /// From an agent to the leader.
+    case report(AgentReport)
+    /// A client's request that only the leader can answer. It is forwarded once: a server that
+    /// does not lead refuses it.
+    case request(ForwardID, HTTPRequest)
+    /// The client went away.
+    case requestAbandoned(ForwardID)
+    /// The client has taken what was sent so far.
+    case requestDrained(ForwardID)
+    /// The answer's head, with its body unless that is a stream.
+    case response(ForwardID, HTTPResponse)
+    /// The next piece of a streamed body.
+    case responseChunk(ForwardID, [UInt8], last: Bool)
+}
+
+/// Names a forwarded request: the server that took it, its life, and its number there.
+package struct ForwardID: Hashable, Comparable, Sendable {
+    package var incarnation: UInt64
+    package var request: RequestID
+
+    package init(incarnation: UInt64, request: RequestID) {
+        self.incarnation = incarnation
+        self.request = request
+    }
+
+    package static func < (a: Self, b: Self) -> Bool {
+        (a.incarnation, a.request) < (b.incarnation, b.request)
+    }
+}

@@ -1,0 +1,107 @@
+import Testing
+
+@testable import Core
+
+/// Whole servers that form a cluster, without the faults that are the simulator's matter.
+@Suite struct ClusterTests {
+    private static let job =
+        #"{"name":"a","schedule":"@every 1s","executor":"shell","#
+        + #""executor_config":{"command":"date"}}"#
+
+    @Test func threeServersElectOneAndHoldTheSame() throws {
+        var cluster = ClusterHarness(3)
+        let leader = try #require(cluster.leader)
+        #expect(cluster.servers.count { $0.node.isLeading } == 1)
+        same(cluster.ask(leader, .post, "/v1/jobs", Self.job).status, 201)
+        cluster.advance(.milliseconds(3_300))
+        let agree = cluster.agrees()
+        #expect(agree)
+        #expect(cluster.servers[leader].started.count >= 2, "the leader runs it")
+    }
+
+    @Test func anyServerAnswersAnyRequest() throws {
+        var cluster = ClusterHarness(3)
+        let follower = try #require(cluster.followers.first)
+        same(cluster.ask(follower, .post, "/v1/jobs", Self.job).status, 201)
+        let shown = cluster.ask(follower, .get, "/v1/jobs/a")
+        #expect(shown.status == 200)
+        #expect(shown.body.contains(#""name":"a""#))
+        // A list is a stream, handed on piece by piece.
+        let list = cluster.ask(follower, .get, "/v1/jobs")
+        cluster.advance(.milliseconds(100))
+        same(list.status, 200)
+        same(cluster.ask(follower, .get, "/v1/jobs/none").status, 404)
+        same(cluster.ask(follower, .get, "/v1/jobs/a?stale").status, 200)
+        #expect(cluster.ask(follower, .get, "/v1/leader").body.contains("s\(cluster.leader! + 1)"))
+        let ran = cluster.ask(follower, .post, "/v1/jobs/a/run")
+        same(ran.status, 200)
+    }
+
+    @Test func aNewLeaderGoesOnWithTheNextTick() throws {
+        var cluster = ClusterHarness(3)
+        let first = try #require(cluster.leader)
+        same(cluster.ask(first, .post, "/v1/jobs", Self.job).status, 201)
+        cluster.advance(.milliseconds(2_500))
+        let before = cluster.servers[first].started.count
+        cluster.isolated = [first]
+        cluster.advance(.seconds(4))
+        let second = try #require(cluster.leader)
+        #expect(second != first)
+        #expect(!cluster.servers[first].node.isLeading, "it knows that it leads nobody")
+        // What the first one was told to run stays with it until it is lost: only later ticks run.
+        #expect(cluster.servers.map(\.started.count).reduce(0, +) > before)
+        same(cluster.ask(second, .get, "/v1/jobs/a").status, 200)
+        // Alone it refuses what it can't know.
+        let refused = cluster.ask(first, .get, "/v1/jobs/a")
+        same(refused.status, 503)
+        #expect(refused.body.contains("stale"))
+        same(cluster.ask(first, .get, "/v1/jobs/a?stale").status, 200)
+        cluster.isolated = []
+        cluster.advance(.seconds(2))
+        let agree = cluster.agrees()
+        #expect(agree)
+    }
+
+    @Test func withoutAMajorityNothingIsAcknowledged() throws {
+        var cluster = ClusterHarness(3)
+        let leader = try #require(cluster.leader)
+        cluster.isolated = Set(cluster.followers)
+        let id = cluster.servers[leader].send(.post, "/v1/jobs", Self.job)
+        cluster.advance(.seconds(3))
+        let answer = try #require(cluster.servers[leader].answers[id])
+        same(answer.status, 503)
+        #expect(cluster.servers[leader].text(id).contains("outcome_unknown"))
+        cluster.isolated = []
+        cluster.advance(.seconds(3))
+        #expect(cluster.leader != nil)
+        let agree = cluster.agrees()
+        #expect(agree)
+    }
+
+    @Test func messagesSurviveTheirEncoding() throws {
+        let request = HTTPRequest(
+            method: .other("X"), target: "/a?b", headers: ["A": "b"], body: [1, 2],
+            clientAddress: "10.0.0.1:1")
+        let id = ForwardID(incarnation: 3, request: RequestID(4))
+        let key = ExecutionKey(generation: 5, number: 6)
+        let messages: [PeerMessage] = [
+            .raft(RaftMessage(term: 1, body: .timeoutNow)),
+            .assignment(.kill(key)), .assignment(.settle(key)),
+            .assignment(.heartbeatHeard(sentAt: .zero)),
+            .report(.accepted(key)), .report(.heartbeat(sentAt: .zero)),
+            .report(.news(Report(job: JobName("a"), key: key, news: .lost(reason: "x")))),
+            .request(id, request), .requestAbandoned(id), .requestDrained(id),
+            .response(id, HTTPResponse(status: 200, headers: ["A": "b"], body: .stream)),
+            .response(id, HTTPResponse(status: 503, body: .bytes([7]), close: true)),
+            .responseChunk(id, [1, 2, 3], last: true),
+        ]
+        for message in messages {
+            #expect(try PeerMessage(decoding: message.encoded) == message)
+            for length in message.encoded.indices {
+                #expect(throws: ByteError.self) {
+                    try PeerMessage(decoding: Array(message.encoded.prefix(length)))
+                }
+            }
+        }
+    }
+}
