@@ -238,7 +238,8 @@ extension Membership {
             guard case .state(let serf) = try SerfMessage(state.userState[...]) else { return }
             mergeSerf(serf, at: now, into: &actions)
         } catch {
-            complain("the state of Serf can't be read", error, from: source, at: now, into: &actions)
+            complain(
+                "the state of Serf can't be read", error, from: source, at: now, into: &actions)
         }
     }
 }

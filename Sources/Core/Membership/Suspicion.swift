@@ -26,7 +26,7 @@ struct Suspicion: Sendable {
         let confirmations = UInt64(accusers.count - 1)
         let part =
             (Logarithm.base2(confirmations + 1) << 16) / Logarithm.base2(UInt64(wanted) + 1)
-        let less = (longest - shortest).nanoseconds / 65_536 * Int64(part)
+        let less = ((longest - shortest) * Int64(part)).nanoseconds >> 16
         return startedAt + max(shortest, longest - .nanoseconds(less))
     }
 
@@ -41,7 +41,7 @@ struct Suspicion: Sendable {
     static func shortest(_ profile: MembershipProfile, members: Int) -> Duration {
         let scale = max(1 << 16, Logarithm.base10(UInt64(max(members, 1))))
         let base = profile.probeInterval * profile.suspicionFactor
-        return .nanoseconds(base.nanoseconds / 65_536 * Int64(scale))
+        return .nanoseconds((base * Int64(scale)).nanoseconds >> 16)
     }
 }
 

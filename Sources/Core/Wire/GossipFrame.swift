@@ -31,6 +31,8 @@ package struct GossipFrame: Sendable {
     package init(limit: Int = mostBytes) { self.limit = limit }
 
     package var isComplete: Bool { if case .complete = phase { true } else { false } }
+    /// Judged by the first byte; false before it is there.
+    package var isSealed: Bool { bytes.first == GossipType.encrypted.rawValue }
     /// How many bytes are held.
     package var count: Int { bytes.count }
 

@@ -41,7 +41,7 @@ package struct MessagePackWriter: Sendable {
     package mutating func signed(_ value: Int64) {
         switch value {
         case 0...: unsigned(UInt64(value))
-        case -32 ..< 0: output.append(UInt8(bitPattern: Int8(value)))
+        case -32..<0: output.append(UInt8(bitPattern: Int8(value)))
         case Int64(Int8.min)..<0: output += [0xd0, UInt8(bitPattern: Int8(value))]
         case Int64(Int16.min)..<0: number(0xd1, UInt16(bitPattern: Int16(value)))
         case Int64(Int32.min)..<0: number(0xd2, UInt32(bitPattern: Int32(value)))

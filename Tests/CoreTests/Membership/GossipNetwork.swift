@@ -155,7 +155,7 @@ struct GossipNetwork {
         let start = now
         while now - start <= limit {
             if condition(self) { return now - start }
-            run(.milliseconds(50))
+            run(.milliseconds(200))
         }
         return nil
     }
@@ -272,11 +272,12 @@ struct GossipNetwork {
         }
     }
 
-    /// All nodes that are up and of one side see the same members.
+    /// All nodes that are up and of one side see the same members. Those that are gone don't
+    /// count: who comes later never hears of them.
     var isConverged: Bool {
         var first: [Int: [GossipMember]] = [:]
         for (number, node) in nodes.enumerated() where node.isUp {
-            let members = node.machine.members
+            let members = node.machine.members.filter { $0.status == .alive }
             if let other = first[sides[number]] {
                 guard other == members else { return false }
             } else {
