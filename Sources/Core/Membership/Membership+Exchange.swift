@@ -15,6 +15,14 @@ extension Membership {
         var endsAt: Instant
     }
 
+    /// Somebody's state that is being merged.
+    struct Merge: Sendable {
+        var reader: GossipPushPull.Reader
+        var source: GossipAddress
+        /// Whose answer it is.
+        var join: UInt64?
+    }
+
     /// Addresses that are asked to take us in.
     struct Join: Sendable {
         var result = JoinResult()
@@ -23,16 +31,17 @@ extension Membership {
 
     // MARK: Ours
 
-    /// Asks each address to take us in; `joinEnded` tells what became of it.
+    /// Asks each address but our own to take us in; `joinEnded` tells what became of it.
     package mutating func join(
         _ addresses: [GossipAddress], at now: Instant, into actions: inout [Action]
     ) {
         guard isSpeaking else { return }
+        let others = addresses.filter { $0 != config.address }
         let number = nextJoin
         nextJoin += 1
-        joins[number] = Join(missing: addresses.count)
-        if addresses.isEmpty { return endJoin(number, into: &actions) }
-        for address in addresses {
+        joins[number] = Join(missing: others.count)
+        if others.isEmpty { return endJoin(number, into: &actions) }
+        for address in others {
             let endsAt = now + config.profile.streamTimeout
             let exchange = open(
                 .join(number), to: address, ourState(isJoin: true), endsAt: endsAt,
@@ -113,9 +122,7 @@ extension Membership {
         case (.pushPull, .pushPull(let state)):
             merge(state, from: exchange.address, at: now, into: &actions)
         case (.join(let join), .pushPull(let state)):
-            merge(state, from: exchange.address, at: now, into: &actions)
-            announceJoin()
-            endJoin(join, of: exchange.address, failure: nil, into: &actions)
+            merge(state, from: exchange.address, join: join, at: now, into: &actions)
         case (_, .error(let text)): fail(exchange, "it says: \(text)", into: &actions)
         case (_, .ping), (_, .ack), (_, .user), (.probe, .pushPull):
             fail(exchange, "its answer fits another question", into: &actions)
@@ -214,32 +221,65 @@ extension Membership {
             GossipPushPull(isJoin: isJoin, nodes: nodes, userState: serfState().encode()))
     }
 
+    /// States that are being merged, in order.
     private mutating func merge(
-        _ state: GossipPushPull, from source: GossipAddress, at now: Instant,
+        _ state: GossipPushPull, from source: GossipAddress, join: UInt64? = nil, at now: Instant,
         into actions: inout [Action]
     ) {
-        for node in state.nodes {
-            let record = node.record
-            switch node.state {
-            case .alive: alive(record, at: now, into: &actions)
-            case .left:
-                let rumour = GossipRumour(
-                    incarnation: record.incarnation, node: record.node, from: record.node)
-                dead(rumour, at: now, into: &actions)
-            case .suspect, .dead:
-                // One that we know to live gets the chance to contradict.
-                let rumour = GossipRumour(
-                    incarnation: record.incarnation, node: record.node, from: name)
-                suspect(rumour, at: now, into: &actions)
+        let merge = Merge(reader: state.reader, source: source, join: join)
+        guard merges.count < Self.mostMerges else {
+            return end(merge, failure: "too many states are being merged", into: &actions)
+        }
+        merges.append(merge)
+        stepMerges(at: now, into: &actions)
+    }
+
+    /// Merges a few members: a large table takes several steps.
+    mutating func stepMerges(at now: Instant, into actions: inout [Action]) {
+        for _ in 0..<Self.mergeSlice {
+            guard var merge = merges.popFirst() else { return }
+            do throws(ByteError) {
+                if let node = try merge.reader.next() {
+                    merges.prepend(merge)
+                    self.merge(node, at: now, into: &actions)
+                    continue
+                }
+                let bytes = try merge.reader.userState()
+                if !bytes.isEmpty, case .state(let serf) = try SerfMessage(bytes) {
+                    mergeSerf(serf, at: now, into: &actions)
+                }
+                end(merge, failure: nil, into: &actions)
+            } catch {
+                let what = "a state can't be read"
+                complain(what, error, from: merge.source, at: now, into: &actions)
+                end(merge, failure: "its answer can't be read: \(error)", into: &actions)
             }
         }
-        guard !state.userState.isEmpty else { return }
-        do throws(ByteError) {
-            guard case .state(let serf) = try SerfMessage(state.userState[...]) else { return }
-            mergeSerf(serf, at: now, into: &actions)
-        } catch {
-            complain(
-                "the state of Serf can't be read", error, from: source, at: now, into: &actions)
+    }
+
+    private mutating func end(
+        _ merge: Merge, failure: String?, into actions: inout [Action]
+    ) {
+        guard let join = merge.join else { return }
+        if failure == nil, isSpeaking { announceJoin() }
+        endJoin(join, of: merge.source, failure: failure, into: &actions)
+    }
+
+    private mutating func merge(
+        _ node: GossipNode, at now: Instant, into actions: inout [Action]
+    ) {
+        let record = node.record
+        switch node.state {
+        case .alive: alive(record, at: now, into: &actions)
+        case .left:
+            let rumour = GossipRumour(
+                incarnation: record.incarnation, node: record.node, from: record.node)
+            dead(rumour, at: now, into: &actions)
+        case .suspect, .dead:
+            // One that we know to live gets the chance to contradict.
+            let rumour = GossipRumour(
+                incarnation: record.incarnation, node: record.node, from: name)
+            suspect(rumour, at: now, into: &actions)
         }
     }
 }

@@ -66,6 +66,7 @@ extension Membership {
         life = .left
         for (number, _) in exchanges { actions.append(.close(number)) }
         exchanges.removeAll()
+        merges.removeAll()
         looks.removeAll()
         probe = nil
         actions.append(.event(.hasLeft))

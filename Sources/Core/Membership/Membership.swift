@@ -125,6 +125,7 @@ package struct Membership: Sendable {
 
     var exchanges = SortedMap<GossipExchange, Exchange>()
     var nextExchange: GossipExchange = 1
+    var merges = RingBuffer<Merge>()
     var joins = SortedMap<UInt64, Join>()
     var nextJoin: UInt64 = 1
     var nextPushPullAt = Instant.distantFuture
@@ -171,7 +172,8 @@ package struct Membership: Sendable {
     /// Ourselves and all others, dead ones included until nobody is told of them any more.
     var knownCount: Int { ring.count + 1 }
 
-    /// When `deadline` has something to do if nothing else happens before.
+    /// When `deadline` has something to do if nothing else happens before; a moment that is over
+    /// for what can be done at once.
     package var nextDeadline: Instant? {
         var next = looks.first?.at ?? .distantFuture
         switch life {
@@ -182,6 +184,7 @@ package struct Membership: Sendable {
         case .lingering(let until): next = min(next, until)
         case .left: return nil
         }
+        if !merges.isEmpty { next = min(next, lastGossipAt) }
         if let probe { next = min(next, probe.nextStepAt) }
         if !ring.isEmpty {
             if probe == nil { next = min(next, nextProbeAt) }
@@ -206,6 +209,7 @@ package struct Membership: Sendable {
             case .exchange(let number): expireExchange(number, at: now, into: &actions)
             }
         }
+        stepMerges(at: now, into: &actions)
         stepProbe(at: now, into: &actions)
         if !ring.isEmpty {
             if now >= nextPushPullAt { beginPushPull(at: now, into: &actions) }
@@ -286,6 +290,9 @@ package struct Membership: Sendable {
     static let mostPassedOn = 512
     static let mostRelays = 1_024
     static let mostExchanges = 128
+    static let mostMerges = 32
+    /// Members of others' states that are merged in one step: about a millisecond.
+    static let mergeSlice = 250
     static let complaintInterval = Duration.seconds(10)
     /// Nodes with longer names are not taken in.
     static let mostNameBytes = 512

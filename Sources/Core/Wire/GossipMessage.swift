@@ -127,21 +127,6 @@ package struct GossipNode: Hashable, Sendable {
     }
 }
 
-/// Everything that a node knows.
-package struct GossipPushPull: Hashable, Sendable {
-    /// The sender of the request wants to join.
-    package var isJoin: Bool
-    package var nodes: [GossipNode]
-    /// Serf's part.
-    package var userState: [UInt8]
-
-    package init(isJoin: Bool, nodes: [GossipNode], userState: [UInt8]) {
-        self.isJoin = isJoin
-        self.nodes = nodes
-        self.userState = userState
-    }
-}
-
 /// The one message that each side says on a stream.
 package enum GossipStreamMessage: Hashable, Sendable {
     case ping(GossipPing)

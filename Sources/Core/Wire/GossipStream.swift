@@ -5,7 +5,7 @@ extension GossipStreamMessage {
     /// The plain bytes of the whole message; compressed if that makes them fewer.
     package func encode() -> [UInt8] {
         let plain = encodePlainly()
-        guard plain.count >= Self.leastCompressed else { return plain }
+        guard Self.worthCompressing.contains(plain.count) else { return plain }
         let packed = LZW.compress(plain[...])
         let compressed = GossipMessage.bytes(.compressed) { writer in
             writer.field("Algo", 0 as UInt8)
@@ -76,56 +76,6 @@ extension GossipStreamMessage {
         return text
     }
 
-    /// Compressing less costs more than it saves.
-    private static let leastCompressed = 256
-}
-
-extension GossipPushPull {
-    /// What the header of a push/pull says about what follows.
-    struct Header {
-        var nodes: UInt32 = 0
-        var userStateLength: UInt32 = 0
-        var isJoin = false
-
-        init(_ reader: inout MessagePackReader) throws(ByteError) {
-            var header = (nodes: UInt32(0), length: UInt32(0), isJoin: false)
-            try reader.fields { key, value throws(ByteError) in
-                switch key {
-                case "Nodes": header.nodes = try value.integer()
-                case "UserStateLen": header.length = try value.integer()
-                case "Join": header.isJoin = try value.bool()
-                default: try value.skip()
-                }
-            }
-            (nodes, userStateLength, isJoin) = header
-        }
-    }
-
-    fileprivate var encoded: [UInt8] {
-        var writer = MessagePackWriter([GossipType.pushPull.rawValue])
-        writer.fields { writer in
-            writer.field("Nodes", UInt64(nodes.count))
-            writer.field("UserStateLen", UInt64(userState.count))
-            writer.field("Join", isJoin)
-        }
-        for node in nodes {
-            writer.fields { writer in
-                node.record.write(&writer, name: "Name")
-                writer.field("State", node.state.rawValue)
-            }
-        }
-        return writer.output + userState
-    }
-
-    fileprivate init(_ reader: inout MessagePackReader) throws(ByteError) {
-        let header = try Header(&reader)
-        isJoin = header.isJoin
-        nodes = []
-        for _ in 0..<header.nodes {
-            var record = GossipRecordReader()
-            try reader.fields { key, value throws(ByteError) in try record.read(key, &value) }
-            nodes.append(try record.node())
-        }
-        userState = Array(try reader.unpacked(Int(header.userStateLength)))
-    }
+    /// Compressing less costs more than it saves, and compressing more takes too long for a step.
+    private static let worthCompressing = 256...128 << 10
 }

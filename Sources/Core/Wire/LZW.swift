@@ -16,46 +16,41 @@ package enum LZW {
     ) throws(ByteError) -> [UInt8] {
         var bits = BitReader(bytes)
         var output: [UInt8] = []
-        /// The string of a code is that of its prefix and one byte more.
-        var prefixes = [UInt16](repeating: 0, count: capacity)
-        var suffixes = [UInt8](repeating: 0, count: capacity)
+        output.reserveCapacity(min(limit, 4 * bytes.count))
+        // A string is the one before it and one byte more, and these stand side by side in the
+        // output: so each is a place there.
+        var starts = [Int](repeating: 0, count: capacity + 1)
+        var counts = [Int](repeating: 0, count: capacity + 1)
         var width = leastWidth
-        /// The code that the next string gets, and the one before it, which must be known.
+        /// The code that the string before and the byte behind it get.
         var next = end
-        var previous: Int?
         while true {
-            let start = bits.offset
+            let at = bits.offset
             let code = try bits.take(width)
             if code == clear {
-                (width, next, previous) = (leastWidth, end, nil)
+                (width, next) = (leastWidth, end)
                 continue
             }
             if code == end { return output }
-            guard code < clear || code < next || code == next && previous != nil else {
-                throw .malformed(offset: start, what: "a code of LZW that has no meaning yet")
+            let start = output.count
+            if code < clear {
+                output.append(UInt8(code))
+            } else {
+                // The newest string may end in the first byte that it is about to write.
+                guard code <= next, code > end, code < capacity else {
+                    throw .malformed(offset: at, what: "a code of LZW that has no meaning yet")
+                }
+                let from = starts[code]
+                for position in from..<from + counts[code] { output.append(output[position]) }
             }
-            let from = output.count
-            // A code may name the very string that it completes: the previous one and its head.
-            var walked = code == next ? previous ?? code : code
-            if code == next { output.append(0) }
-            while walked >= clear {
-                output.append(suffixes[walked])
-                walked = Int(prefixes[walked])
-            }
-            output.append(UInt8(walked))
-            if code == next { output[from] = UInt8(walked) }
-            output[from...].reverse()
             guard output.count <= limit else {
-                throw .malformed(offset: start, what: "more than \(limit) bytes after unpacking")
+                throw .malformed(offset: at, what: "more than \(limit) bytes after unpacking")
             }
-            if let previous {
-                prefixes[next] = UInt16(previous)
-                suffixes[next] = UInt8(walked)
-            }
-            if next < capacity { next += 1 }
-            if next == 1 << width, width < mostWidth { width += 1 }
             // A full table learns nothing more until the clear code.
-            previous = next < capacity ? code : nil
+            if next < capacity { next += 1 }
+            starts[next] = start
+            counts[next] = output.count - start + 1
+            if next == 1 << width, width < mostWidth { width += 1 }
         }
     }
 

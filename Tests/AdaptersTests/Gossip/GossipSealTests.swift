@@ -30,7 +30,10 @@ import Testing
                     Issue.record("not a push/pull")
                     continue
                 }
-                #expect(state.nodes.count == 1)
+                var reader = state.reader
+                #expect(try reader.next() != nil)
+                #expect(try reader.next() == nil)
+                #expect(try !reader.userState().isEmpty)
             }
         }
         #expect(packets == 25)

@@ -50,7 +50,7 @@ struct SerfPeerTests {
 
         // It stays so: probes are answered in both directions.
         #expect(
-            !GossipBench.turn([ours], seconds: 8) {
+            !GossipBench.turn([ours], seconds: 5) {
                 ours.status("serf") != .alive || serf.member("ours")?[2] != "alive"
             })
         #expect(ours.machine.member(NodeName("serf")) != nil)

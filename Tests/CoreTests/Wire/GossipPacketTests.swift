@@ -143,6 +143,27 @@ private let six = GossipAddress(
         }
     }
 
+    @Test func aStateHoldsWhatWasPutIntoIt() throws {
+        let nodes = (0..<20).map { number in
+            GossipNode(
+                GossipAlive(
+                    incarnation: number, node: NodeName("node-\(number)"), address: address,
+                    meta: [1]),
+                [.alive, .suspect, .dead, .left][Int(number) % 4])
+        }
+        let state = GossipPushPull(isJoin: true, nodes: nodes, userState: [9])
+        let contents = try state.contents()
+        #expect(contents.nodes == nodes)
+        #expect(contents.userState == [9])
+        let bytes = GossipStreamMessage.pushPull(state).encode()
+        for length in 30..<bytes.count where bytes.first == 6 {
+            guard case .pushPull(let part) = try GossipStreamMessage(bytes[..<length]) else {
+                continue
+            }
+            #expect(throws: ByteError.self) { try part.contents() }
+        }
+    }
+
     @Test func longStatesAreCompressed() {
         #expect(Self.messages.last!.encode().first == 9)
         #expect(Self.messages.last!.encode().count < 12_000)

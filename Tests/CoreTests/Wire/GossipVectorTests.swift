@@ -27,6 +27,16 @@ struct RecordedGossip {
     }
 }
 
+extension GossipPushPull {
+    /// All that it holds.
+    func contents() throws(ByteError) -> (nodes: [GossipNode], userState: [UInt8]) {
+        var reader = reader
+        var nodes: [GossipNode] = []
+        while let node = try reader.next() { nodes.append(node) }
+        return (nodes, Array(try reader.userState()))
+    }
+}
+
 @Suite struct GossipVectorTests {
     @Test func packetsKeepTheirMeaning() throws {
         var kinds: [String: Int] = [:]
@@ -70,13 +80,18 @@ struct RecordedGossip {
                 continue
             }
             #expect(state.isJoin)
-            #expect(state.nodes.map(\.record.node.text) == [name])
-            #expect(state.nodes[0].record.versions == GossipVersions())
-            let tags = try MemberTags.decode(state.nodes[0].record.meta)
+            let (nodes, userState) = try state.contents()
+            #expect(nodes.map(\.record.node.text) == [name])
+            #expect(nodes[0].record.versions == GossipVersions())
+            let tags = try MemberTags.decode(nodes[0].record.meta)
             #expect(tags.contains(MemberTag("role", "dkron")))
             #expect(try MemberTags.decode(MemberTags.encode(tags)) == tags)
             #expect(try GossipStreamMessage(message.encode()[...]) == message)
-            guard case .state(let serf) = try SerfMessage(state.userState[...]) else {
+            let again = GossipPushPull(isJoin: true, nodes: nodes, userState: userState)
+            let (sameNodes, sameState) = try again.contents()
+            #expect(sameNodes == nodes)
+            #expect(sameState == userState)
+            guard case .state(let serf) = try SerfMessage(userState[...]) else {
                 Issue.record("not a state of Serf")
                 continue
             }
