@@ -226,6 +226,30 @@ package final class GossipTransport {
         if connection.isOpen { transmit(connection, into: &events) } else { watch(connection) }
     }
 
+    /// Changes the keys, at once.
+    package func perform(_ request: GossipKeyRequest) -> SerfKeyResponse {
+        guard var ring = seal?.ring else {
+            return SerfKeyResponse(
+                succeeded: false, message: "this node does not encrypt its gossip", keys: [],
+                primaryKey: "")
+        }
+        do throws(CryptographyError) {
+            switch request.operation {
+            case .install: try ring.install(request.key)
+            case .use: try ring.use(request.key)
+            case .remove: try ring.remove(request.key)
+            case .list: break
+            }
+        } catch {
+            return SerfKeyResponse(
+                succeeded: false, message: error.description, keys: [], primaryKey: "")
+        }
+        seal?.ring = ring
+        let keys = request.operation == .list ? ring.keys.map(Base64Text.encode) : []
+        return SerfKeyResponse(
+            succeeded: true, message: "", keys: keys, primaryKey: keys.first ?? "")
+    }
+
     // MARK: What happens
 
     package func handle(_ event: EventLoop.Event, at now: Instant, into events: inout [Event]) {

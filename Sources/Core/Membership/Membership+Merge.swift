@@ -49,7 +49,7 @@ extension Membership {
     }
 
     /// A name can be too long for a packet, and an empty one is nobody's.
-    private func isAcceptable(_ name: NodeName) -> Bool {
+    func isAcceptable(_ name: NodeName) -> Bool {
         (1...Self.mostNameBytes).contains(name.text.utf8.count)
     }
 

@@ -174,7 +174,9 @@ extension Membership {
         into actions: inout [Action]
     ) {
         // Whoever asks and gets no nack takes it for our being slow, which we then are.
-        guard relays.count < Self.mostRelays else { return }
+        guard relays.count < Self.mostRelays, isAcceptable(NodeName(request.ping.node)) else {
+            return
+        }
         sequence &+= 1
         relays[sequence] = Relay(
             asker: request.ping.source ?? source, sequence: request.ping.sequence,

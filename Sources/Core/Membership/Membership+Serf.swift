@@ -157,7 +157,14 @@ extension Membership {
         if query.isPassedOn, fits(wrapped) { queries.insert(wrapped) }
         guard query.filters.allSatisfy(isMeant) else { return }
         if query.wantsAck { answer(query, isAck: true, payload: [], into: &actions) }
-        guard query.name == Self.conflictQuery else { return }
+        if let request = Self.keyRequest(query) {
+            actions.append(.keys(request))
+        } else if query.name == Self.conflictQuery {
+            bearWitness(query, into: &actions)
+        }
+    }
+
+    private mutating func bearWitness(_ query: SerfQuery, into actions: inout [Action]) {
         let asked = NodeName(String(decoding: query.payload, as: UTF8.self))
         // About our own name we are no witness.
         guard asked != name, let member = peers[asked]?.member else { return }
@@ -178,14 +185,17 @@ extension Membership {
         }
     }
 
-    private mutating func answer(
+    /// Returns false, and sends nothing, if the answer is too long.
+    @discardableResult
+    mutating func answer(
         _ query: SerfQuery, isAck: Bool, payload: [UInt8], into actions: inout [Action]
-    ) {
+    ) -> Bool {
         let response = SerfQueryResponse(
             answering: query, from: name, isAck: isAck, payload: payload)
         let bytes = SerfMessage.queryResponse(response).encode()
-        guard bytes.count <= Self.mostResponseBytes else { return }
+        guard bytes.count <= Self.mostResponseBytes else { return false }
         send([GossipMessage.user(bytes).encode()], to: query.source, into: &actions)
+        return true
     }
 
     /// Hands a message on, to members only: we are nobody's way to the rest of the world.
@@ -199,8 +209,8 @@ extension Membership {
         } else {
             isMember = peers[NodeName(node)]?.record.address == address
         }
-        guard isMember else { return }
-        send([GossipMessage.user(message).encode()], to: address, into: &actions)
+        let wrapped = GossipMessage.user(message).encode()
+        if isMember, fits(wrapped) { send([wrapped], to: address, into: &actions) }
     }
 
     private static var conflictQuery: String { "_serf_conflict" }

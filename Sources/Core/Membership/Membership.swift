@@ -31,6 +31,8 @@ package struct Membership: Sendable {
         case answer(GossipRequest, [UInt8])
         /// The request gets no answer; the connection ends.
         case drop(GossipRequest)
+        /// Do it to the key ring; then `keysAnswered`.
+        case keys(GossipKeyRequest)
         case event(MembershipEvent)
         case log(LogRecord)
     }

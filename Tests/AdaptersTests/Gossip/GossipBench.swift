@@ -83,6 +83,8 @@ final class GossipBench {
         case .answer(let request, let bytes):
             transport.answer(request, bytes, into: &inputs)
         case .drop(let request): transport.drop(request)
+        case .keys(let request):
+            machine.keysAnswered(request, transport.perform(request), into: &actions)
         case .event(let event): events.append(event)
         case .log(let record): logged.append(record.message)
         }

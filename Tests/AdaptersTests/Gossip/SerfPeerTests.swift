@@ -127,6 +127,29 @@ struct SerfPeerTests {
         #expect(query.output.contains("Ack from 'ours'"))
     }
 
+    /// The key of a running cluster is changed by Serf's own tool.
+    @Test func keysAreChangedByQueries() throws {
+        let newText = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="
+        let serf = try SerfAgent("serf", host: "127.0.0.32", key: Self.keyText)
+        let ours = try (1...2).map {
+            try GossipBench("ours-\($0)", host: "127.0.0.33", key: Self.key)
+        }
+        for bench in ours { bench.with { $0.join([serf.address], at: $1, into: &$2) } }
+        #expect(GossipBench.turn(ours) { serf.members()?.count == 3 })
+        for (command, succeeds) in [
+            ("-use=\(newText)", false), ("-install=\(newText)", true), ("-use=\(newText)", true),
+            ("-remove=\(newText)", false), ("-remove=\(Self.keyText)", true), ("-list", true),
+        ] {
+            let keys = serf.begin(["keys", command])
+            #expect(GossipBench.turn(ours) { keys.isOver })
+            #expect(keys.succeeded == succeeds, "\(command): \(keys.output)")
+            if command == "-list" { #expect(keys.output.contains("[3/3]"), "\(keys.output)") }
+        }
+        let new = (32..<64).map { UInt8($0) }
+        #expect(ours.allSatisfy { $0.transport.seal?.ring.keys == [new] })
+        #expect(ours.allSatisfy { $0.status("serf") == .alive })
+    }
+
     /// With another key, or none, nobody gets in, and the reason is told.
     @Test func aWrongKeyIsRefused() throws {
         let serf = try SerfAgent("serf", host: "127.0.0.30", key: Self.keyText)

@@ -210,7 +210,7 @@ struct GossipNetwork {
                 schedule(.answer(to: asker, life: askerLife, exchange, answer), at: back)
             case .drop:
                 schedule(.failure(to: asker, life: askerLife, exchange), at: back)
-            case .send, .open, .close, .event, .log: perform(action, of: number)
+            case .send, .open, .close, .keys, .event, .log: perform(action, of: number)
             }
         }
         rearm(number)
@@ -235,7 +235,7 @@ struct GossipNetwork {
                 .request(to: target, asker: number, askerLife: life, exchange, bytes),
                 at: now + delay())
         case .event(let event): nodes[number].events.append((now, event))
-        case .close, .answer, .drop, .log: break
+        case .close, .answer, .drop, .keys, .log: break
         }
     }
 

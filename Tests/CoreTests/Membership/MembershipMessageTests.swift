@@ -197,6 +197,42 @@ import Testing
         #expect(bench.machine.passedEvents.count < 600)
     }
 
+    @Test func requestsAboutKeysAreHandedOn() throws {
+        var bench = MembershipBench()
+        let payload = SerfMessage.keyRequest(key: [1, 2, 3]).encode()
+        let names = ["install", "use", "remove", "list"].map { "_serf_\($0)-key" }
+        for (number, name) in (names.dropLast() + ["_serf_list-keys"]).enumerated() {
+            var query = Self.query(name, "", id: UInt32(number))
+            if number < 3 { query.payload = payload }
+            bench.hear(.query(query))
+        }
+        let requests = bench.actions.compactMap { action in
+            if case .keys(let request) = action { request } else { nil }
+        }
+        #expect(requests.map(\.operation) == [.install, .use, .remove, .list])
+        #expect(requests.map(\.key) == [[1, 2, 3], [1, 2, 3], [1, 2, 3], []])
+        _ = bench.sent()
+        let keys = (0..<60).map { "key-\($0)-of-some-length" }
+        let response = SerfKeyResponse(
+            succeeded: true, message: "", keys: keys, primaryKey: keys[0])
+        bench.machine.keysAnswered(requests[3], response, into: &bench.actions)
+        let payloads = try Self.responses(&bench).map(\.payload)
+        guard payloads.count == 1,
+            case .keyResponse(let told) = try SerfMessage(payloads[0][...])
+        else {
+            Issue.record("not one answer about keys")
+            return
+        }
+        #expect(told.keys == Array(keys.prefix(told.keys.count)))
+        #expect((20..<60).contains(told.keys.count))
+        #expect(told.message == "only \(told.keys.count) of 60 keys are told")
+        // What can't be understood is nobody's wish.
+        var query = Self.query("_serf_use-key", "x", id: 77)
+        query.payload = [9]
+        bench.hear(.query(query))
+        #expect(!bench.actions.contains { if case .keys = $0 { true } else { false } })
+    }
+
     @Test func filtersDecideWhoAnswers() throws {
         var bench = MembershipBench()
         for (filters, isMeant) in [
