@@ -87,3 +87,37 @@ struct PacketSocket {
         family = address.family
     }
 }
+
+/// One stream of the gossip protocol: a message from whoever opened it, and perhaps an answer.
+final class GossipConnection {
+    enum Role {
+        case asking(GossipExchange)
+        case asked
+    }
+    let descriptor: Int32
+    let serial: UInt64
+    let peer: GossipAddress
+    let role: Role
+    var isOpen: Bool
+    var frame: GossipFrame
+    var outgoing: ArraySlice<UInt8> = []
+    var isAnswered = false
+    /// The other side says nothing more.
+    var isAtEnd = false
+    var interest: EventLoop.Interest = []
+    /// Of one that somebody else opened; the time of our own is Core's matter.
+    let endsAt: Instant
+
+    init(
+        _ descriptor: Int32, _ serial: UInt64, _ peer: GossipAddress, _ role: Role,
+        isOpen: Bool, endsAt: Instant
+    ) {
+        self.descriptor = descriptor
+        self.serial = serial
+        self.peer = peer
+        self.role = role
+        self.isOpen = isOpen
+        self.endsAt = endsAt
+        frame = GossipFrame(limit: GossipFrame.mostBytes + GossipSeal.overhead + 5)
+    }
+}

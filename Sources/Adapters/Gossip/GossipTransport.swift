@@ -18,37 +18,6 @@ package final class GossipTransport {
         case failed(GossipExchange, reason: String)
     }
 
-    private final class Connection {
-        enum Role {
-            case asking(GossipExchange)
-            case asked
-        }
-        let descriptor: Int32
-        let serial: UInt64
-        let peer: GossipAddress
-        let role: Role
-        var isOpen: Bool
-        var frame: GossipFrame
-        var outgoing: ArraySlice<UInt8> = []
-        var isAnswered = false
-        var interest: EventLoop.Interest = []
-        /// Of one that somebody else opened; the time of our own is Core's matter.
-        let endsAt: Instant
-
-        init(
-            _ descriptor: Int32, _ serial: UInt64, _ peer: GossipAddress, _ role: Role,
-            isOpen: Bool, endsAt: Instant
-        ) {
-            self.descriptor = descriptor
-            self.serial = serial
-            self.peer = peer
-            self.role = role
-            self.isOpen = isOpen
-            self.endsAt = endsAt
-            frame = GossipFrame(limit: GossipFrame.mostBytes + GossipSeal.overhead + 5)
-        }
-    }
-
     /// Nil: nothing is sealed.
     package var seal: GossipSeal?
     private let loop: EventLoop
@@ -57,7 +26,7 @@ package final class GossipTransport {
     private var packets: PacketSocket?
     private var listener: ListeningSocket?
     /// By serial numbers, which are never used twice.
-    private var connections: [UInt64: Connection] = [:]
+    private var connections: [UInt64: GossipConnection] = [:]
     private var asking: [GossipExchange: UInt64] = [:]
     private var askedCount = 0
     private var nextSerial = firstSerial
@@ -82,34 +51,42 @@ package final class GossipTransport {
 
     // MARK: Listening
 
-    /// Starts to receive on the first address of an endpoint; port 0 takes one that is free for
-    /// both kinds. Returns the address with its port.
+    /// Starts to receive on the first address of an endpoint that this machine has; port 0 takes one
+    /// that is free for both kinds. Returns the address with its port.
     @discardableResult
     package func listen(on endpoint: Endpoint) throws(AddressError) -> SocketAddress {
-        let found = try SocketAddress.resolve(endpoint)
+        var found = try SocketAddress.resolve(endpoint)
         // Without a host: the IPv6 socket, which takes IPv4 as well.
-        let six = endpoint.host.isEmpty ? found.first { $0.family == AF_INET6 } : nil
-        guard let address = six ?? found.first else {
-            throw AddressError(endpoint, "it has no address")
+        if endpoint.host.isEmpty {
+            found = found.filter { $0.family == AF_INET6 } + found.filter { $0.family == AF_INET }
         }
         var lastError: SystemError?
-        for _ in 0..<(endpoint.port == 0 ? Self.mostPortDraws : 1) {
-            do throws(SystemError) {
-                let listener = try ListeningSocket(address)
+        for address in found {
+            for _ in 0..<(endpoint.port == 0 ? Self.mostPortDraws : 1) {
                 do throws(SystemError) {
-                    packets = try PacketSocket(listener.address)
+                    return try bind(address)
                 } catch {
-                    Glibc.close(listener.descriptor)
-                    throw error
+                    lastError = error
                 }
-                self.listener = listener
-                watchSockets()
-                return listener.address
-            } catch {
-                lastError = error
+            }
+            guard lastError?.code == EADDRNOTAVAIL || lastError?.code == EAFNOSUPPORT else {
+                break
             }
         }
-        throw AddressError(endpoint, lastError?.reason ?? "no port is free")
+        throw AddressError(endpoint, lastError?.reason ?? "it has no address")
+    }
+
+    private func bind(_ address: SocketAddress) throws(SystemError) -> SocketAddress {
+        let listener = try ListeningSocket(address)
+        do throws(SystemError) {
+            packets = try PacketSocket(listener.address)
+        } catch {
+            Glibc.close(listener.descriptor)
+            throw error
+        }
+        self.listener = listener
+        watchSockets()
+        return listener.address
     }
 
     private func watchSockets() {
@@ -187,7 +164,7 @@ package final class GossipTransport {
             Glibc.close(descriptor)
             return events.append(.failed(exchange, reason: reason))
         }
-        let connection = Connection(
+        let connection = GossipConnection(
             descriptor, nextSerial, address, .asking(exchange), isOpen: result == 0,
             endsAt: .distantFuture)
         nextSerial += 1
@@ -216,7 +193,7 @@ package final class GossipTransport {
     }
 
     private func submit(
-        _ message: [UInt8], on connection: Connection, into events: inout [Event]
+        _ message: [UInt8], on connection: GossipConnection, into events: inout [Event]
     ) {
         do throws(CryptographyError) {
             connection.outgoing = (try seal?.sealStream(message) ?? message)[...]
@@ -263,7 +240,9 @@ package final class GossipTransport {
             } else {
                 if event.writable { transmit(connection, into: &events) }
                 guard connections[connection.serial] != nil else { return }
-                if event.readable || event.broken {
+                if connection.isAtEnd {
+                    if event.broken { drop(connection) }
+                } else if event.readable || event.broken {
                     receive(connection, at: now, into: &events)
                 }
             }
@@ -332,7 +311,7 @@ package final class GossipTransport {
                 Glibc.close(descriptor)
                 continue
             }
-            let connection = Connection(
+            let connection = GossipConnection(
                 descriptor, nextSerial, peer, .asked, isOpen: true, endsAt: now + streamTimeout)
             nextSerial += 1
             askedCount += 1
@@ -342,7 +321,7 @@ package final class GossipTransport {
         }
     }
 
-    private func finishOpening(_ connection: Connection, into events: inout [Event]) {
+    private func finishOpening(_ connection: GossipConnection, into events: inout [Event]) {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         if getsockopt(connection.descriptor, SOL_SOCKET, SO_ERROR, &code, &size) != 0 {
@@ -353,7 +332,7 @@ package final class GossipTransport {
         transmit(connection, into: &events)
     }
 
-    private func transmit(_ connection: Connection, into events: inout [Event]) {
+    private func transmit(_ connection: GossipConnection, into events: inout [Event]) {
         while !connection.outgoing.isEmpty {
             let count = connection.outgoing.withUnsafeBytes { bytes in
                 retryingInterrupted {
@@ -376,12 +355,17 @@ package final class GossipTransport {
     }
 
     private func receive(
-        _ connection: Connection, at now: Instant, into events: inout [Event]
+        _ connection: GossipConnection, at now: Instant, into events: inout [Event]
     ) {
         let count = retryingInterrupted {
             recv(connection.descriptor, buffer.baseAddress, buffer.count, 0)
         }
         guard count != 0 else {
+            // Somebody who has asked may close its side and still wait for the answer.
+            if connection.frame.isComplete {
+                connection.isAtEnd = true
+                return watch(connection)
+            }
             return fail(connection, "it closed the connection without an answer", into: &events)
         }
         guard count > 0 else {
@@ -417,21 +401,22 @@ package final class GossipTransport {
     }
 
     /// Does not wait for the end of a message that will be refused.
-    private func checkSeal(_ connection: Connection) throws(GossipSealError) {
+    private func checkSeal(_ connection: GossipConnection) throws(GossipSealError) {
         let isSealed = connection.frame.isSealed
         if seal != nil, !isSealed { throw .notSealed }
         if seal == nil, isSealed { throw .noKeyFits }
     }
 
     private func refuse(
-        _ connection: Connection, _ reason: String, at now: Instant, into events: inout [Event]
+        _ connection: GossipConnection, _ reason: String, at now: Instant,
+        into events: inout [Event]
     ) {
         complain("a stream was refused", connection.peer, reason, now)
         fail(connection, reason, into: &events)
     }
 
     private func fail(
-        _ connection: Connection, _ reason: String, into events: inout [Event]
+        _ connection: GossipConnection, _ reason: String, into events: inout [Event]
     ) {
         if case .asking(let exchange) = connection.role {
             events.append(.failed(exchange, reason: reason))
@@ -439,7 +424,7 @@ package final class GossipTransport {
         drop(connection)
     }
 
-    private func drop(_ connection: Connection) {
+    private func drop(_ connection: GossipConnection) {
         guard connections.removeValue(forKey: connection.serial) != nil else { return }
         heldBytes -= connection.frame.count
         switch connection.role {
@@ -450,9 +435,10 @@ package final class GossipTransport {
         Glibc.close(connection.descriptor)
     }
 
-    private func watch(_ connection: Connection) {
-        var interest: EventLoop.Interest = connection.isOpen ? .read : .write
-        if !connection.outgoing.isEmpty { interest.insert(.write) }
+    private func watch(_ connection: GossipConnection) {
+        var interest: EventLoop.Interest = []
+        if !connection.isOpen || !connection.outgoing.isEmpty { interest.insert(.write) }
+        if connection.isOpen, !connection.isAtEnd { interest.insert(.read) }
         guard interest != connection.interest else { return }
         connection.interest = interest
         loop.watch(connection.descriptor, for: interest, as: .init(.gossip, connection.serial))

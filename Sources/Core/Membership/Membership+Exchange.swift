@@ -115,7 +115,7 @@ extension Membership {
             if let target = probe?.target, probe?.sequence == sequence {
                 let fields = [LogRecord.Field("node", target.text)]
                 let message = "gossip: a member answers streams but not packets; is UDP blocked?"
-                actions.append(.log(LogRecord(.warning, message, fields)))
+                warn(message, fields, at: now, into: &actions)
             }
             probe?.exchange = nil
             receiveAck(sequence, at: now, into: &actions)

@@ -5,7 +5,9 @@ extension Membership {
     // MARK: Alive
 
     mutating func alive(_ record: GossipAlive, at now: Instant, into actions: inout [Action]) {
-        guard record.versions.isUsable, isAcceptable(record.node) else { return }
+        guard record.versions.isUsable, isAcceptable(record.node),
+            record.meta.count <= MemberTags.mostBytes
+        else { return }
         guard record.node != name else {
             return hearOfOurselves(record, at: now, into: &actions)
         }
@@ -48,7 +50,8 @@ extension Membership {
         }
     }
 
-    /// A name can be too long for a packet, and an empty one is nobody's.
+    /// A name can be too long for a packet and for a table of thousands, and an empty one is
+    /// nobody's.
     func isAcceptable(_ name: NodeName) -> Bool {
         (1...Self.mostNameBytes).contains(name.text.utf8.count)
     }
@@ -119,7 +122,7 @@ extension Membership {
     private mutating func conflict(
         _ peer: Peer, _ other: GossipAddress, at now: Instant, into actions: inout [Action]
     ) {
-        if let last = conflictToldAt, now - last < Self.complaintInterval { return }
+        if let last = conflictToldAt, now - last < Self.warningInterval { return }
         conflictToldAt = now
         let name = peer.record.node
         let known = peer.record.address
@@ -197,9 +200,9 @@ extension Membership {
     // MARK: Suspect and dead
 
     mutating func suspect(_ rumour: GossipRumour, at now: Instant, into actions: inout [Action]) {
-        guard let peer = peers[rumour.node], rumour.incarnation >= peer.record.incarnation else {
-            return
-        }
+        guard let peer = peers[rumour.node], rumour.incarnation >= peer.record.incarnation,
+            isAcceptable(rumour.from)
+        else { return }
         if rumour.node == name { return refute(rumour, into: &actions) }
         if var suspicion = suspicions[rumour.node] {
             guard suspicion.confirm(from: rumour.from) else { return }

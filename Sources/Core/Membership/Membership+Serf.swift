@@ -95,7 +95,9 @@ extension Membership {
         if let known = earlyIntents[intent.node] {
             guard intent.time > known.time else { return false }
         } else {
-            guard earlyIntents.count < Self.mostEarlyIntents else { return false }
+            guard isAcceptable(intent.node), earlyIntents.count < Self.mostEarlyIntents else {
+                return false
+            }
         }
         earlyIntents[intent.node] = EarlyIntent(
             isLeave: isLeave, time: intent.time, heardAt: now)

@@ -139,7 +139,7 @@ package struct Membership: Sendable {
     var earlyIntents = SortedMap<NodeName, EarlyIntent>()
     var nextReapAt: Instant
     var nextReconnectAt: Instant
-    var complaintLoggedAt: Instant?
+    var warnedAt: Instant?
     var conflictToldAt: Instant?
 
     /// A node that knows nobody.
@@ -263,18 +263,26 @@ package struct Membership: Sendable {
         }
     }
 
-    /// Logs, at most once in ten seconds, what somebody sent that makes no sense.
+    /// Logs what somebody sent that makes no sense.
     mutating func complain(
         _ what: String, _ error: ByteError, from source: GossipAddress, at now: Instant,
         into actions: inout [Action]
     ) {
-        if let last = complaintLoggedAt, now - last < Self.complaintInterval { return }
-        complaintLoggedAt = now
         let fields = [
             LogRecord.Field("from", source.description),
             LogRecord.Field("error", error.description),
         ]
-        actions.append(.log(LogRecord(.warning, "gossip: \(what)", fields)))
+        warn("gossip: \(what)", fields, at: now, into: &actions)
+    }
+
+    /// Logs at most once in ten seconds: what others do wrong they may do a thousand times.
+    mutating func warn(
+        _ message: String, _ fields: [LogRecord.Field], at now: Instant,
+        into actions: inout [Action]
+    ) {
+        if let last = warnedAt, now - last < Self.warningInterval { return }
+        warnedAt = now
+        actions.append(.log(LogRecord(.warning, message, fields)))
     }
 
     // MARK: Constants
@@ -292,10 +300,10 @@ package struct Membership: Sendable {
     static let mostPassedOn = 512
     static let mostRelays = 1_024
     static let mostExchanges = 128
-    static let mostMerges = 32
+    static let mostMerges = 8
     /// Members of others' states that are merged in one step: about a millisecond.
     static let mergeSlice = 250
-    static let complaintInterval = Duration.seconds(10)
+    static let warningInterval = Duration.seconds(10)
     /// Nodes with longer names are not taken in.
     static let mostNameBytes = 512
 }

@@ -11,7 +11,7 @@ package struct MemberTag: Hashable, Sendable {
 
 /// Serf's tags as memberlist carries them: a byte 255, then a map of texts.
 package enum MemberTags {
-    /// The most bytes that the tags of a node may take. Other nodes drop a member with more.
+    /// The most bytes that the tags of a member may take, as in memberlist.
     package static let mostBytes = 512
     private static let magic: UInt8 = 255
 

@@ -61,6 +61,24 @@ struct GossipTransportTests {
         }
     }
 
+    @Test func anAnswerComesToOneWhoHasClosedItsSide() throws {
+        let bench = try GossipBench("a")
+        let client = connect(to: bench.address)
+        defer { Glibc.close(client) }
+        let ping = GossipStreamMessage.ping(GossipPing(sequence: 7, node: "a")).encode()
+        _ = Glibc.send(client, ping, ping.count, Int32(MSG_NOSIGNAL))
+        shutdown(client, Int32(SHUT_WR))
+        var buffer = [UInt8](repeating: 0, count: 100)
+        var count = 0
+        let isAnswered = GossipBench.turn([bench]) {
+            count = recv(client, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+            return count > 0
+        }
+        #expect(isAnswered)
+        #expect(
+            try GossipStreamMessage(buffer[..<count]) == .ack(sequence: 7, payload: []))
+    }
+
     @Test func manyStrangersAtOnceHaveABound() throws {
         let bench = try GossipBench("a")
         let strangers = (0..<200).map { _ in connect(to: bench.address) }

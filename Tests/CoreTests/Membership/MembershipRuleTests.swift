@@ -72,7 +72,11 @@ import Testing
         var bench = MembershipBench { $0.mostMembers = 10 }
         bench.alive(String(repeating: "x", count: 513), 1)
         bench.alive("", 1)
+        bench.alive("a", 1, [MemberTag("a", String(repeating: "x", count: 600))])
+        let long = NodeName(String(repeating: "y", count: 513))
+        bench.hear(.leave(SerfIntent(time: 9, node: long)))
         #expect(bench.machine.members.count == 1)
+        #expect(bench.machine.earlyIntents.isEmpty)
         for number in 0..<50 { bench.alive("node-\(number)", 1) }
         #expect(bench.machine.members.count == 10)
         for number in 0..<10_000 {
