@@ -137,8 +137,8 @@ package struct GossipSeal: Sendable {
         throw .noKeyFits
     }
 
-    /// PKCS #7 (RFC 5652, section 6.3), which version 0 puts inside although GCM needs none. The tag
-    /// does not cover the version, so whatever is not padded as it should be is refused.
+    /// PKCS #7 (RFC 5652, section 6.3), which version 0 puts inside although GCM needs none. The
+    /// tag does not cover the version, so whatever is not padded as it should be is refused.
     private static func withoutPadding(_ plain: [UInt8]) throws(GossipSealError) -> [UInt8] {
         guard let count = plain.last.map(Int.init), (1...16).contains(count),
             count <= plain.count, plain.suffix(count).allSatisfy({ $0 == UInt8(count) })

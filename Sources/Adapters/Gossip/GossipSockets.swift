@@ -2,8 +2,8 @@ package import Core
 internal import Glibc
 
 extension SocketAddress {
-    /// - Parameter family: of the socket that will use it; an IPv6 socket reaches an IPv4 address by
-    ///   its mapped form. Nil if an IPv4 socket can't reach it.
+    /// - Parameter family: of the socket that will use it; an IPv6 socket reaches an IPv4 address
+    ///   by its mapped form. Nil if an IPv4 socket can't reach it.
     init?(_ address: GossipAddress, family: Int32) {
         switch (family, address.ip.isIPv4) {
         case (AF_INET, true): self.init(ipv4: address.ip.bytes, port: address.port)

@@ -51,8 +51,8 @@ package final class GossipTransport {
 
     // MARK: Listening
 
-    /// Starts to receive on the first address of an endpoint that this machine has; port 0 takes one
-    /// that is free for both kinds. Returns the address with its port.
+    /// Starts to receive on the first address of an endpoint that this machine has; port 0 takes
+    /// one that is free for both kinds. Returns the address with its port.
     @discardableResult
     package func listen(on endpoint: Endpoint) throws(AddressError) -> SocketAddress {
         var found = try SocketAddress.resolve(endpoint)

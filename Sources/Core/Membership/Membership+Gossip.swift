@@ -81,7 +81,7 @@ extension Membership {
         guard ring.count > 3 * count else {
             // Few: look at all, so that the only one that passes is found.
             var all = ring.filter { name in peers[name].map { isWanted(name, $0) } ?? false }
-            random.shuffle(&all)
+            random.permute(&all)
             return Array(all.prefix(count))
         }
         var chosen: [NodeName] = []

@@ -21,10 +21,13 @@ extension Membership {
     // MARK: Leaving
 
     /// Leaves for good. First the others hear that we mean to, then that we are gone: without the
-    /// first the second is a failure. `hasLeft` comes within eleven seconds, at once if we are
-    /// alone.
+    /// first the second is a failure. `hasLeft` comes within eleven seconds; at once if we are
+    /// alone, or if our name is another's, who shall not leave with us.
     package mutating func leave(at now: Instant, into actions: inout [Action]) {
-        guard case .running = life else { return }
+        guard case .running = life, let joined = peers[name]?.intentTime else { return }
+        guard !isNameLost else { return end(into: &actions) }
+        // Later than our word that we are here, or it would not count.
+        clock.witness(joined)
         let time = clock.time
         clock.increment()
         peers.update(name) { $0.intentTime = time }
@@ -40,11 +43,8 @@ extension Membership {
         case .running, .left: return
         case .announcing(let until):
             guard now >= until || !intents.contains(name) || isAlone else { return }
-            if let record = peers[name]?.record, !isNameLost {
-                let rumour = GossipRumour(
-                    incarnation: record.incarnation, node: name, from: name)
-                bury(rumour, at: now)
-            }
+            let incarnation = peers[name]?.record.incarnation ?? 0
+            bury(GossipRumour(incarnation: incarnation, node: name, from: name), at: now)
             setStatus(.left, of: name)
             life = .parting(until: now + Self.broadcastTimeout)
         case .parting(let until):

@@ -65,7 +65,7 @@ extension Membership {
                 peers.update(name) { $0.isInRing = false }
             }
         }
-        random.shuffle(&kept)
+        random.permute(&kept)
         ring = kept
         ringPosition = 0
     }

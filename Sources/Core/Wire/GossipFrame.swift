@@ -1,6 +1,6 @@
 /// Finds the end of the one message that a side says on a stream, as its bytes come in. A plain
-/// message ends where its structure ends; a sealed one says its length. Each byte is looked at once,
-/// however the message is cut.
+/// message ends where its structure ends; a sealed one says its length. Each byte is looked at
+/// once, however the message is cut.
 package struct GossipFrame: Sendable {
     /// The most bytes of a message, packed or not (memberlist's limit of a push/pull).
     package static let mostBytes = 20 << 20

@@ -224,11 +224,49 @@ import Testing
         bench.hear(.leave(SerfIntent(time: 20, node: NodeName("me"))))
         #expect(bench.status("me") == .alive)
         bench.pass(.seconds(1))
-        let intents = bench.sent().flatMap(\.messages).compactMap { message in
-            if case .user(let bytes) = message { try? SerfMessage(bytes[...]) } else { nil }
-        }
+        let intents = Self.intents(&bench)
         #expect(intents.contains(.join(SerfIntent(time: 21, node: NodeName("me")))))
         #expect(!intents.contains { if case .leave = $0 { true } else { false } })
+    }
+
+    private static func intents(_ bench: inout MembershipBench) -> [SerfMessage] {
+        bench.sent().flatMap(\.messages).compactMap { message in
+            if case .user(let bytes) = message { try? SerfMessage(bytes[...]) } else { nil }
+        }
+    }
+
+    @Test func aLeaveIsLaterThanTheJoinBeforeIt() throws {
+        var bench = MembershipBench()
+        bench.alive("x", 1)
+        let joined = try #require(bench.machine.peers[NodeName("me")]?.intentTime)
+        bench.machine.leave(at: bench.now, into: &bench.actions)
+        bench.pass(.seconds(1))
+        let times = Self.intents(&bench).compactMap { intent in
+            if case .leave(let leave) = intent, leave.node == NodeName("me") {
+                return leave.time
+            }
+            return nil
+        }
+        #expect(!times.isEmpty)
+        #expect(times.allSatisfy { $0 > joined })
+    }
+
+    /// Whoever has lost its name must not take the other with it.
+    @Test func aLostNameIsNotTakenAlong() {
+        var bench = MembershipBench { config in
+            config.identityTag = "id"
+            config.tags = [MemberTag("id", "m")]
+        }
+        bench.alive("x", 1)
+        bench.alive("me", 1, at: 99, [MemberTag("id", "a")])
+        #expect(bench.events.contains { if case .nameLost = $0 { true } else { false } })
+        bench.suspect("me", 1)
+        bench.dead("me", 7)
+        #expect(bench.incarnation("me") == 1)
+        bench.machine.leave(at: bench.now, into: &bench.actions)
+        #expect(bench.events.last == .hasLeft)
+        bench.pass(.seconds(5))
+        #expect(Self.intents(&bench).isEmpty)
     }
 
     @Test func aTimeAtTheEndOfTimeIsRefused() {
