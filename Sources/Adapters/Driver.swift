@@ -113,6 +113,8 @@ package final class Driver {
                 for (id, event) in supervisor.receive() { inbox.append(.run(id, event)) }
             case .names, .outbound: outbound.handle(event, at: now, into: &inbox)
             case .listener, .connection: listener.handle(event, at: now, into: &inbox)
+            // The node does not listen for gossip yet.
+            case .gossip: break
             }
         }
         if isDue(listener.nextDeadline, now) { listener.expire(at: now, into: &inbox) }

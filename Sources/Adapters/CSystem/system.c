@@ -3,10 +3,11 @@
 
 #include <malloc.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
-int csystem_accept(int listener, struct sockaddr_storage *client) {
-    socklen_t length = sizeof *client;
-    return accept4(listener, (struct sockaddr *)client, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+int csystem_accept(int listener, void *client) {
+    socklen_t length = sizeof(struct sockaddr_storage);
+    return accept4(listener, client, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 int csystem_set_process_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }

@@ -82,8 +82,9 @@ package struct PRNG: Hashable, Sendable {
         below(denominator) < numerator
     }
 
-    /// Fisher and Yates. Every order is equally likely.
-    package mutating func shuffle<T>(_ array: inout [T]) {
+    /// Fisher and Yates. Every order is equally likely. Not called as the standard library's is,
+    /// which draws from the system unless it is told otherwise.
+    package mutating func permute<T>(_ array: inout [T]) {
         guard array.count > 1 else { return }
         for index in stride(from: array.count - 1, to: 0, by: -1) {
             array.swapAt(index, int(in: 0...index))

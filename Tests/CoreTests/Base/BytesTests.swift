@@ -153,7 +153,7 @@ struct BytesTests {
         #expect(random.below(1) == 0)
         #expect(random.chance(1, 1) && !random.chance(0, 1))
         var deck = Array(0..<52)
-        random.shuffle(&deck)
+        random.permute(&deck)
         #expect(deck != Array(0..<52) && deck.sorted() == Array(0..<52))
     }
 }
