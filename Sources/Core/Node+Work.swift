@@ -196,7 +196,7 @@ extension Node {
         case .news(let news):
             guard !holdsBack(news, &out) else { return }
             if case .started = news.news { dispatcher.started(news.key) }
-            if node != config.nodeName { reporters[news.key] = node }
+            if case .ended = news.news, node != config.nodeName { reporters[news.key] = node }
             reports.append(news)
             reportBytes += news.encodedSize
         case .heartbeat(let sentAt):

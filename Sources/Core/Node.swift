@@ -81,7 +81,7 @@ package struct Node {
     var lastReader: UInt64 = 0
     /// Those that know it and wait for entries to be applied, in order.
     var confirmedReaders = RingBuffer<(index: LogIndex, id: UInt64)>()
-    /// Which agent told of an execution, until the result is settled.
+    /// Which agent told the result of an execution, until that is settled.
     var reporters = SortedMap<ExecutionKey, NodeName>()
     var forwarding = Forwarding()
     var diskWatch = DiskWatch()

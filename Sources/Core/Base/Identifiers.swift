@@ -47,6 +47,9 @@ package typealias NodeName = Identifier<NodeNameKind>
 /// `<number>-<node>`: one attempt on one target. Clients must not read times out of it.
 package typealias ExecutionID = Identifier<ExecutionIDKind>
 
+/// The identity of a data directory: drawn once when it is made, kept in its format file, stamped
+/// on every file below it, so that a file copied from elsewhere is refused.
+package typealias DataID = UInt128
 /// A position in the replicated log, counted from 1; 0 means "before the first entry".
 package typealias LogIndex = UInt64
 /// A Raft term.

@@ -1,10 +1,6 @@
 // Sizes and delays of everything that this folder writes. Each is legal over a wide range, so that
 // a simulation can make rare paths common; the defaults are for production.
 
-/// The identity of a data directory: drawn once when it is made, kept in its format file, stamped
-/// on every file below it, so that a file copied from elsewhere is refused.
-package typealias DataID = UInt128
-
 /// The layout of a data directory as a whole.
 package enum DataFormat {
     /// Grows with every change that an older program could not read.

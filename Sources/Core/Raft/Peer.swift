@@ -93,7 +93,8 @@ struct Peer {
         flightBytes = 0
     }
 
-    /// It answered a heartbeat of `round`: what was sent two rounds before and has not come is lost.
+    /// It answered a heartbeat of `round`: what was sent two rounds before and did not come is
+    /// lost.
     mutating func answered(round: UInt64, received: LogIndex) {
         self.round = max(self.round, round)
         guard round >= sentRound + 2 else { return }

@@ -47,8 +47,8 @@ package struct RaftConfiguration: Hashable, Sendable {
     }
 }
 
-/// A change of one server. Majorities before and after any single one overlap, which is why there is
-/// never more than one under way.
+/// A change of one server. Majorities before and after any single one overlap, which is why never
+/// more than one is under way.
 package enum RaftConfigurationChange: Hashable, Sendable {
     /// A server begins to receive the log.
     case addLearner(ServerID)
