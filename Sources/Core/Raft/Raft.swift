@@ -64,7 +64,11 @@ package struct Raft {
     /// The log is on this server's disk through here.
     var durableIndex: LogIndex = 0
     /// The members since each index, oldest first; at least one, of which the last is in force.
-    var configurations: [(index: LogIndex, configuration: RaftConfiguration)]
+    var configurations: [(index: LogIndex, configuration: RaftConfiguration)] {
+        didSet { isAlone = configuration.isOnly(id) }
+    }
+    /// Every majority is this server. Kept, because it is asked in every step.
+    private(set) var isAlone: Bool
 
     // What is forgotten by a crash.
     package internal(set) var role = Role.follower
@@ -111,6 +115,7 @@ package struct Raft {
         self.tunables = tunables
         self.random = random
         configurations = [(0, configuration)]
+        isAlone = configuration.isOnly(id)
     }
 
     /// The members in force.
@@ -123,8 +128,6 @@ package struct Raft {
     package var memoryBase: LogIndex { log.base }
     /// How many entries wait to be committed.
     package var pendingCount: Int { Int(lastIndex - commitIndex) }
-    /// Every majority is this server.
-    var isAlone: Bool { configuration.voters == [id] }
 
     package var nextDeadline: Instant {
         if role == .leader { return min(heartbeatDue, transfer?.until ?? .distantFuture) }

@@ -17,6 +17,8 @@ package struct RaftConfiguration: Hashable, Sendable {
     package var isEmpty: Bool { voters.isEmpty && learners.isEmpty }
     package var members: [ServerID] { voters + learners }
 
+    /// Whether nobody else votes.
+    package func isOnly(_ id: ServerID) -> Bool { voters.count == 1 && voters[0] == id }
     package func isVoter(_ id: ServerID) -> Bool { voters.contains(id) }
     package func isLearner(_ id: ServerID) -> Bool { learners.contains(id) }
     package func contains(_ id: ServerID) -> Bool { isVoter(id) || isLearner(id) }
