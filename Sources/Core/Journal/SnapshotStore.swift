@@ -55,6 +55,12 @@ package struct SnapshotStore: Sendable {
     }
 
     struct Writing: Sendable {
+        /// Whether a failure costs this snapshot and nothing else.
+        func tolerates(_ failure: StorageFailure) -> Bool {
+            if case .abandoning(let first) = stage, first.reason == .exists { return true }
+            return failure.reason == .noSpace || failure.reason == .exists
+        }
+
         enum Stage: Sendable {
             case filling
             case syncing
@@ -204,9 +210,11 @@ package struct SnapshotStore: Sendable {
         var writing = before
         writing.answers -= 1
         if case .failed(let failure) = result {
-            // A full disk is an everyday event and costs only this snapshot. Anything else says
-            // that the disk can't be relied on, a failed sync above all.
-            guard failure.reason == .noSpace else {
+            // A full disk is an everyday event and costs only this snapshot, and so does the rest
+            // of an earlier one that could not be removed: it is removed now, with all that went
+            // into it. Anything else says that the disk can't be relied on, a failed sync above
+            // all.
+            guard writing.tolerates(failure) else {
                 return halt(failure.message, actions: &actions)
             }
             if case .abandoning = writing.stage {} else { writing.stage = .abandoning(failure) }
