@@ -32,6 +32,8 @@ struct Forwarding {
     /// How long an answer, or its next piece, is waited for. A request that itself waits for a run
     /// is given that much more.
     static let patience = Duration.seconds(45)
+    /// Requests that one server has with the leader; beyond it the answer is 503.
+    static let limit = 1_024
     /// How many requests of others are remembered after their answer, so that a repeated message
     /// does nothing twice.
     static let memory = 8_192
@@ -89,9 +91,13 @@ extension Node {
         guard let leader = raft.leader, leader != config.dataID else {
             return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
         }
-        out.mark(.requestForwarded)
         var bare = request
         bare.body = []
+        guard forwarding.outgoing.count < Forwarding.limit else {
+            out.mark(.requestRefusedBusy)
+            return withAPI(&out) { $0.forwardFailed(id, bare, .busy, $1, into: &$2) }
+        }
+        out.mark(.requestForwarded)
         let patience = Forwarding.patience + API.patience(for: request)
         forwarding.outgoing[id] = Forwarding.Outgoing(
             leader: leader, request: bare, isWrite: need == .write, until: now.monotonic + patience,

@@ -55,12 +55,6 @@ package struct SnapshotStore: Sendable {
     }
 
     struct Writing: Sendable {
-        /// Whether a failure costs this snapshot and nothing else.
-        func tolerates(_ failure: StorageFailure) -> Bool {
-            if case .abandoning(let first) = stage, first.reason == .exists { return true }
-            return failure.reason == .noSpace || failure.reason == .exists
-        }
-
         enum Stage: Sendable {
             case filling
             case syncing
@@ -75,6 +69,12 @@ package struct SnapshotStore: Sendable {
         var slices: UInt64 = 0
         var stage = Stage.filling
         var answers = 2
+
+        /// Whether a failure costs this snapshot and nothing else.
+        func tolerates(_ failure: StorageFailure) -> Bool {
+            if case .abandoning(let first) = stage, first.reason == .exists { return true }
+            return failure.reason == .noSpace || failure.reason == .exists
+        }
     }
 
     enum Purpose: Sendable {

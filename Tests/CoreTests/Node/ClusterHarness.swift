@@ -24,6 +24,12 @@ struct ClusterHarness {
             .max { servers[$0].node.raft.hardState.term < servers[$1].node.raft.hardState.term }
     }
 
+    /// Commands started on servers that are not cut off.
+    var reachableStarts: Int {
+        servers.indices.filter { !isolated.contains($0) }.map { servers[$0].started.count }
+            .reduce(0, +)
+    }
+
     var followers: [Int] { servers.indices.filter { $0 != leader && !isolated.contains($0) } }
 
     /// Lets time pass, a millisecond at a time on all machines, with all messages.
