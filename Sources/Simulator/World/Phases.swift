@@ -66,6 +66,7 @@ extension World {
             nodes[node].restartAfter = min(nodes[node].restartAfter, .seconds(1))
             steadyClock(node)
             if nodes[node].isRunning {
+                if !nodes[node].heldWeb.isEmpty { wakeWeb(node, at: time) }
                 offer(.control(.reload(tags: nil)), to: node, life: nodes[node].incarnation)
                 if !nodes[node].inbox.isEmpty {
                     queue.push(

@@ -33,6 +33,8 @@ final class VirtualNode {
     @exclusivity(unchecked) var busyUntil = TrueTime.zero
     @exclusivity(unchecked) var pausedUntil = TrueTime.zero
     @exclusivity(unchecked) var inbox = RingBuffer<Input>()
+    /// What sockets brought during a pause, oldest first.
+    @exclusivity(unchecked) var heldWeb: [WebStep] = []
     /// Steps in a row that were followed by another at once.
     var followed = 0
     @exclusivity(unchecked) var isWakeScheduled = false

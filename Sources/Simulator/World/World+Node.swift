@@ -256,6 +256,7 @@ extension World {
         nodes[index].disk.processDeath()
         nodes[index].supervisor.agentDied()
         nodes[index].web.agentDied(at: time, log: &runLog)
+        nodes[index].heldWeb.removeAll()
         let open = nodes[index].requests.sorted { $0.key < $1.key }
         nodes[index].requests.removeAll()
         for (_, request) in open {

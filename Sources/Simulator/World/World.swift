@@ -14,6 +14,8 @@ enum Event {
     case disk(node: Int, life: UInt64, StorageTicket, StorageOperation)
     case supervisor(node: Int, life: UInt64, run: Int, SupervisorStep)
     case web(node: Int, life: UInt64, WebStep)
+    /// A process that was paused looks at its sockets again.
+    case webWake(node: Int, life: UInt64)
     case clientTurn(Int)
     case arrival(client: Int, operation: Int, attempt: Int)
     case reply(client: Int, operation: Int, attempt: Int, Reply?)
@@ -136,6 +138,7 @@ struct World {
         case .supervisor(let node, let life, let run, let step):
             stepSupervisor(node, life, run, step)
         case .web(let node, let life, let step): stepWeb(node, life, step)
+        case .webWake(let node, let life): resumeWeb(node, life)
         case .clientTurn(let client): beginNextOperation(client)
         case .arrival(let client, let operation, let attempt):
             arrive(client, operation, attempt)
