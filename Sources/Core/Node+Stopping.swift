@@ -26,6 +26,7 @@ extension Node {
         case .stop:
             guard phase != .stopping else { return }
             beginStopping(&out)
+        case .leave: break
         case .stopNow, .detach:
             phase = .exited
             out.emit(.exit)

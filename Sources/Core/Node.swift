@@ -151,6 +151,8 @@ package struct Node {
         case .requestAbandoned(let id): requestAbandoned(id, &out)
         case .drained(let id): requestDrained(id, &out)
         case .peer(let id, let bytes): received(bytes, from: id, &out)
+        // Wired with membership.
+        case .packet, .exchange, .exchangeRequest, .keysChanged, .resolved: break
         case .storage(let ticket, let result): stored(ticket, result, &out)
         case .run(let id, let event):
             let now = now

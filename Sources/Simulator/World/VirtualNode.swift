@@ -104,7 +104,9 @@ enum EffectKind: String, CaseIterable {
         case .loadZone: self = .zone
         case .log: self = .log
         case .halt: self = .halt
-        case .adopt, .stop, .hangUp, .renewFences, .measureDisk, .send, .exit: self = .other
+        case .adopt, .stop, .hangUp, .renewFences, .measureDisk, .send, .reach, .belong, .packet,
+            .exchange, .closeExchange, .answerExchange, .changeKeys, .resolve, .exit:
+            self = .other
         }
     }
 }

@@ -154,7 +154,9 @@ extension World {
         switch effect {
         case .respond(let id, let response): respond(index, id, response)
         case .respondChunk(let id, let bytes, let last): respond(index, id, bytes, last: last)
-        case .abort, .send: fail(.B3, "a cluster of one server has nobody to speak with")
+        case .abort, .send, .reach, .belong, .packet, .exchange, .closeExchange, .answerExchange,
+            .changeKeys, .resolve:
+            fail(.B3, "a cluster of one server has nobody to speak with")
         case .store(let ticket, let operation):
             let at = nodes[index].disk.performanceTime(of: operation, asked: time)
             queue.push(

@@ -200,6 +200,9 @@ struct NodeHarness {
                 queue.append(.call(call.execution, .ended(end)))
             case .hangUp(let id): stopped.append(id)
             case .renewFences: break
+            case .reach, .belong, .packet, .exchange, .closeExchange, .answerExchange, .changeKeys,
+                .resolve:
+                break
             case .measureDisk: queue.append(.disk(space))
             case .loadZone(let name): queue.append(.zone(name, nil))
             case .log(let record): logs.append(record)
