@@ -32,7 +32,7 @@ package struct Node {
     }
 
     let config: Config
-    /// All nodes of the cluster: this one. Its tags change with a reload.
+    /// All nodes of the cluster, this one first. Its tags change with a reload.
     package internal(set) var members: [Member]
     package internal(set) var phase = Phase.recovering(.snapshot)
     var random: PRNG
@@ -97,7 +97,7 @@ package struct Node {
     /// Starts a node on what its data directory holds; reading it begins with the first effects.
     package init(_ config: Config, seed: Seed, at now: Now, into out: inout Outbox) {
         self.config = config
-        members = [Member(config, tags: config.tags)]
+        members = [Member(config, tags: config.tags)] + config.otherMembers
         self.now = now
         startedAt = now
         random = PRNG(seed: seed)
@@ -110,6 +110,7 @@ package struct Node {
         raft = Raft(
             id: config.dataID,
             configuration: RaftConfiguration(voters: config.firstServers ?? [config.dataID]),
+            tunables: tunables.raft,
             random: random.split(label: "raft"))
         clusterTime = ClusterTime(at: now)
         runner = Runner(tunables: tunables)
