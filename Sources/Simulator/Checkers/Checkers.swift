@@ -311,6 +311,8 @@ struct Checkers {
         backups.judge(body, hash: hash, into: &verdict)
     }
 
+    mutating func didCastOut(_ servers: [String]) { executions.outcasts = Set(servers) }
+
     mutating func didReportLowDisk() { executions.diskWasLow = true }
 
     /// The least index at which a request that arrives now may be answered.

@@ -43,7 +43,8 @@ struct Operation: Sendable {
     /// Any server answers it from what it knows itself.
     var isLocal: Bool {
         let path = target.prefix { $0 != "?" }
-        guard !isWrite, path.hasPrefix("/v1/") else { return true }
+        if isWrite { return false }
+        guard path.hasPrefix("/v1/") else { return true }
         return target.contains("stale")
             || ["/v1/members", "/v1/leader", "/v1/isleader"].contains { path == $0 }
     }

@@ -113,6 +113,7 @@ extension World {
             count -= 1
         }
         phases.outcasts.sort()
+        checkers.didCastOut(phases.outcasts.map { nodes[$0].name })
         trace.note(time, "phase", "\(phases.outcasts.map { $0 + 1 }) stay \(fate)")
         let core = core
         switch fate {
