@@ -113,7 +113,8 @@ package struct Node {
     /// Starts a node on what its data directory holds; reading it begins with the first effects.
     package init(_ config: Config, seed: Seed, at now: Now, into out: inout Outbox) {
         self.config = config
-        members = [Member(config, tags: config.tags)]
+        members = ([Member(config, tags: config.tags)] + config.otherMembers)
+            .sorted { $0.name < $1.name }
         self.now = now
         startedAt = now
         random = PRNG(seed: seed)
@@ -127,7 +128,7 @@ package struct Node {
         runLog = RunJournal(dataID: config.dataID, tunables: tunables.journal)
         raft = Raft(
             id: config.dataID,
-            configuration: config.isServer ? nil : .empty,
+            configuration: config.isServer ? nil : .empty, tunables: tunables.raft,
             random: random.split(label: "raft"))
         clusterTime = ClusterTime(at: now)
         runner = Runner(tunables: tunables, incarnation: config.incarnation)
