@@ -108,6 +108,7 @@ extension Node {
 
     mutating func requestAbandoned(_ id: RequestID, _ out: inout Outbox) {
         guard let request = forwarding.outgoing.remove(id) else {
+            forgetReader(id)
             return withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
         }
         let name = ForwardID(incarnation: config.incarnation, request: id)
@@ -197,6 +198,7 @@ extension Node {
     mutating func abandon(_ name: ForwardID, from sender: ServerID, _ out: inout Outbox) {
         guard let id = forwarding.request(of: name, from: sender) else { return }
         forwarding.end(id)
+        forgetReader(id)
         withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
     }
 

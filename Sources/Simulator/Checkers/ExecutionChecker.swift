@@ -474,13 +474,15 @@ struct ExecutionChecker {
 
     // MARK: The end
 
-    /// In a calm node with room, whatever was created before `time` has started.
+    /// In calm nodes with room, whatever was created for them before `time` has started. What is
+    /// for a node that nobody hears waits for the end of its lease.
     func requireStarted(
-        _ view: StoreView, createdBefore time: TrueTime, into verdict: inout Verdict
+        _ view: StoreView, createdBefore time: TrueTime, on nodes: [String],
+        into verdict: inout Verdict
     ) {
         let active = view.groups.values.filter { $0.group.state == .active }
         let waiting = active.flatMap(\.executions.values).filter {
-            $0.execution.state == .pending
+            $0.execution.state == .pending && nodes.contains($0.execution.node.text)
                 && known[$0.execution.number].map { $0.createdAt < time } ?? false
         }
         guard let first = waiting.min(by: { $0.execution.number < $1.execution.number }) else {
