@@ -67,6 +67,7 @@ extension Node {
         lastReader += 1
         let id = lastReader
         readers[id] = reader
+        if case .request(let request, _) = reader { readersOfRequests[request] = id }
         var isLeading = false
         withRaft(&out) { isLeading = $0.read(id, into: &$1) }
         if !isLeading, let reader = readers.remove(id) { refuse(reader, &out) }
@@ -89,6 +90,7 @@ extension Node {
     private mutating func serve(_ id: UInt64, _ out: inout Outbox) {
         switch readers.remove(id) {
         case .request(let request, let content):
+            readersOfRequests.remove(request)
             withAPI(&out) { $0.request(request, content, $1, into: &$2) }
         case .heartbeat(let node, let sentAt):
             deliver(.heartbeatHeard(sentAt: sentAt), to: node, &out)
@@ -103,7 +105,15 @@ extension Node {
     private mutating func refuse(_ reader: LeaseReader, _ out: inout Outbox) {
         // The API tells the client that this server does not lead.
         guard case .request(let id, let request) = reader else { return }
+        readersOfRequests.remove(id)
         withAPI(&out) { $0.request(id, request, $1, into: &$2) }
+    }
+
+    /// A client that reads went away before it could be answered.
+    /// - Returns: whether it was waiting here.
+    mutating func forgetReader(_ request: RequestID) -> Bool {
+        guard let id = readersOfRequests.remove(request) else { return false }
+        return readers.remove(id) != nil
     }
 
     // MARK: Orders and reports
@@ -121,6 +131,19 @@ extension Node {
         if isLeading { return receive(report, from: config.nodeName, &out) }
         guard let leader = raft.leader, leader != config.dataID else { return }
         send(.report(report), to: leader, &out)
+    }
+
+    /// Tells a new leader at once what waits to be told.
+    mutating func noticeLeader(_ out: inout Outbox) {
+        let leader = isLeading ? config.dataID : raft.leader == config.dataID ? nil : raft.leader
+        guard leader != reportedTo else { return }
+        reportedTo = leader
+        guard leader != nil else { return }
+        let monotonic = now.monotonic
+        withRunner(&out) { runner, actions in
+            runner.leaderChanged(at: monotonic)
+            runner.deadline(at: monotonic, into: &actions)
+        }
     }
 
     // MARK: Losing the lead

@@ -79,6 +79,10 @@ package struct Node {
     /// Readers that wait for this server to know that it still leads.
     var readers = SortedMap<UInt64, LeaseReader>()
     var lastReader: UInt64 = 0
+    /// Those of them that are clients' requests.
+    var readersOfRequests = SortedMap<RequestID, UInt64>()
+    /// The leader that this node's agent has told its results.
+    var reportedTo: ServerID?
     /// Those that know it and wait for entries to be applied, in order.
     var confirmedReaders = RingBuffer<(index: LogIndex, id: UInt64)>()
     /// Which agent told the result of an execution, until that is settled.
@@ -225,6 +229,7 @@ package struct Node {
     private mutating func settle(isFollowed: Bool, _ out: inout Outbox) {
         applyCommitted(&out)
         guard !isHalted else { return }
+        noticeLeader(&out)
         serveReaders(&out)
         continueSlices(&out)
         decideDueTicks(&out)

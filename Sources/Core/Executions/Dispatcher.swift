@@ -70,6 +70,8 @@ package struct Dispatcher {
     /// Executions that found their agent's window full, by agent, never none of one. Some may have
     /// ended since.
     private var waiting = SortedMap<NodeName, MinHeap<Waiting>>()
+    /// Sent and not accepted: to be sent again.
+    private var unanswered: [Waiting] = []
     /// Where taking up the store's unfinished work goes on; nil when it is done.
     private var takeOver: TakeOver?
 
@@ -82,7 +84,8 @@ package struct Dispatcher {
 
     /// There is something for `proceed` to do at once.
     var wantsStep: Bool {
-        takeOver != nil || waiting.contains { (unstarted[$0.key] ?? 0) < window }
+        takeOver != nil || !unanswered.isEmpty
+            || waiting.contains { (unstarted[$0.key] ?? 0) < window }
     }
     /// Executions that have not ended.
     package var outstandingCount: Int { outstanding.count }
@@ -110,7 +113,9 @@ package struct Dispatcher {
         _ store: Store, stamp: WallTime, at now: Instant, into actions: inout [Action]
     ) {
         switch takeOver {
-        case nil: sendWaiting(store, at: now, into: &actions)
+        case nil:
+            sendAgain(store, into: &actions)
+            sendWaiting(store, at: now, into: &actions)
         case .children(let place):
             let page = store.childTriggers(after: place, limit: Self.sliceSize)
             for trigger in page { actions.append(.decideChild(trigger)) }
@@ -167,6 +172,21 @@ package struct Dispatcher {
                 send(next, store, at: now, into: &actions)
             }
             if waiting[node]?.isEmpty ?? false { waiting.remove(node) }
+        }
+    }
+
+    /// The message or its answer may have been lost. However often it is said, an agent carries it
+    /// out once.
+    private mutating func sendAgain(_ store: Store, into actions: inout [Action]) {
+        let slice = unanswered.suffix(Self.sendSize)
+        unanswered.removeLast(slice.count)
+        for next in slice {
+            guard let known = outstanding[next.key], !known.isAccepted,
+                let document = store.document(next.job),
+                let execution = store.execution(next.key), !execution.state.isEnded
+            else { continue }
+            let assignment = store.assignment(of: execution, document, next.key.generation)
+            actions.append(.send(execution.node, .run(assignment)))
         }
     }
 
@@ -258,6 +278,7 @@ package struct Dispatcher {
         }
         guard now >= nextCheck else { return }
         nextCheck = outstanding.isEmpty ? .distantFuture : now + Self.checkInterval
+        unanswered.removeAll(keepingCapacity: true)
         for (key, execution) in outstanding {
             // An agent without work is silent, so its last word may be older than the run.
             let heard = max(heardAt[execution.node] ?? execution.sentAt, execution.sentAt)
@@ -266,6 +287,8 @@ package struct Dispatcher {
             } else if now - heard >= execution.lostAfter {
                 let time = DurationText.print(execution.lostAfter)
                 lose(key, execution, "the agent was not heard of for \(time)", into: &actions)
+            } else if !execution.isAccepted, now - execution.sentAt >= Self.checkInterval {
+                unanswered.append(Waiting(key: key, job: execution.job))
             }
         }
     }

@@ -302,6 +302,19 @@ package struct Runner {
         }
     }
 
+    /// Another leader, which knows nothing of what the one before was told.
+    mutating func leaderChanged(at now: Instant) {
+        for (key, run) in runs {
+            guard case .finished = run.phase else { continue }
+            runs.update(key) {
+                $0.tellAgainAt = now
+                $0.tellings = 0
+            }
+            nextResend = now
+        }
+        if nextHeartbeat != .distantFuture { nextHeartbeat = now }
+    }
+
     mutating func tellAgainLater(_ key: ExecutionKey, at now: Instant) {
         let next: Instant? = runs.update(key) { run in
             let factor = Int64(1) << min(Int64(run.tellings), 10)
