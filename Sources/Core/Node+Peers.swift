@@ -47,6 +47,8 @@ extension Node {
             withRaft(&out) { $0.receive(message, from: id, at: monotonic, into: &$1) }
         case .promise(let servers, let wantsAnswer):
             receivePromise(servers, wantsAnswer: wantsAnswer, from: id, &out)
+        case .askTime(let askedAt): send(.tellTime(now.wall, askedAt: askedAt), to: id, &out)
+        case .tellTime(let wall, let askedAt): hearTime(wall, askedAt: askedAt, from: id, &out)
         case .leads(let term, let cluster): hearLeader(id, term, cluster, &out)
         case .assignment(let message): receive(message, &out)
         case .report(let report):
@@ -179,6 +181,8 @@ extension Node {
 
     /// This server does not lead any more. What it was asked to do may still happen.
     mutating func resign(_ out: inout Outbox) {
+        clocks = VoterClocks()
+        clusterTime.shift = .zero
         guard isLeading else { return }
         isLeading = false
         out.log(

@@ -281,10 +281,12 @@ extension Node {
     ) -> [APIAction] {
         var actions: [APIAction] = []
         let runner = runner
-        let context = APIContext(
+        var context = APIContext(
             now: now, stamp: stamp, store: store, config: config, role: role, zones: zones,
             members: members, history: history, appliedTerm: snapshotting.appliedTerm,
             liveTail: { runner.liveTail(of: $0) })
+        context.configuration = raft.configuration
+        context.leaderID = leaderID
         body(&api, context, &actions)
         return actions
     }
@@ -323,6 +325,7 @@ extension Node {
         case .respond(let id, let response):
             respond(id, response, &out)
         case .measure(let id): measure(id, &out)
+        case .arrange(let id, let order): arrange(order, for: id, &out)
         case .respondChunk(let id, let bytes, let last):
             respond(id, chunk: bytes, last: last, &out)
         case .propose(let id, let body): propose(body, for: id, &out)

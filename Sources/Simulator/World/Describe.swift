@@ -242,6 +242,8 @@ private func describe(message bytes: [UInt8]) -> String {
             + "commit \(commit)"
     case .promise(let servers, let wantsAnswer):
         return "promise \(servers)\(wantsAnswer ? ", and yours?" : "")"
+    case .askTime: return "what time is it?"
+    case .tellTime(let wall, _): return "it is \(RFC3339.print(wall))"
     case .leads(let term, let cluster): return "leads \(cluster) in term \(term)"
     case .assignment(.run(let assignment, _)): return "run \(assignment.id)"
     case .assignment(let order): return "\(order)"
