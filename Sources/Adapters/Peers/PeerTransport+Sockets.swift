@@ -256,8 +256,10 @@ extension PeerTransport {
         guard case .opener(let id) = connection.role, let link = links[id] else {
             // Whoever comes again is not worth a line, and whoever stops neither.
             guard !wasOpen else { return }
+            let address = connection.address
+            let host = address.lastIndex(of: ":").map { String(address[..<$0]) }
             return complain(
-                "a connection was refused", connection.address, failure.description, now)
+                "a connection was refused", address, host: host, failure.description, now)
         }
         guard let openedAt = connection.openedAt else {
             return unreachable(link, failure.description, at: now)

@@ -213,8 +213,11 @@ package final class PeerTransport {
 
     // MARK: Words
 
-    func complain(_ what: String, _ peer: String, _ reason: String, _ now: Instant) {
-        guard complaints.admits("\(peer) \(reason)", at: now) else { return }
+    /// - Parameter host: of several ports the same is said once.
+    func complain(
+        _ what: String, _ peer: String, host: String? = nil, _ reason: String, _ now: Instant
+    ) {
+        guard complaints.admits("\(host ?? peer) \(reason)", at: now) else { return }
         log.write(.warning, "peers: \(what)", [.init("peer", peer), .init("reason", reason)])
     }
 
