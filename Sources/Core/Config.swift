@@ -23,6 +23,8 @@ package struct Config: Sendable {
     /// The identities of the servers that the cluster begins with; nil for this one alone. Looked
     /// at only while the log is empty.
     package var firstServers: [DataID]?
+    /// The other nodes of the cluster, where they are known beforehand.
+    package var otherMembers: [Member] = []
     /// Seeds the replicated default zone at bootstrap (an IANA name).
     package var defaultZone = "UTC"
     /// Identifies this server for ever: made with the data directory, kept in it.

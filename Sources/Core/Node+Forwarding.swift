@@ -77,7 +77,7 @@ struct Forwarding {
 extension Node {
     /// A client's request. What needs the leader goes there.
     mutating func requested(_ id: RequestID, _ request: HTTPRequest, _ out: inout Outbox) {
-        guard phase == .running, !raft.isAlone else {
+        guard phase == .running, !raft.isAlone, config.isServer else {
             return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
         }
         let need = Route.need(of: request)

@@ -5,6 +5,10 @@
 package enum PeerMessage: Hashable, Sendable {
     /// Between servers, about the log.
     case raft(RaftMessage)
+    /// With whom the sender has promised to found a cluster, in ascending order.
+    case promise([ServerID], wantsAnswer: Bool)
+    /// The sender leads this cluster. Every node answers with a heartbeat.
+    case leads(Term, cluster: String)
     /// From the leader to an agent.
     case assignment(AgentMessage)
     /// From an agent to the leader.

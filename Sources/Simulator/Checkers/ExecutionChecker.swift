@@ -13,8 +13,8 @@ struct ExecutionChecker {
         let firstTimeout: Int
         var state: Execution.State
         var endedAt: TrueTime?
-        /// The life of the node in which it ended, for the back-off.
-        var endedInLife: UInt64 = 0
+        /// When it ended by the count of starts and elections, for the back-off.
+        var endedInEpoch: UInt64 = 0
     }
 
     private struct Fold {
@@ -41,7 +41,10 @@ struct ExecutionChecker {
     private var judgedRuns = 0
     /// When the last thing happened that can make an outcome unknowable.
     private var lastUncertainty = TrueTime.zero - .hours(1)
-    var life: UInt64 = 0
+    /// Counts starts and elections.
+    var epoch: UInt64 = 0
+    /// The present life of each server.
+    private var lives: [Int: UInt64] = [:]
     var isRestoring = false
     /// Executions that a person declared lost, rightly or not.
     private var givenUp: Set<String> = []
@@ -49,6 +52,8 @@ struct ExecutionChecker {
     let outputLimit: Int
     /// The disk said at some time that it was almost full.
     var diskWasLow = false
+    /// Servers that are down or cut off for good.
+    var outcasts: Set<String> = []
 
     init(outputLimit: Int) { self.outputLimit = outputLimit }
 
@@ -177,7 +182,7 @@ struct ExecutionChecker {
         // The back-off counts from the report's stamp, which lies between the real end and the
         // moment at which the report was applied.
         let before = "\(target.attempts[position - 1])-\(execution.node)"
-        guard earlier.state == .failed, earlier.endedInLife == life,
+        guard earlier.state == .failed, earlier.endedInEpoch == epoch,
             let ended = log.runs(of: before).last?.endedAt,
             lastUncertainty < ended
         else { return }
@@ -198,7 +203,7 @@ struct ExecutionChecker {
         known[after.number]?.state = after.state
         guard after.state.isEnded else { return }
         known[after.number]?.endedAt = time
-        known[after.number]?.endedInLife = life
+        known[after.number]?.endedInEpoch = epoch
         if after.state == .success {
             folds[group.generation]?.successes += 1
         } else {
@@ -221,7 +226,7 @@ struct ExecutionChecker {
             return
         }
         // Of a request whose answer was not written down when the agent died nobody knows anything.
-        let isForgotten = run.map { $0.isCall && $0.agentLife != life } ?? false
+        let isForgotten = run.map { $0.isCall && $0.agentLife != lives[$0.node] } ?? false
         switch result.state {
         case .pending, .running: return
         case .success:
@@ -239,6 +244,7 @@ struct ExecutionChecker {
                 "\(name) is recorded as killed; really: \(describe(run))")
         case .lost:
             let since = known[result.number]?.createdAt ?? .zero
+            if outcasts.contains(result.node.text) { return }
             verdict.require(
                 lastUncertainty >= since || givenUp.contains(result.id.text), .X4,
                 "\(name) is given up though nothing went wrong: \(result.error)")
@@ -374,6 +380,11 @@ struct ExecutionChecker {
             owed[key] != nil, .X11,
             "\(sight.name) was started for group \(group) of \(parent), which owes it nothing")
         owed[key] = 1
+    }
+
+    mutating func beginLife(of node: Int, _ life: UInt64) {
+        epoch += 1
+        lives[node] = life
     }
 
     mutating func beUncertain(until time: TrueTime) {
