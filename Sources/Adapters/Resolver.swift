@@ -129,7 +129,7 @@ extension Resolver.Answer {
     /// For the node.
     package var input: Input {
         .resolved(
-            host: host, addresses.compactMap { HostAddress($0)?.ip }, problem: problem)
+            host: host, addresses.compactMap { IPAddress(text: $0) }, problem: problem)
     }
 }
 

@@ -164,7 +164,8 @@ struct ConfigurationTests {
     @Test func `options without effect warn once, with their place`() throws {
         let options = try read(
             "server: true\ndog-statsd-tags: [a, b]\nbackend-machines: x\ndevmode: true\n",
-            environment: ["DKRON_DOG_STATSD_TAGS=c", "DKRON_MAIL_PORT=25"], arguments: "--ui --ui=false")
+            environment: ["DKRON_DOG_STATSD_TAGS=c", "DKRON_MAIL_PORT=25"],
+            arguments: "--ui --ui=false")
         #expect(
             options.warnings == [
                 "environment variable DKRON_DOG_STATSD_TAGS has no effect yet",

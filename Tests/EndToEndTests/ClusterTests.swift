@@ -9,7 +9,8 @@ extension EndToEnd {
             _ name: String, count: Int = 3, more: [String] = []
         ) -> [Server] {
             let first = Server("\(name)1")
-            let servers = [first] + (1..<count).map { Server("\(name)\($0 + 1)", in: first.scratch) }
+            let others = (1..<count).map { Server("\(name)\($0 + 1)", in: first.scratch) }
+            let servers = [first] + others
             let addresses = servers.map { "127.0.0.1:\($0.gossipPort)" }.joined(separator: ",")
             for server in servers {
                 server.extraArguments =
@@ -24,8 +25,8 @@ extension EndToEnd {
         private func start(_ servers: [Server]) throws {
             for server in servers { try server.launch() }
             let isReady = eventually(30) { servers.allSatisfy(\.isServing) }
-            try #require(
-                isReady, "not ready: \(servers.map { $0.log.suffix(1_500) }.joined(separator: "\n"))")
+            let logs = servers.map { $0.log.suffix(1_500) }.joined(separator: "\n")
+            try #require(isReady, "not ready: \(logs)")
         }
 
         /// The one server that says that it leads, once exactly one does.
@@ -48,7 +49,8 @@ extension EndToEnd {
             server.executions(of: job).count { $0["success"].bool == true }
         }
 
-        @Test("they find a leader, and jobs go on firing when it is killed", arguments: [false, true])
+        @Test(
+            "they find a leader, and jobs go on firing when it is killed", arguments: [false, true])
         func failOver(isSealed: Bool) throws {
             let key = ["--encrypt", "7mJt0k1l6xVw3m0Qe3rYvA=="]
             let servers = makeCluster("s", more: isSealed ? key : [])

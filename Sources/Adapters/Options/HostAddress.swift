@@ -1,4 +1,3 @@
-package import Core
 internal import Glibc
 
 /// An address of one of this machine's interfaces.
@@ -51,11 +50,6 @@ package struct HostAddress: Hashable, Sendable {
 
     /// The address alone, an IPv6 one without brackets.
     package var text: String { Self.text(number, family) }
-
-    package var ip: IPAddress? {
-        let shifts = stride(from: family.width - 8, through: 0, by: -8)
-        return IPAddress(shifts.map { UInt8(truncatingIfNeeded: number >> UInt128($0)) })
-    }
 
     static func text(_ number: UInt128, _ family: Family) -> String {
         let shifts = stride(from: family.width - 8, through: 0, by: -8)

@@ -26,6 +26,9 @@ enum PeerFailure: Error, CustomStringConvertible {
     case damaged(ByteError)
     case lost(String)
 
+    /// The connection is gone, and nobody said anything wrong.
+    var isLoss: Bool { if case .lost = self { true } else { false } }
+
     var description: String {
         switch self {
         case .greeting(let error): error.description
@@ -257,7 +260,9 @@ final class PeerConnection {
         switch phase {
         case .connecting, .greeting: .lost("it ended the connection without a word")
         case .proving where writing != nil:
-            .lost("it ended the connection when it was shown a key; its keys may be others (--encrypt)")
+            .lost(
+                "it ended the connection when it was shown a key; its keys may be others "
+                    + "(--encrypt)")
         case .proving: .lost("it ended the connection in the middle of the greeting")
         case .open: .lost("it ended the connection")
         }

@@ -254,8 +254,8 @@ extension PeerTransport {
         let wasOpen = connection.isOpen
         drop(connection)
         guard case .opener(let id) = connection.role, let link = links[id] else {
-            // Whoever comes again is not worth a line, and whoever stops neither.
-            guard !wasOpen else { return }
+            // Nodes stop, and load balancers look whether somebody listens.
+            guard !wasOpen, connection.other != nil || !failure.isLoss else { return }
             let address = connection.address
             let host = address.lastIndex(of: ":").map { String(address[..<$0]) }
             return complain(
@@ -264,7 +264,10 @@ extension PeerTransport {
         guard let openedAt = connection.openedAt else {
             return unreachable(link, failure.description, at: now)
         }
-        complain("a connection was lost", connection.address, failure.description, now)
+        // If the node is gone, the next attempt tells.
+        log.write(
+            .debug, "peers: a connection ended",
+            [.init("peer", connection.address), .init("reason", failure.description)])
         // One that ends as soon as it is open would be opened over and over.
         if now - openedAt >= Self.shortLife {
             link.retry.reset()

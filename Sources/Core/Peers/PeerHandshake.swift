@@ -53,8 +53,8 @@ package struct PeerHello: Hashable, Sendable {
     package var encoded: [UInt8] {
         var body = ByteWriter(capacity: 256)
         body.u8(isSealed ? 1 : 0)
-        body.identity(id)
-        body.identity(addressee)
+        body.serverID(id)
+        body.serverID(addressee)
         body.u64(incarnation)
         body.raw(nonce)
         body.string(cluster)
@@ -104,8 +104,8 @@ package struct PeerHello: Hashable, Sendable {
 
     private init(from reader: inout ByteReader) throws(ByteError) {
         isSealed = try reader.u8() & 1 == 1
-        id = try reader.identity()
-        addressee = try reader.identity()
+        id = try reader.serverID()
+        addressee = try reader.serverID()
         incarnation = try reader.u64()
         nonce = Array(try reader.raw(Self.nonceBytes))
         cluster = try reader.string()
@@ -152,7 +152,8 @@ package enum PeerRefusal: Error, Hashable, Sendable, CustomStringConvertible {
             "it speaks \(Self.text(theirs)) of the protocol between nodes, this program "
                 + "\(Self.text(ours)); upgrade the older one"
         case .otherNode(let id):
-            "another node than the expected one is at this address (\(String(id, radix: 16)))"
+            "another node than the expected one is at this address "
+                + "(\(Hexadecimal.text(ofIdentity: id)))"
         case .otherCluster(let ours, let theirs):
             "it belongs to another cluster (\(theirs)) than this node (\(ours)); a node changes its "
                 + "cluster only with a new data directory"
@@ -201,19 +202,5 @@ package enum PeerGreetingError: Error, Hashable, Sendable, CustomStringConvertib
         case .garbage: "it does not speak the protocol between nodes"
         case .damaged(let error): "its greeting is damaged: \(error)"
         }
-    }
-}
-
-extension ByteWriter {
-    fileprivate mutating func identity(_ id: ServerID) {
-        u64(UInt64(truncatingIfNeeded: id))
-        u64(UInt64(truncatingIfNeeded: id >> 64))
-    }
-}
-
-extension ByteReader {
-    fileprivate mutating func identity() throws(ByteError) -> ServerID {
-        let low = ServerID(try u64())
-        return ServerID(try u64()) << 64 | low
     }
 }

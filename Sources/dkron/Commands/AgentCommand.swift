@@ -62,6 +62,7 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     config.dataID = directory.id
     if let space = directory.space { config.tunables = Tunables(diskOf: space.total) }
     if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
+    config.tunables.raft.multiplyTimes(by: options.cluster.raftMultiplier)
     log.write(.info, "agent: data directory", [.init("path", directory.path)])
     let keys = try KeyStore(directory: directory.path, given: options.cluster.key)
     if let notice = keys.notice { log.write(notice, at: Clocks.wall()) }
@@ -258,3 +259,11 @@ private let agentHelp: String = {
     ]
     return lines.joined(separator: "\n")
 }()
+
+extension RaftTunables {
+    fileprivate mutating func multiplyTimes(by factor: Int64) {
+        heartbeat = heartbeat * factor
+        electionMinimum = electionMinimum * factor
+        electionMaximum = electionMaximum * factor
+    }
+}

@@ -180,7 +180,8 @@ struct PeerTransportTests {
         #expect(PeerBench.connect(a, again, seconds: 5))
     }
 
-    @Test func `a node that comes back is spoken to at once, whatever was to be waited for`() throws {
+    @Test func `a node that comes back is spoken to at once, whatever was to be waited for`() throws
+    {
         var limits = PeerBench.quick
         limits.firstRetry = .seconds(60)
         limits.longestRetry = .seconds(60)
