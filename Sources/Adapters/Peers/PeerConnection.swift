@@ -25,9 +25,16 @@ enum PeerFailure: Error, CustomStringConvertible {
     case cryptography(CryptographyError)
     case damaged(ByteError)
     case lost(String)
+    /// The other side has ended it in order.
+    case ended(String)
 
     /// The connection is gone, and nobody said anything wrong.
-    var isLoss: Bool { if case .lost = self { true } else { false } }
+    var isLoss: Bool {
+        switch self {
+        case .lost, .ended: true
+        case .greeting, .refused, .noKeyFits, .cryptography, .damaged: false
+        }
+    }
 
     var description: String {
         switch self {
@@ -36,7 +43,7 @@ enum PeerFailure: Error, CustomStringConvertible {
         case .noKeyFits: "none of this node's keys opens what it sends (--encrypt)"
         case .cryptography(let error): error.description
         case .damaged(let error): "what it sends is damaged: \(error)"
-        case .lost(let reason): reason
+        case .lost(let reason), .ended(let reason): reason
         }
     }
 }
@@ -72,6 +79,9 @@ final class PeerConnection {
     private(set) var phase: Phase
     private(set) var other: PeerGreeting?
     private var own: PeerGreeting?
+    /// The cluster that this node has named here, and the one that the other side has.
+    private var namedCluster = ""
+    private(set) var otherCluster = ""
     private var start: [UInt8] = []
     private var reader = PeerFrameReader(trailerBytes: PeerFrame.checksumBytes)
     private var assembler: PeerAssembler
@@ -120,6 +130,7 @@ final class PeerConnection {
         let hello = identity.hello(to: id)
         let greeting = PeerGreeting(hello: hello, bytes: hello.encoded)
         own = greeting
+        namedCluster = hello.cluster
         output += greeting.bytes
     }
 
@@ -135,6 +146,14 @@ final class PeerConnection {
         } catch {
             throw .cryptography(error)
         }
+    }
+
+    /// Tells the other side the cluster that was not known when this one greeted.
+    func name(cluster: String) throws(PeerFailure) {
+        guard isOpen, role != .accepter, namedCluster.isEmpty, !cluster.isEmpty else { return }
+        namedCluster = cluster
+        let payload = Array(cluster.utf8)
+        try write(PeerFrame(.belongs, length: payload.count), payload[...])
     }
 
     /// Words for somebody who speaks another protocol.
@@ -159,7 +178,7 @@ final class PeerConnection {
             reader.receive(bytes)
         }
         while let (frame, payload) = try nextFrame() {
-            try take(frame.kind, payload, into: &news)
+            try take(frame.kind, payload, as: identity, into: &news)
         }
     }
 
@@ -172,6 +191,7 @@ final class PeerConnection {
         guard let (hello, count) = found else { return false }
         let greeting = PeerGreeting(hello: hello, bytes: Array(start[..<count]))
         other = greeting
+        otherCluster = hello.cluster
         if own == nil { greet(hello.id, identity) }
         guard let own else { return false }
         // An opener that means this node, but as another one, reads that here.
@@ -236,17 +256,26 @@ final class PeerConnection {
     }
 
     private func take(
-        _ kind: PeerFrame.Kind, _ payload: ArraySlice<UInt8>, into news: inout [News]
+        _ kind: PeerFrame.Kind, _ payload: ArraySlice<UInt8>, as identity: PeerIdentity,
+        into news: inout [News]
     ) throws(PeerFailure) {
         guard isOpen else {
             guard kind == .ready, payload.isEmpty, let other else {
                 throw .damaged(.malformed(offset: 0, what: "a frame before the first one"))
             }
             phase = .open
+            try name(cluster: identity.cluster)
             return news.append(.opened(by: other.hello.id))
         }
         guard role == .accepter else {
             throw .damaged(.malformed(offset: 0, what: "a message against the direction"))
+        }
+        if kind == .belongs {
+            let text = payload.prefix(PeerHello.mostClusterBytes)
+            otherCluster = String(decoding: text, as: UTF8.self)
+            let refusal = PeerRefusal(ours: identity.cluster, theirs: otherCluster)
+            if let refusal { throw .refused(refusal) }
+            return
         }
         do throws(ByteError) {
             if let message = try assembler.receive(kind, payload) { news.append(.message(message)) }
@@ -258,13 +287,13 @@ final class PeerConnection {
     /// What the other side's end of the connection means at this point.
     var ending: PeerFailure {
         switch phase {
-        case .connecting, .greeting: .lost("it ended the connection without a word")
+        case .connecting, .greeting: .ended("it ended the connection without a word")
         case .proving where writing != nil:
-            .lost(
+            .ended(
                 "it ended the connection when it was shown a key; its keys may be others "
                     + "(--encrypt)")
-        case .proving: .lost("it ended the connection in the middle of the greeting")
-        case .open: .lost("it ended the connection")
+        case .proving: .ended("it ended the connection in the middle of the greeting")
+        case .open: .ended("it ended the connection")
         }
     }
 }

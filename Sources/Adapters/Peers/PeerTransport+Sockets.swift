@@ -255,7 +255,7 @@ extension PeerTransport {
         drop(connection)
         guard case .opener(let id) = connection.role, let link = links[id] else {
             // Nodes stop, and load balancers look whether somebody listens.
-            guard !wasOpen, connection.other != nil || !failure.isLoss else { return }
+            guard !failure.isLoss || !wasOpen && connection.other != nil else { return }
             let address = connection.address
             let host = address.lastIndex(of: ":").map { String(address[..<$0]) }
             return complain(
@@ -264,10 +264,10 @@ extension PeerTransport {
         guard let openedAt = connection.openedAt else {
             return unreachable(link, failure.description, at: now)
         }
-        // If the node is gone, the next attempt tells.
-        log.write(
-            .debug, "peers: a connection ended",
-            [.init("peer", connection.address), .init("reason", failure.description)])
+        // Of a node that was stopped, the next attempt tells.
+        if case .ended = failure {} else {
+            complain("a connection was lost", connection.address, failure.description, now)
+        }
         // One that ends as soon as it is open would be opened over and over.
         if now - openedAt >= Self.shortLife {
             link.retry.reset()

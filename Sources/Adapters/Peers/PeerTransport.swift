@@ -53,13 +53,24 @@ package final class PeerTransport {
 
     // MARK: What the node wants
 
-    /// Every later greeting names the cluster; connections from before it are opened anew.
+    /// Every later greeting names the cluster; connections from before it learn it, and those with
+    /// nodes of others end.
     package func belong(to cluster: String, at now: Instant) {
         invariant(
             (1...PeerHello.mostClusterBytes).contains(cluster.utf8.count), "a cluster has an id")
         guard identity.cluster != cluster else { return }
         identity.cluster = cluster
-        reopen(at: now) { _ in true }
+        for connection in connections.values.sorted(by: { $0.serial < $1.serial }) {
+            if let refusal = PeerRefusal(ours: cluster, theirs: connection.otherCluster) {
+                fail(connection, .refused(refusal), at: now)
+                continue
+            }
+            do throws(PeerFailure) { try connection.name(cluster: cluster) } catch {
+                fail(connection, error, at: now)
+                continue
+            }
+            if connection.pendingCount > 0, connection.isOpen { transmit(connection, at: now) }
+        }
     }
 
     /// Seals with other keys; connections that rest on one that is gone are opened anew.

@@ -16,6 +16,8 @@ package struct PeerFrame: Hashable, Sendable {
         case part
         /// The last piece.
         case lastPart
+        /// The id of the cluster that the sender belongs to, which it did not know when it greeted.
+        case belongs
     }
 
     package var kind: Kind
@@ -133,7 +135,7 @@ package struct PeerAssembler: Sendable {
         _ kind: PeerFrame.Kind, _ payload: ArraySlice<UInt8>
     ) throws(ByteError) -> [UInt8]? {
         switch kind {
-        case .ready: throw .malformed(offset: 0, what: "a second beginning")
+        case .ready, .belongs: throw .malformed(offset: 0, what: "a frame that is no message")
         case .message: return Array(payload)
         case .part, .lastPart:
             guard kind == .part ? !payload.isEmpty : !parts.isEmpty else {

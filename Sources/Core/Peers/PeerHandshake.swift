@@ -126,9 +126,7 @@ package struct PeerHello: Hashable, Sendable {
         if other.addressee != id || addressee != other.id {
             return .otherNode(other.addressee == id ? other.id : other.addressee)
         }
-        if !cluster.isEmpty, !other.cluster.isEmpty, cluster != other.cluster {
-            return .otherCluster(ours: cluster, theirs: other.cluster)
-        }
+        if let refusal = PeerRefusal(ours: cluster, theirs: other.cluster) { return refusal }
         guard isSealed == other.isSealed else { return isSealed ? .notSealed : .sealed }
         return nil
     }
@@ -142,6 +140,12 @@ package enum PeerRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     case otherCluster(ours: String, theirs: String)
     case notSealed
     case sealed
+
+    /// Nil unless two clusters are known, and are two.
+    package init?(ours: String, theirs: String) {
+        guard !ours.isEmpty, !theirs.isEmpty, ours != theirs else { return nil }
+        self = .otherCluster(ours: ours, theirs: theirs)
+    }
 
     package var description: String {
         switch self {

@@ -76,7 +76,7 @@ struct PeerFrameTests {
         reader.receive([1, 64, 0, 0, 2])
         #expect(throws: ByteError.self) { try reader.next() }
         reader = PeerFrameReader(trailerBytes: 4)
-        reader.receive([1, 0, 0, 0, 9])
+        reader.receive([1, 0, 0, 0, 6])
         #expect(throws: ByteError.self) { try reader.next() }
     }
 
