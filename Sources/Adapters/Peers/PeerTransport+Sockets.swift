@@ -265,7 +265,8 @@ extension PeerTransport {
             return unreachable(link, failure.description, at: now)
         }
         // Of a node that was stopped, the next attempt tells.
-        if case .ended = failure {} else {
+        if case .ended = failure {
+        } else {
             complain("a connection was lost", connection.address, failure.description, now)
         }
         // One that ends as soon as it is open would be opened over and over.
