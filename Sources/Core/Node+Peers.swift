@@ -70,9 +70,10 @@ extension Node {
         lastReader += 1
         let id = lastReader
         readers[id] = reader
+        if case .request(let request, _) = reader { readersOfRequests[request] = id }
         var isLeading = false
         withRaft(&out) { isLeading = $0.read(id, into: &$1) }
-        if !isLeading, let reader = readers.remove(id) { refuse(reader, &out) }
+        if !isLeading { readRefused(id, &out) }
     }
 
     /// The state through `index` answers the reader.
@@ -92,6 +93,7 @@ extension Node {
     private mutating func serve(_ id: UInt64, _ out: inout Outbox) {
         switch readers.remove(id) {
         case .request(let request, let content):
+            readersOfRequests.remove(request)
             withAPI(&out) { $0.request(request, content, $1, into: &$2) }
         case .heartbeat(let node, let heartbeat):
             deliver(.heartbeatHeard(heartbeat), to: node, &out)
@@ -106,7 +108,15 @@ extension Node {
     private mutating func refuse(_ reader: LeaseReader, _ out: inout Outbox) {
         // The API tells the client that this server does not lead.
         guard case .request(let id, let request) = reader else { return }
+        readersOfRequests.remove(id)
         withAPI(&out) { $0.request(id, request, $1, into: &$2) }
+    }
+
+    /// A client that reads went away before it could be answered.
+    /// - Returns: whether it was waiting here.
+    mutating func forgetReader(_ request: RequestID) -> Bool {
+        guard let id = readersOfRequests.remove(request) else { return false }
+        return readers.remove(id) != nil
     }
 
     // MARK: Orders and reports

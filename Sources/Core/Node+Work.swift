@@ -150,10 +150,12 @@ extension Node {
             case .run(let assignment, let heartbeat):
                 runner.assign(
                     assignment, after: heartbeat, at: now.monotonic, into: &actions)
+                runner.startQueued(at: now, into: &actions)
             case .kill(let key): runner.kill(key, at: now.wall, into: &actions)
             case .settle(let key): runner.settle(key, at: now.monotonic, into: &actions)
             case .heartbeatHeard(let heartbeat):
                 runner.heard(heartbeat, at: now.monotonic, into: &actions)
+                runner.startQueued(at: now, into: &actions)
             }
         }
     }

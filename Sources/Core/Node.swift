@@ -95,6 +95,8 @@ package struct Node {
     /// Readers that wait for this server to know that it still leads.
     var readers = SortedMap<UInt64, LeaseReader>()
     var lastReader: UInt64 = 0
+    /// Those of them that are clients' requests.
+    var readersOfRequests = SortedMap<RequestID, UInt64>()
     /// Those that know it and wait for entries to be applied, in order.
     var confirmedReaders = RingBuffer<(index: LogIndex, id: UInt64)>()
     /// Which agent told the result of an execution, until that is settled.

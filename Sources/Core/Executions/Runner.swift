@@ -82,6 +82,10 @@ package struct Runner {
     private var settled = RingBuffer<(key: ExecutionKey, until: Instant)>()
     private(set) var settledKeys = SortedMap<ExecutionKey, Bool>()
     var queue = RingBuffer<ExecutionKey>()
+    /// Fenced executions that wait to be started until the leader is heard again.
+    private var unleased: [ExecutionKey] = []
+    /// The latest heartbeat of this agent that a leader has surely heard.
+    private var leaseBase: Instant?
     /// Runs whose next step waits for a record to be safe, in order of the records.
     var unsynced = RingBuffer<(sequence: UInt64, key: ExecutionKey)>()
     var runningCount = 0
@@ -106,7 +110,7 @@ package struct Runner {
     }
 
     /// Executions whose command runs or waits to run.
-    package var activeCount: Int { runningCount + queue.count }
+    package var activeCount: Int { runningCount + queue.count + unleased.count }
     /// Executions in any phase before settlement.
     package var heldCount: Int { runs.count }
 
@@ -131,6 +135,7 @@ package struct Runner {
         into actions: inout [Action]
     ) {
         let key = assignment.key
+        if heartbeat.incarnation == incarnation { renewLease(heartbeat.sentAt) }
         if let known = runs[key] {
             answer(key, known, into: &actions)
             return
@@ -225,7 +230,22 @@ package struct Runner {
 
     mutating func heard(_ heartbeat: Heartbeat, at now: Instant, into actions: inout [Action]) {
         guard heartbeat.incarnation == incarnation else { return }
+        renewLease(heartbeat.sentAt)
         actions.append(.renewFences(ago: now - heartbeat.sentAt))
+    }
+
+    private mutating func renewLease(_ sentAt: Instant) {
+        leaseBase = max(leaseBase ?? sentAt, sentAt)
+        for key in unleased { queue.append(key) }
+        unleased.removeAll()
+    }
+
+    /// How old the lease is, if what is fenced may still be started on it.
+    private func leaseAge(for assignment: Assignment, at now: Instant) -> Duration? {
+        guard assignment.isFenced else { return .zero }
+        guard let base = leaseBase else { return nil }
+        let age = max(.zero, now - base)
+        return age < Self.fence(of: assignment) ? age : nil
     }
 
     func heartbeat(at now: Instant) -> Heartbeat {
@@ -238,11 +258,12 @@ package struct Runner {
             switch run.phase {
             case .queued, .running, .finishing: answer(key, run, into: &actions)
             case .finished:
-                runs.update(key) { $0.tellAgainAt = now }
+                runs.update(key) { ($0.tellAgainAt, $0.tellings) = (now, 0) }
                 nextResend = now
             case .accepting: break
             }
         }
+        if nextHeartbeat != .distantFuture { nextHeartbeat = now }
     }
 
     // MARK: Events from the journal
@@ -285,7 +306,12 @@ package struct Runner {
         if !queue.isEmpty, runningCount >= tunables.maxRunning { actions.append(.mark(.runQueued)) }
         while runningCount < tunables.maxRunning, let key = queue.popFirst() {
             guard let run = runs[key], case .queued = run.phase else { continue }
-            switch start(of: run.assignment) {
+            guard let age = leaseAge(for: run.assignment, at: now.monotonic) else {
+                actions.append(.mark(.leaseAwaited))
+                unleased.append(key)
+                continue
+            }
+            switch start(of: run.assignment, leaseAge: age) {
             case .success(let action):
                 runs.update(key) { $0.phase = .running }
                 runningCount += 1
@@ -296,7 +322,9 @@ package struct Runner {
             }
         }
         // The leader counts on hearing of those too that wait.
-        if !queue.isEmpty { beginHeartbeats(at: now.monotonic, into: &actions) }
+        if !queue.isEmpty || !unleased.isEmpty {
+            beginHeartbeats(at: now.monotonic, into: &actions)
+        }
     }
 
     private mutating func beginHeartbeats(at now: Instant, into actions: inout [Action]) {

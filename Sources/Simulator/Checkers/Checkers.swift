@@ -378,9 +378,11 @@ struct Checkers {
             "\(node.name) has applied \(seats[node.index].followed) of \(count) entries")
     }
 
-    mutating func requireStarted(createdBefore bound: TrueTime, at time: TrueTime) {
+    mutating func requireStarted(
+        createdBefore bound: TrueTime, on nodes: [String], at time: TrueTime
+    ) {
         verdict.time = time
-        executions.requireStarted(view, createdBefore: bound, into: &verdict)
+        executions.requireStarted(view, createdBefore: bound, on: nodes, into: &verdict)
     }
 
     /// How many commands run of jobs that are gone: nobody waits for them.

@@ -52,6 +52,9 @@ struct ExecutionChecker {
     let outputLimit: Int
     /// The disk said at some time that it was almost full.
     var diskWasLow = false
+    /// Executions given up because no answer to their order came, though they may have started.
+    /// The order can get there and every answer be lost, and a fence is longer than that wait.
+    private var unheard: Set<String> = []
     /// Servers that are down or cut off for good.
     var outcasts: Set<String> = []
 
@@ -213,15 +216,16 @@ struct ExecutionChecker {
     }
 
     /// Against the world's own log: a result says what really happened.
-    private func judge(
+    private mutating func judge(
         result: Execution, of job: JobName, _ runs: [RealRun], _ log: RunLog, at time: TrueTime,
         _ verdict: inout Verdict
     ) {
         let run = runs.last
         let name = "\(result.id) of \(job)"
+        if result.error.contains("did not answer") { unheard.insert(result.id.text) }
         if let run, run.endedAt == nil {
             let isTolerable =
-                result.state == .lost && (!run.isFenced || givenUp.contains(run.execution))
+                result.state == .lost && (!run.isFenced || isAbandoned(run.execution))
             verdict.require(isTolerable, .X4, "\(name) is recorded \(result.state) while it runs")
             return
         }
@@ -453,12 +457,16 @@ struct ExecutionChecker {
                 exclusive.contains(max(theirs.group, own.group))
             else { continue }
             // Given up without a fence: that overlap was accepted with `fence: false`.
-            if theirs.state == .lost, !other.isFenced || givenUp.contains(other.execution) {
+            if theirs.state == .lost, !other.isFenced || isAbandoned(other.execution) {
                 continue
             }
             verdict.fail(
                 .X9, "\(run.execution) and \(other.execution) of \(run.job) run together")
         }
+    }
+
+    private func isAbandoned(_ execution: String) -> Bool {
+        givenUp.contains(execution) || unheard.contains(execution)
     }
 
     private func watch(of run: RealRun) -> Known? {
@@ -474,13 +482,15 @@ struct ExecutionChecker {
 
     // MARK: The end
 
-    /// In a calm node with room, whatever was created before `time` has started.
+    /// In calm nodes with room, whatever was created for them before `time` has started. What is
+    /// for a node that nobody hears waits for the end of its lease.
     func requireStarted(
-        _ view: StoreView, createdBefore time: TrueTime, into verdict: inout Verdict
+        _ view: StoreView, createdBefore time: TrueTime, on nodes: [String],
+        into verdict: inout Verdict
     ) {
         let active = view.groups.values.filter { $0.group.state == .active }
         let waiting = active.flatMap(\.executions.values).filter {
-            $0.execution.state == .pending
+            $0.execution.state == .pending && nodes.contains($0.execution.node.text)
                 && known[$0.execution.number].map { $0.createdAt < time } ?? false
         }
         guard let first = waiting.min(by: { $0.execution.number < $1.execution.number }) else {

@@ -173,7 +173,7 @@ func describe(_ input: Input) -> String {
     case .call(let id, let event): "call \(id) \(describe(event))"
     case .zone(let name, let bytes): "zone \(name) \(bytes.map { "\($0.count) bytes" } ?? "none")"
     case .control(let control): "control \(control)"
-    case .peer(let id, let bytes): "from \(String(id, radix: 16)) \(bytes.count) bytes"
+    case .peer(let id, let bytes): "from s\(World.position(of: id) + 1) \(describe(message: bytes))"
     case .packet(let address, let bytes): "packet from \(address) \(bytes.count) bytes"
     case .exchange(let exchange, .answered(let bytes)):
         "exchange \(exchange) answered \(bytes.count) bytes"
@@ -197,7 +197,7 @@ func describe(_ effect: Effect) -> String {
     case .respondChunk(let id, let bytes, let last):
         "chunk \(id.number) \(bytes.count) bytes\(last ? ", the last" : "")"
     case .abort(let id): "abort \(id.number)"
-    case .send(let id, let bytes): "to \(String(id, radix: 16)) \(bytes.count) bytes"
+    case .send(let id, let bytes): "to s\(World.position(of: id) + 1) \(describe(message: bytes))"
     case .reach(let id, let address):
         "reach \(String(id, radix: 16)) at \(address.map { "\($0)" } ?? "nowhere")"
     case .belong(let cluster): "belong to \(cluster)"
@@ -228,6 +228,37 @@ func describe(_ effect: Effect) -> String {
             + record.fields.map { " \($0.name)=\($0.value)" }.joined()
     case .exit: "exit"
     case .halt(let reason): "HALT \(reason)"
+    }
+}
+
+private func describe(message bytes: [UInt8]) -> String {
+    guard let message = try? PeerMessage(decoding: bytes) else { return "\(bytes.count) bytes" }
+    switch message {
+    case .raft(let message):
+        guard case .append(let index, let term, let entries, let commit) = message.body else {
+            return "term \(message.term): \(message.body)"
+        }
+        return "term \(message.term): append \(entries.count) after \(index) of \(term), "
+            + "commit \(commit)"
+    case .promise(let servers, let wantsAnswer):
+        return "promise \(servers)\(wantsAnswer ? ", and yours?" : "")"
+    case .leads(let term, let cluster): return "leads \(cluster) in term \(term)"
+    case .assignment(.run(let assignment, _)): return "run \(assignment.id)"
+    case .assignment(let order): return "\(order)"
+    case .report(.news(let report)):
+        if case .output(let chunk, let bytes) = report.news {
+            return "report \(report.key.number) output \(chunk), \(bytes.count) bytes"
+        }
+        return "report \(report.key.number) \(report.news)"
+    case .report(let report): return "\(report)"
+    case .request(let id, let request):
+        return "request \(id.request.number) \(request.method) \(request.target)"
+    case .requestAbandoned(let id): return "request \(id.request.number) abandoned"
+    case .requestDrained(let id): return "request \(id.request.number) drained"
+    case .response(let id, let response):
+        return "response \(id.request.number) \(response.status)"
+    case .responseChunk(let id, let bytes, let last):
+        return "response \(id.request.number) \(bytes.count) bytes\(last ? ", the last" : "")"
     }
 }
 
