@@ -87,6 +87,38 @@ extension EndToEnd {
             #expect(eventually(20) { names(on: next, status: "alive") == all })
         }
 
+        @Test("an agent runs what the server decides, also after each of them was killed")
+        func agent() throws {
+            let server = Server("srv")
+            server.extraArguments = ["--profile", "local"]
+            try server.start()
+            let agent = Server("agt", in: server.scratch)
+            agent.isServer = false
+            agent.extraArguments = [
+                "--retry-join", "localhost:\(server.gossipPort)", "--retry-interval", "1s",
+                "--profile", "local", "--tag", "role=web",
+            ]
+            try agent.start()
+            #expect(eventually(10) { names(on: server, status: "alive") == ["agt", "srv"] })
+            let only = #", "tags": {"role": "web"}"#
+            try server.save(shellJob("beat", "true", schedule: "@every 1s", more: only))
+            func runs() -> Int {
+                server.executions(of: "beat").count {
+                    $0["success"].bool == true && $0["node_name"].string == "agt"
+                }
+            }
+            #expect(eventually(15) { runs() >= 2 }, "\(server.log)\(agent.log)")
+            server.crash()
+            try server.start()
+            let afterServer = runs()
+            #expect(eventually(30) { runs() >= afterServer + 2 }, "\(server.log)\(agent.log)")
+            agent.crash()
+            try agent.start()
+            let afterAgent = runs()
+            #expect(eventually(30) { runs() >= afterAgent + 2 }, "\(server.log)\(agent.log)")
+            #expect(agent.get("/metrics")?.status == 200)
+        }
+
         @Test("a server with another key stays outside, and both logs say why")
         func otherKey() throws {
             let inside = Server("inside")

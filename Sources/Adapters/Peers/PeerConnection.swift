@@ -28,6 +28,8 @@ enum PeerFailure: Error, CustomStringConvertible {
     /// The other side has ended it in order.
     case ended(String)
 
+    var isOrderly: Bool { if case .ended = self { true } else { false } }
+
     /// The connection is gone, and nobody said anything wrong.
     var isLoss: Bool {
         switch self {

@@ -265,8 +265,7 @@ extension PeerTransport {
             return unreachable(link, failure.description, at: now)
         }
         // Of a node that was stopped, the next attempt tells.
-        if case .ended = failure {
-        } else {
+        if !failure.isOrderly {
             complain("a connection was lost", connection.address, failure.description, now)
         }
         // One that ends as soon as it is open would be opened over and over.
