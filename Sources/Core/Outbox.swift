@@ -73,4 +73,6 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case outputDropped
     case diskLow
     case requestForwarded
+    case agentUnreachable
+    case orderTooOld
 }

@@ -69,6 +69,8 @@ package struct Runner {
     static let resendLimit = Duration.minutes(5)
     /// How long a settled execution is remembered, so that a late duplicate starts nothing.
     static let memory = Duration.seconds(60)
+    /// An order whose heartbeat is older starts nothing: it was long under way.
+    static let orderLife = Duration.seconds(30)
     /// The most bytes of output in one report.
     static let chunkLimit = 64 << 10
 
@@ -94,7 +96,11 @@ package struct Runner {
     private var nextHeartbeat = Instant.distantFuture
     private var nextResend = Instant.distantFuture
 
-    init(tunables: Tunables) {
+    /// Which life of the agent this is.
+    private let incarnation: UInt64
+
+    init(tunables: Tunables, incarnation: UInt64 = 1) {
+        self.incarnation = incarnation
         self.tunables = tunables
         outputLimit = tunables.outputLimit
     }
@@ -118,13 +124,23 @@ package struct Runner {
 
     // MARK: Messages from the leader
 
-    mutating func assign(_ assignment: Assignment, into actions: inout [Action]) {
+    /// Takes an execution, or tells what is known of it.
+    /// - Parameter heartbeat: what the leader last heard of this agent.
+    mutating func assign(
+        _ assignment: Assignment, after heartbeat: Heartbeat, at now: Instant,
+        into actions: inout [Action]
+    ) {
         let key = assignment.key
         if let known = runs[key] {
             answer(key, known, into: &actions)
             return
         }
         guard !settledKeys.contains(key) else { return }
+        // The leader may have given it up by now, or an earlier life of this agent may have begun
+        // it and forgotten.
+        guard heartbeat.incarnation == incarnation, now - heartbeat.sentAt <= Self.orderLife else {
+            return actions.append(.mark(.orderTooOld))
+        }
         insert(
             key,
             Run(
@@ -207,8 +223,26 @@ package struct Runner {
 
     mutating func recoverSettled(_ key: ExecutionKey) { settledKeys[key] = true }
 
-    mutating func heartbeatHeard(sentAt: Instant, at now: Instant, into actions: inout [Action]) {
-        actions.append(.renewFences(ago: now - sentAt))
+    mutating func heard(_ heartbeat: Heartbeat, at now: Instant, into actions: inout [Action]) {
+        guard heartbeat.incarnation == incarnation else { return }
+        actions.append(.renewFences(ago: now - heartbeat.sentAt))
+    }
+
+    func heartbeat(at now: Instant) -> Heartbeat {
+        Heartbeat(incarnation: incarnation, sentAt: now)
+    }
+
+    /// Somebody else leads: what the leader before was told may be lost.
+    mutating func leaderChanged(at now: Instant, into actions: inout [Action]) {
+        for (key, run) in runs {
+            switch run.phase {
+            case .queued, .running, .finishing: answer(key, run, into: &actions)
+            case .finished:
+                runs.update(key) { $0.tellAgainAt = now }
+                nextResend = now
+            case .accepting: break
+            }
+        }
     }
 
     // MARK: Events from the journal
@@ -268,7 +302,7 @@ package struct Runner {
     private mutating func beginHeartbeats(at now: Instant, into actions: inout [Action]) {
         guard nextHeartbeat == .distantFuture else { return }
         nextHeartbeat = now + Self.heartbeatInterval
-        actions.append(.report(.heartbeat(sentAt: now)))
+        actions.append(.report(.heartbeat(heartbeat(at: now))))
     }
 
     // MARK: Deadlines
@@ -279,7 +313,7 @@ package struct Runner {
                 nextHeartbeat = .distantFuture
             } else {
                 nextHeartbeat = now + Self.heartbeatInterval
-                actions.append(.report(.heartbeat(sentAt: now)))
+                actions.append(.report(.heartbeat(heartbeat(at: now))))
             }
         }
         if now >= nextResend {
@@ -300,19 +334,6 @@ package struct Runner {
             _ = settled.popFirst()
             settledKeys.remove(first.key)
         }
-    }
-
-    /// Another leader, which knows nothing of what the one before was told.
-    mutating func leaderChanged(at now: Instant) {
-        for (key, run) in runs {
-            guard case .finished = run.phase else { continue }
-            runs.update(key) {
-                $0.tellAgainAt = now
-                $0.tellings = 0
-            }
-            nextResend = now
-        }
-        if nextHeartbeat != .distantFuture { nextHeartbeat = now }
     }
 
     mutating func tellAgainLater(_ key: ExecutionKey, at now: Instant) {

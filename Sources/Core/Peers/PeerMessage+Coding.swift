@@ -10,6 +10,8 @@ extension PeerMessage {
         case requestDrained
         case response
         case responseChunk
+        case promise
+        case leads
     }
 
     /// The version of the form in which this server writes every kind.
@@ -26,6 +28,14 @@ extension PeerMessage {
         case .raft(let message):
             begin(.raft)
             message.encode(into: &writer)
+        case .promise(let servers, let wantsAnswer):
+            begin(.promise)
+            writer.array(servers) { $0.serverID($1) }
+            writer.bool(wantsAnswer)
+        case .leads(let term, let cluster):
+            begin(.leads)
+            writer.u64(term)
+            writer.string(cluster)
         case .assignment(let message):
             begin(.assignment)
             message.encode(into: &writer)
@@ -39,16 +49,18 @@ extension PeerMessage {
         case .requestAbandoned(let id):
             begin(.requestAbandoned)
             writer.forwardID(id)
-        case .requestDrained(let id):
+        case .requestDrained(let id, let taken):
             begin(.requestDrained)
             writer.forwardID(id)
+            writer.u64(taken)
         case .response(let id, let response):
             begin(.response)
             writer.forwardID(id)
             response.encode(into: &writer)
-        case .responseChunk(let id, let bytes, let last):
+        case .responseChunk(let id, let number, let bytes, let last):
             begin(.responseChunk)
             writer.forwardID(id)
+            writer.u64(number)
             writer.bool(last)
             writer.bytes(bytes)
         }
@@ -68,18 +80,26 @@ extension PeerMessage {
         }
         switch kind {
         case .raft: self = .raft(try RaftMessage(from: &reader))
+        case .promise:
+            let servers = try reader.array(elementSize: 16) { reader throws(ByteError) in
+                try reader.serverID()
+            }
+            self = .promise(servers, wantsAnswer: try reader.bool())
+        case .leads: self = .leads(try reader.u64(), cluster: try reader.string())
         case .assignment: self = .assignment(try AgentMessage(from: &reader))
         case .report: self = .report(try AgentReport(from: &reader))
         case .request:
             self = .request(try reader.forwardID(), try HTTPRequest(from: &reader))
         case .requestAbandoned: self = .requestAbandoned(try reader.forwardID())
-        case .requestDrained: self = .requestDrained(try reader.forwardID())
+        case .requestDrained: 
+            self = .requestDrained(try reader.forwardID(), taken: try reader.u64())
         case .response:
             self = .response(try reader.forwardID(), try HTTPResponse(from: &reader))
         case .responseChunk:
             let id = try reader.forwardID()
+            let number = try reader.u64()
             let last = try reader.bool()
-            self = .responseChunk(id, try reader.bytes(), last: last)
+            self = .responseChunk(id, number: number, try reader.bytes(), last: last)
         }
         try reader.expectEnd()
     }
@@ -88,28 +108,29 @@ extension PeerMessage {
 extension AgentMessage {
     fileprivate func encode(into writer: inout ByteWriter) {
         switch self {
-        case .run(let assignment):
+        case .run(let assignment, let heartbeat):
             writer.u8(0)
             assignment.encode(into: &writer)
+            writer.heartbeat(heartbeat)
         case .kill(let key):
             writer.u8(1)
             writer.executionKey(key)
         case .settle(let key):
             writer.u8(2)
             writer.executionKey(key)
-        case .heartbeatHeard(let sentAt):
+        case .heartbeatHeard(let heartbeat):
             writer.u8(3)
-            writer.i64(sentAt.nanoseconds)
+            writer.heartbeat(heartbeat)
         }
     }
 
     fileprivate init(from reader: inout ByteReader) throws(ByteError) {
         let start = reader.offset
         switch try reader.u8() {
-        case 0: self = .run(try Assignment(from: &reader))
+        case 0: self = .run(try Assignment(from: &reader), after: try reader.heartbeat())
         case 1: self = .kill(try reader.executionKey())
         case 2: self = .settle(try reader.executionKey())
-        case 3: self = .heartbeatHeard(sentAt: Instant(nanoseconds: try reader.i64()))
+        case 3: self = .heartbeatHeard(try reader.heartbeat())
         case let other: throw .malformed(offset: start, what: "an order numbered \(other)")
         }
     }
@@ -124,9 +145,9 @@ extension AgentReport {
         case .news(let report):
             writer.u8(1)
             report.encode(into: &writer)
-        case .heartbeat(let sentAt):
+        case .heartbeat(let heartbeat):
             writer.u8(2)
-            writer.i64(sentAt.nanoseconds)
+            writer.heartbeat(heartbeat)
         }
     }
 
@@ -135,7 +156,7 @@ extension AgentReport {
         switch try reader.u8() {
         case 0: self = .accepted(try reader.executionKey())
         case 1: self = .news(try Report(from: &reader))
-        case 2: self = .heartbeat(sentAt: Instant(nanoseconds: try reader.i64()))
+        case 2: self = .heartbeat(try reader.heartbeat())
         case let other: throw .malformed(offset: start, what: "a report numbered \(other)")
         }
     }
@@ -196,6 +217,11 @@ extension ByteWriter {
         }
     }
 
+    fileprivate mutating func heartbeat(_ heartbeat: Heartbeat) {
+        u64(heartbeat.incarnation)
+        i64(heartbeat.sentAt.nanoseconds)
+    }
+
     fileprivate mutating func forwardID(_ id: ForwardID) {
         u64(id.incarnation)
         u64(id.request.number)
@@ -210,6 +236,10 @@ extension ByteReader {
         var headers = HTTPHeaders()
         for field in fields { headers.append(field.name, field.value) }
         return headers
+    }
+
+    fileprivate mutating func heartbeat() throws(ByteError) -> Heartbeat {
+        Heartbeat(incarnation: try u64(), sentAt: Instant(nanoseconds: try i64()))
     }
 
     fileprivate mutating func forwardID() throws(ByteError) -> ForwardID {

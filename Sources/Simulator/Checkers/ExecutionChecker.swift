@@ -55,6 +55,8 @@ struct ExecutionChecker {
     /// Executions given up because no answer to their order came, though they may have started.
     /// The order can get there and every answer be lost, and a fence is longer than that wait.
     private var unheard: Set<String> = []
+    /// Servers whose process does not run now.
+    private var down: Set<String> = []
     /// Servers that are down or cut off for good.
     var outcasts: Set<String> = []
 
@@ -248,7 +250,7 @@ struct ExecutionChecker {
                 "\(name) is recorded as killed; really: \(describe(run))")
         case .lost:
             let since = known[result.number]?.createdAt ?? .zero
-            if outcasts.contains(result.node.text) { return }
+            if outcasts.contains(result.node.text) || down.contains(result.node.text) { return }
             verdict.require(
                 lastUncertainty >= since || givenUp.contains(result.id.text), .X4,
                 "\(name) is given up though nothing went wrong: \(result.error)")
@@ -386,9 +388,15 @@ struct ExecutionChecker {
         owed[key] = 1
     }
 
-    mutating func beginLife(of node: Int, _ life: UInt64) {
+    mutating func beginLife(of node: VirtualNode, at time: TrueTime) {
         epoch += 1
-        lives[node] = life
+        lives[node.index] = node.incarnation
+        if down.remove(node.name) != nil { beUncertain(until: time) }
+    }
+
+    mutating func endLife(of node: VirtualNode, at time: TrueTime) {
+        down.insert(node.name)
+        beUncertain(until: time)
     }
 
     mutating func beUncertain(until time: TrueTime) {
@@ -482,13 +490,15 @@ struct ExecutionChecker {
 
     // MARK: The end
 
-    /// In a calm node with room, whatever was created before `time` has started.
+    /// In calm nodes with room, whatever was created for them before `time` has started. What is
+    /// for a node that nobody hears waits for the end of its lease.
     func requireStarted(
-        _ view: StoreView, createdBefore time: TrueTime, into verdict: inout Verdict
+        _ view: StoreView, createdBefore time: TrueTime, on nodes: [String],
+        into verdict: inout Verdict
     ) {
         let active = view.groups.values.filter { $0.group.state == .active }
         let waiting = active.flatMap(\.executions.values).filter {
-            $0.execution.state == .pending && !outcasts.contains($0.execution.node.text)
+            $0.execution.state == .pending && nodes.contains($0.execution.node.text)
                 && known[$0.execution.number].map { $0.createdAt < time } ?? false
         }
         guard let first = waiting.min(by: { $0.execution.number < $1.execution.number }) else {

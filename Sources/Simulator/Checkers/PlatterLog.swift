@@ -117,9 +117,10 @@ struct PlatterLog {
     /// Term, and the vote behind a byte that tells whether there is one.
     private mutating func takeState(_ bytes: ArraySlice<UInt8>, _ start: Int, _ length: Int) {
         var state = HardState(term: Self.number(bytes, start, 8))
-        // A voter's name takes sixteen bytes, whose number stands before them.
-        if length == 26, bytes[start + 8] == 1 {
-            state.votedFor = Array(bytes[(start + 10)..<(start + length)])
+        // A voter's name takes sixteen bytes, whose number stands before them. Behind it are the
+        // founders of the cluster.
+        if length >= 26, bytes[start + 8] == 1 {
+            state.votedFor = Array(bytes[(start + 10)..<(start + 26)])
         }
         self.state = state
     }

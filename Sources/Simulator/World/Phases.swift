@@ -305,7 +305,8 @@ extension World {
         if isSaturated { phases.lastSaturation = time }
         let calm = max(since, phases.lastSaturation)
         guard time - calm > Phases.startBound else { return }
-        checkers.requireStarted(createdBefore: time - Phases.startBound, at: time)
+        checkers.requireStarted(
+            createdBefore: time - Phases.startBound, on: core.map { nodes[$0].name }, at: time)
     }
 
     /// Commands of deleted jobs may go on for ever.

@@ -169,6 +169,9 @@ extension World {
         case .respondChunk(let id, let bytes, let last): respond(index, id, bytes, last: last)
         case .abort(let id): abort(index, id)
         case .send(let id, let bytes): transmit(bytes, from: index, to: id)
+        case .reach, .belong, .packet, .exchange, .closeExchange, .answerExchange, .changeKeys,
+            .resolve:
+            fail(.B3, "the servers of a plan know each other from the start")
         case .store(let ticket, let operation):
             let at = nodes[index].disk.performanceTime(of: operation, asked: time)
             queue.push(

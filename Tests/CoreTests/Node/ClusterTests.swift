@@ -85,16 +85,19 @@ import Testing
             clientAddress: "10.0.0.1:1")
         let id = ForwardID(incarnation: 3, request: RequestID(4))
         let key = ExecutionKey(generation: 5, number: 6)
+        let heartbeat = Heartbeat(incarnation: 8, sentAt: Instant(nanoseconds: 9))
         let messages: [PeerMessage] = [
             .raft(RaftMessage(term: 1, body: .timeoutNow)),
             .assignment(.kill(key)), .assignment(.settle(key)),
-            .assignment(.heartbeatHeard(sentAt: .zero)),
-            .report(.accepted(key)), .report(.heartbeat(sentAt: .zero)),
+            .promise([1, 2, 1 << 100], wantsAnswer: true), .leads(7, cluster: "c"),
+            .assignment(.heartbeatHeard(heartbeat)),
+            .assignment(.run(RunnerFixture.assignment(9), after: heartbeat)),
+            .report(.accepted(key)), .report(.heartbeat(heartbeat)),
             .report(.news(Report(job: JobName("a"), key: key, news: .lost(reason: "x")))),
-            .request(id, request), .requestAbandoned(id), .requestDrained(id),
+            .request(id, request), .requestAbandoned(id), .requestDrained(id, taken: 3),
             .response(id, HTTPResponse(status: 200, headers: ["A": "b"], body: .stream)),
             .response(id, HTTPResponse(status: 503, body: .bytes([7]), close: true)),
-            .responseChunk(id, [1, 2, 3], last: true),
+            .responseChunk(id, number: 7, [1, 2, 3], last: true),
         ]
         for message in messages {
             #expect(try PeerMessage(decoding: message.encoded) == message)
