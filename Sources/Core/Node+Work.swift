@@ -153,7 +153,7 @@ extension Node {
             case .kill(let key): runner.kill(key, at: now.wall, into: &actions)
             case .settle(let key): runner.settle(key, at: now.monotonic, into: &actions)
             case .heartbeatHeard(let heartbeat):
-                runner.heard(heartbeat, at: now.monotonic, into: &actions)
+                runner.heard(heartbeat, at: now, into: &actions)
             }
         }
     }

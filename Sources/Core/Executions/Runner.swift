@@ -38,6 +38,8 @@ package struct Runner {
 
         var assignment: Assignment
         var phase: Phase
+        /// By this agent's clock: what the leader had heard of it when it ordered the run.
+        var heardAt = Instant.zero
         var tail: OutputTail
         var startedAt: WallTime?
         var identity: ProcessIdentity?
@@ -85,6 +87,8 @@ package struct Runner {
     /// Runs whose next step waits for a record to be safe, in order of the records.
     var unsynced = RingBuffer<(sequence: UInt64, key: ExecutionKey)>()
     var runningCount = 0
+    /// When the newest heartbeat was sent that a leader has heard.
+    private var renewedAt = Instant.zero
     /// Bytes kept of the output of a run that ends.
     var outputLimit: Int
     /// Records appended to the journal in this life.
@@ -145,7 +149,7 @@ package struct Runner {
             key,
             Run(
                 assignment: assignment, phase: .accepting(sequence: journaled + 1),
-                tail: OutputTail(limit: tunables.outputLimit)))
+                heardAt: heartbeat.sentAt, tail: OutputTail(limit: tunables.outputLimit)))
         let sequence = journal(.accepted, key, assignment.encoded, into: &actions)
         unsynced.append((sequence, key))
     }
@@ -223,9 +227,11 @@ package struct Runner {
 
     mutating func recoverSettled(_ key: ExecutionKey) { settledKeys[key] = true }
 
-    mutating func heard(_ heartbeat: Heartbeat, at now: Instant, into actions: inout [Action]) {
+    mutating func heard(_ heartbeat: Heartbeat, at now: Now, into actions: inout [Action]) {
         guard heartbeat.incarnation == incarnation else { return }
-        actions.append(.renewFences(ago: now - heartbeat.sentAt))
+        actions.append(.renewFences(ago: now.monotonic - heartbeat.sentAt))
+        renewedAt = max(renewedAt, heartbeat.sentAt)
+        startQueued(at: now, into: &actions)
     }
 
     func heartbeat(at now: Instant) -> Heartbeat {
@@ -280,11 +286,19 @@ package struct Runner {
         finish(key, result, into: &actions)
     }
 
-    /// Starts what waits while there is room.
+    /// Starts what waits while there is room, and while a leader heard of this agent lately: else
+    /// the run may be given up already, or be given up before its fence ends it, which counts from
+    /// its start and takes four fifths of the lease.
     mutating func startQueued(at now: Now, into actions: inout [Action]) {
         if !queue.isEmpty, runningCount >= tunables.maxRunning { actions.append(.mark(.runQueued)) }
-        while runningCount < tunables.maxRunning, let key = queue.popFirst() {
-            guard let run = runs[key], case .queued = run.phase else { continue }
+        while runningCount < tunables.maxRunning, let key = queue.first {
+            guard let run = runs[key], case .queued = run.phase else {
+                _ = queue.popFirst()
+                continue
+            }
+            let silence = now.monotonic - max(renewedAt, run.heardAt)
+            guard silence.nanoseconds <= run.assignment.lostAfter.nanoseconds / 5 else { break }
+            _ = queue.popFirst()
             switch start(of: run.assignment) {
             case .success(let action):
                 runs.update(key) { $0.phase = .running }
