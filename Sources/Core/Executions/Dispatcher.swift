@@ -317,9 +317,26 @@ package struct Dispatcher {
         into actions: inout [Action]
     ) {
         heardAt[node] = now
-        if node != own.name { contacts[node] = heartbeat }
+        if node != own.name {
+            let before = contacts.updateValue(heartbeat, forKey: node)
+            if before?.incarnation != heartbeat.incarnation { askAgain(node, at: now) }
+        }
         if nextCheck == .distantFuture { nextCheck = now + Self.checkInterval }
         actions.append(.send(node, .heartbeatHeard(heartbeat)))
+    }
+
+    /// Another life of the agent, or one that was not heard for some time: what it has not started
+    /// it may have forgotten, or hold back until it is wanted for certain.
+    private mutating func askAgain(_ node: NodeName, at now: Instant) {
+        for (key, execution) in outstanding
+        where execution.node == node && !execution.isStarted {
+            guard execution.isAccepted || execution.mayBeOlder || execution.isFenced else {
+                continue
+            }
+            unanswered.append(
+                Waiting(
+                    key: key, job: execution.job, since: now, mayBeOlder: execution.mayBeOlder))
+        }
     }
 
     /// Membership has given the agent up, or it has gone.

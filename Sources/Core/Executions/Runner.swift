@@ -38,6 +38,9 @@ package struct Runner {
 
         var assignment: Assignment
         var phase: Phase
+        /// By this agent's clock: for a lease from here on the leader does not give the run up. Nil:
+        /// not known in this life.
+        var leasedAt: Instant?
         var tail: OutputTail
         var startedAt: WallTime?
         var identity: ProcessIdentity?
@@ -84,8 +87,6 @@ package struct Runner {
     var queue = RingBuffer<ExecutionKey>()
     /// Executions that wait to be started until the leader is heard again.
     private var unleased: [ExecutionKey] = []
-    /// The latest heartbeat of this agent that a leader has surely heard.
-    private var leaseBase: Instant?
     /// Runs whose next step waits for a record to be safe, in order of the records.
     var unsynced = RingBuffer<(sequence: UInt64, key: ExecutionKey)>()
     var runningCount = 0
@@ -135,8 +136,13 @@ package struct Runner {
         into actions: inout [Action]
     ) {
         let key = assignment.key
-        if heartbeat.incarnation == incarnation { renewLease(heartbeat.sentAt) }
         if let known = runs[key] {
+            // It is still wanted, however long nothing was heard.
+            if heartbeat.incarnation == incarnation {
+                let sentAt = heartbeat.sentAt
+                runs.update(key) { $0.leasedAt = max($0.leasedAt ?? sentAt, sentAt) }
+                retryUnleased()
+            }
             answer(key, known, into: &actions)
             return
         }
@@ -150,7 +156,7 @@ package struct Runner {
             key,
             Run(
                 assignment: assignment, phase: .accepting(sequence: journaled + 1),
-                tail: OutputTail(limit: tunables.outputLimit)))
+                leasedAt: heartbeat.sentAt, tail: OutputTail(limit: tunables.outputLimit)))
         let sequence = journal(.accepted, key, assignment.encoded, into: &actions)
         unsynced.append((sequence, key))
     }
@@ -230,22 +236,33 @@ package struct Runner {
 
     mutating func heard(_ heartbeat: Heartbeat, at now: Now, into actions: inout [Action]) {
         guard heartbeat.incarnation == incarnation else { return }
-        renewLease(heartbeat.sentAt)
+        renewLeases(heartbeat.sentAt)
         actions.append(.renewFences(ago: now.monotonic - heartbeat.sentAt))
         startQueued(at: now, into: &actions)
     }
 
-    private mutating func renewLease(_ sentAt: Instant) {
-        leaseBase = max(leaseBase ?? sentAt, sentAt)
+    /// Renews the leases of what waits to be started. One that has run out stays so: the leader may
+    /// have given the run up before it heard of this agent again.
+    private mutating func renewLeases(_ sentAt: Instant) {
+        for (key, run) in runs {
+            guard case .queued = run.phase, let base = run.leasedAt, sentAt > base,
+                sentAt - base < Self.fence(of: run.assignment)
+            else { continue }
+            runs.update(key) { $0.leasedAt = sentAt }
+        }
+        retryUnleased()
+    }
+
+    private mutating func retryUnleased() {
         for key in unleased { queue.append(key) }
         unleased.removeAll()
     }
 
-    /// How old the lease is, if anything may still be started on it.
-    private func leaseAge(for assignment: Assignment, at now: Instant) -> Duration? {
-        guard let base = leaseBase else { return nil }
+    /// How old the lease of a run is, if it may still be started on it.
+    private func leaseAge(of run: Run, at now: Instant) -> Duration? {
+        guard let base = run.leasedAt else { return nil }
         let age = max(.zero, now - base)
-        return age < Self.fence(of: assignment) ? age : nil
+        return age < Self.fence(of: run.assignment) ? age : nil
     }
 
     func heartbeat(at now: Instant) -> Heartbeat {
@@ -307,7 +324,7 @@ package struct Runner {
         if !queue.isEmpty, runningCount >= tunables.maxRunning { actions.append(.mark(.runQueued)) }
         while runningCount < tunables.maxRunning, let key = queue.popFirst() {
             guard let run = runs[key], case .queued = run.phase else { continue }
-            guard let age = leaseAge(for: run.assignment, at: now.monotonic) else {
+            guard let age = leaseAge(of: run, at: now.monotonic) else {
                 actions.append(.mark(.leaseAwaited))
                 unleased.append(key)
                 continue
