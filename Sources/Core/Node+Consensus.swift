@@ -50,7 +50,7 @@ extension Node {
             case .entry(let entry):
                 bytes += entry.payload.count
                 apply(entry, &out)
-            case .lead(let term): lead(term, &out)
+            case .lead(let term): takeLead(term, &out)
             }
         }
     }
@@ -74,7 +74,7 @@ extension Node {
 
     // MARK: Leadership
 
-    private mutating func lead(_ term: Term, _ out: inout Outbox) {
+    mutating func lead(_ term: Term, _ out: inout Outbox) {
         // It may have been lost again before this came up.
         guard raft.isLeading, raft.hardState.term == term else { return }
         out.log(
@@ -86,7 +86,8 @@ extension Node {
         readZonesAgain(&out)
         dispatcher.gainLeadership(at: now.monotonic)
         tellLeadership(&out)
-        seats = Seats()
+        seats.replaced = SortedMap()
+        seats.silentSince = SortedMap()
         seats.nextLook = now.monotonic
         if store.cluster.clusterID.isEmpty { bootstrap(&out) }
         // Whoever sent them was told that nothing was imported, or was not told anything.

@@ -95,10 +95,10 @@ struct Forwarding {
 extension Node {
     /// A client's request. What needs the leader goes there.
     mutating func requested(_ id: RequestID, _ request: HTTPRequest, _ out: inout Outbox) {
-        let need = Route.need(of: request)
+        let need = raft.isAlone ? .local : Route.need(of: request)
         // One that stops takes no work on, but what it shows must not be old either.
         let mayPassOn = phase == .running || phase == .stopping && need == .read
-        guard mayPassOn, need != .local, !raft.isAlone, config.isServer else {
+        guard mayPassOn, need != .local, config.isServer else {
             return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
         }
         if isLeading {
@@ -130,7 +130,7 @@ extension Node {
 
     mutating func requestAbandoned(_ id: RequestID, _ out: inout Outbox) {
         guard let request = forwarding.outgoing.remove(id) else {
-            forgetReader(id)
+            if forgetReader(id) { return }
             return withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
         }
         let name = ForwardID(incarnation: config.incarnation, request: id)
@@ -236,7 +236,7 @@ extension Node {
     mutating func abandon(_ name: ForwardID, from sender: ServerID, _ out: inout Outbox) {
         guard let id = forwarding.request(of: name, from: sender) else { return }
         forwarding.end(id)
-        forgetReader(id)
+        if forgetReader(id) { return }
         withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
     }
 

@@ -47,6 +47,8 @@ extension Node {
             withRaft(&out) { $0.receive(message, from: id, at: monotonic, into: &$1) }
         case .promise(let servers, let wantsAnswer):
             receivePromise(servers, wantsAnswer: wantsAnswer, from: id, &out)
+        case .askTime(let askedAt): send(.tellTime(now.wall, askedAt: askedAt), to: id, &out)
+        case .tellTime(let wall, let askedAt): hearTime(wall, askedAt: askedAt, from: id, &out)
         case .leads(let term, let cluster): hearLeader(id, term, cluster, &out)
         case .assignment(let message): receive(message, &out)
         case .report(let report):
@@ -72,7 +74,7 @@ extension Node {
         lastReader += 1
         let id = lastReader
         readers[id] = reader
-        if case .request(let request, _) = reader { readerOf[request] = id }
+        if case .request(let request, _) = reader { readersOfRequests[request] = id }
         var isLeading = false
         withRaft(&out) { isLeading = $0.read(id, into: &$1) }
         if !isLeading { readRefused(id, &out) }
@@ -95,7 +97,7 @@ extension Node {
     private mutating func serve(_ id: UInt64, _ out: inout Outbox) {
         switch readers.remove(id) {
         case .request(let request, let content):
-            readerOf.remove(request)
+            readersOfRequests.remove(request)
             withAPI(&out) { $0.request(request, content, $1, into: &$2) }
         case .heartbeat(let node, let heartbeat):
             deliver(.heartbeatHeard(heartbeat), to: node, &out)
@@ -107,15 +109,17 @@ extension Node {
         if let reader = readers.remove(id) { refuse(reader, &out) }
     }
 
-    /// Nobody waits for the answer any more.
-    mutating func forgetReader(_ request: RequestID) {
-        if let id = readerOf.remove(request) { readers.remove(id) }
-    }
-
     private mutating func refuse(_ reader: LeaseReader, _ out: inout Outbox) {
         guard case .request(let id, let request) = reader else { return }
-        readerOf.remove(id)
+        readersOfRequests.remove(id)
         withAPI(&out) { $0.forwardFailed(id, request, .noLeader, $1, into: &$2) }
+    }
+
+    /// A client that reads went away before it could be answered.
+    /// - Returns: whether it was waiting here.
+    mutating func forgetReader(_ request: RequestID) -> Bool {
+        guard let id = readersOfRequests.remove(request) else { return false }
+        return readers.remove(id) != nil
     }
 
     // MARK: Orders and reports
@@ -178,6 +182,8 @@ extension Node {
 
     /// This server does not lead any more. What it was asked to do may still happen.
     mutating func resign(_ out: inout Outbox) {
+        clocks = VoterClocks()
+        clusterTime.shift = .zero
         guard isLeading else { return }
         isLeading = false
         out.log(

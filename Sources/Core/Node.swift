@@ -61,6 +61,7 @@ package struct Node {
     package internal(set) var store = Store()
     var zones = ZoneTable()
     package internal(set) var clusterTime: ClusterTime
+    var clocks = VoterClocks()
     var scheduler = Scheduler()
     var dispatcher: Dispatcher
     package internal(set) var runner: Runner
@@ -95,8 +96,8 @@ package struct Node {
     /// Readers that wait for this server to know that it still leads.
     var readers = SortedMap<UInt64, LeaseReader>()
     var lastReader: UInt64 = 0
-    /// Which reader a client's request is.
-    var readerOf = SortedMap<RequestID, UInt64>()
+    /// Those of them that are clients' requests.
+    var readersOfRequests = SortedMap<RequestID, UInt64>()
     /// Those that know it and wait for entries to be applied, in order.
     var confirmedReaders = RingBuffer<(index: LogIndex, id: UInt64)>()
     /// Which agent told the result of an execution, until that is settled.
@@ -252,6 +253,7 @@ package struct Node {
         if isDue(membership?.nextDeadline) {
             withMembership(&out) { $0.deadline(at: monotonic, into: &$1) }
         }
+        askClocks(&out)
         if isLeading, isDue(nextTelling) { tellLeadership(&out) }
         continueJoining(&out)
         continueFounding(&out)
@@ -266,6 +268,7 @@ package struct Node {
         applyCommitted(&out)
         guard !isHalted else { return }
         noticeLeader(&out)
+        answerSeats(&out)
         serveReaders(&out)
         continueSlices(&out)
         decideDueTicks(&out)
@@ -328,6 +331,7 @@ package struct Node {
             if isLeading, membership != nil { consider(seats.nextLook) }
         }
         if isLeading, members.count > 1 { consider(nextTelling) }
+        if raft.role == .leader, !raft.isAlone { consider(clocks.nextAsk) }
         consider(forwarding.nextDeadline)
         consider(stopping.nextDeadline)
         consider(nextSchedulingDeadline())

@@ -75,4 +75,5 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case requestForwarded
     case agentUnreachable
     case orderTooOld
+    case leaseAwaited
 }

@@ -21,6 +21,8 @@ package struct Dispatcher {
         var isAccepted: Bool
         /// An earlier leader may have sent it, and the agent may have begun long since.
         var mayBeOlder: Bool
+        /// Nobody may start another while it could run.
+        var isFenced: Bool
         var isKillRequested: Bool
         /// Until it has started it takes a place in its agent's window.
         var isStarted: Bool
@@ -54,7 +56,8 @@ package struct Dispatcher {
         }
     }
 
-    /// Sent and not accepted for so long: lost, since nobody can say whether it started.
+    /// Sent and not accepted for so long: lost, since nobody can say whether it started. What is
+    /// fenced waits for the end of its lease, because it may run until then.
     static let acceptTimeout = Duration.seconds(60)
     /// Until then it is sent again. Whatever is under way then is too old to be begun by the time
     /// at which it is lost; see `Runner.orderLife`.
@@ -85,6 +88,8 @@ package struct Dispatcher {
     /// Executions that found their agent's window full, by agent, never none of one. Some may have
     /// ended since.
     private var waiting = SortedMap<NodeName, MinHeap<Waiting>>()
+    /// Sent and not accepted: to be sent again.
+    private var unanswered: [Waiting] = []
     /// Where taking up the store's unfinished work goes on; nil when it is done.
     private var takeOver: TakeOver?
 
@@ -97,7 +102,7 @@ package struct Dispatcher {
 
     /// There is something for `proceed` to do at once.
     var wantsStep: Bool {
-        takeOver != nil || waiting.contains { hasRoom($0.key) }
+        takeOver != nil || !unanswered.isEmpty || waiting.contains { hasRoom($0.key) }
     }
 
     /// Whether the agent can be sent something now.
@@ -136,7 +141,9 @@ package struct Dispatcher {
         _ store: Store, stamp: WallTime, at now: Instant, into actions: inout [Action]
     ) {
         switch takeOver {
-        case nil: sendWaiting(store, at: now, into: &actions)
+        case nil:
+            sendAgain(store, at: now, into: &actions)
+            sendWaiting(store, at: now, into: &actions)
         case .children(let place):
             let page = store.childTriggers(after: place, limit: Self.sliceSize)
             for trigger in page { actions.append(.decideChild(trigger)) }
@@ -199,6 +206,23 @@ package struct Dispatcher {
         }
     }
 
+    /// The message or its answer may have been lost. However often it is said, an agent carries it
+    /// out once.
+    private mutating func sendAgain(
+        _ store: Store, at now: Instant, into actions: inout [Action]
+    ) {
+        let slice = unanswered.suffix(Self.sendSize)
+        unanswered.removeLast(slice.count)
+        for next in slice {
+            guard let known = outstanding[next.key], !known.isStarted,
+                let document = store.document(next.job),
+                let execution = store.execution(next.key), !execution.state.isEnded
+            else { continue }
+            let assignment = store.assignment(of: execution, document, next.key.generation)
+            order(assignment, at: now, into: &actions)
+        }
+    }
+
     private mutating func send(
         _ next: Waiting, _ store: Store, at now: Instant, into actions: inout [Action]
     ) {
@@ -235,7 +259,8 @@ package struct Dispatcher {
         if nextCheck == .distantFuture { nextCheck = now + Self.checkInterval }
         outstanding[assignment.key] = Outstanding(
             job: assignment.job, node: assignment.node, sentAt: now, isAccepted: false,
-            mayBeOlder: mayBeOlder, isKillRequested: false, isStarted: false,
+            mayBeOlder: mayBeOlder, isFenced: assignment.isFenced, isKillRequested: false,
+            isStarted: false,
             lostAfter: assignment.lostAfter)
         // Leases count from when the leader first depends on the agent.
         if heardAt[assignment.node] == nil { heardAt[assignment.node] = now }
@@ -310,7 +335,7 @@ package struct Dispatcher {
         guard now >= nextCheck else { return }
         for (node, _) in contacts
         where now - (heardAt[node] ?? .zero) >= Self.contactLife { contacts.remove(node) }
-        checkOutstanding(store, at: now, into: &actions)
+        checkOutstanding(at: now, into: &actions)
         for (node, _) in waiting where !hasContact(node) {
             checkWaiting(for: node, store, at: now, into: &actions)
         }
@@ -323,13 +348,15 @@ package struct Dispatcher {
     }
 
     private mutating func checkOutstanding(
-        _ store: Store, at now: Instant, into actions: inout [Action]
+        at now: Instant, into actions: inout [Action]
     ) {
+        unanswered.removeAll(keepingCapacity: true)
         for (key, execution) in outstanding {
             // An agent without work is silent, so its last word may be older than the run.
             let heard = max(heardAt[execution.node] ?? execution.sentAt, execution.sentAt)
             let age = now - execution.sentAt
-            if !execution.isAccepted, !execution.mayBeOlder, age >= Self.acceptTimeout {
+            let waitsForLease = execution.mayBeOlder || execution.isFenced
+            if !execution.isAccepted, !waitsForLease, age >= Self.acceptTimeout {
                 lose(key, execution, "the agent did not answer for 60 s", into: &actions)
             } else if now - heard >= execution.lostAfter
                 || !execution.isAccepted && age >= execution.lostAfter
@@ -337,29 +364,31 @@ package struct Dispatcher {
                 let time = DurationText.print(execution.lostAfter)
                 lose(key, execution, "the agent was not heard of for \(time)", into: &actions)
             } else {
-                tellAgain(key, execution, store, at: now, into: &actions)
+                tellAgain(key, execution, at: now, into: &actions)
             }
         }
     }
 
     /// Messages may be lost.
-    private func tellAgain(
-        _ key: ExecutionKey, _ execution: Outstanding, _ store: Store, at now: Instant,
+    private mutating func tellAgain(
+        _ key: ExecutionKey, _ execution: Outstanding, at now: Instant,
         into actions: inout [Action]
     ) {
         guard hasContact(execution.node) else { return }
         if execution.isKillRequested { actions.append(.send(execution.node, .kill(key))) }
         let age = now - execution.sentAt
-        // The agent's word that it has begun is said once: one that has it is asked twice a minute.
-        let isSilent =
-            !execution.isStarted
-            && age.nanoseconds / Self.resendTime.nanoseconds
-                != (age - Self.checkInterval).nanoseconds / Self.resendTime.nanoseconds
-        let isOpen =
-            execution.isAccepted ? isSilent : execution.mayBeOlder || age <= Self.resendTime
-        guard isOpen, let document = store.document(execution.job), let known = store.execution(key)
-        else { return }
-        order(store.assignment(of: known, document, key.generation), at: now, into: &actions)
+        guard !execution.isStarted, age >= Self.checkInterval else { return }
+        if execution.isAccepted {
+            // That it has begun is said once. Whoever has it is asked twice a minute.
+            let half = Self.resendTime.nanoseconds
+            let before = age - Self.checkInterval
+            guard age.nanoseconds / half != before.nanoseconds / half else { return }
+        } else if !execution.mayBeOlder, !execution.isFenced, age > Self.resendTime {
+            return
+        }
+        unanswered.append(
+            Waiting(
+                key: key, job: execution.job, since: now, mayBeOlder: execution.mayBeOlder))
     }
 
     /// Gives up what waits for an agent that nobody hears.

@@ -38,8 +38,6 @@ package struct Runner {
 
         var assignment: Assignment
         var phase: Phase
-        /// By this agent's clock: what the leader had heard of it when it ordered the run.
-        var heardAt = Instant.zero
         var tail: OutputTail
         var startedAt: WallTime?
         var identity: ProcessIdentity?
@@ -84,11 +82,13 @@ package struct Runner {
     private var settled = RingBuffer<(key: ExecutionKey, until: Instant)>()
     private(set) var settledKeys = SortedMap<ExecutionKey, Bool>()
     var queue = RingBuffer<ExecutionKey>()
+    /// Fenced executions that wait to be started until the leader is heard again.
+    private var unleased: [ExecutionKey] = []
+    /// The latest heartbeat of this agent that a leader has surely heard.
+    private var leaseBase: Instant?
     /// Runs whose next step waits for a record to be safe, in order of the records.
     var unsynced = RingBuffer<(sequence: UInt64, key: ExecutionKey)>()
     var runningCount = 0
-    /// When the newest heartbeat was sent that a leader has heard.
-    private var renewedAt = Instant.zero
     /// Bytes kept of the output of a run that ends.
     var outputLimit: Int
     /// Records appended to the journal in this life.
@@ -110,7 +110,7 @@ package struct Runner {
     }
 
     /// Executions whose command runs or waits to run.
-    package var activeCount: Int { runningCount + queue.count }
+    package var activeCount: Int { runningCount + queue.count + unleased.count }
     /// Executions in any phase before settlement.
     package var heldCount: Int { runs.count }
 
@@ -135,6 +135,7 @@ package struct Runner {
         into actions: inout [Action]
     ) {
         let key = assignment.key
+        if heartbeat.incarnation == incarnation { renewLease(heartbeat.sentAt) }
         if let known = runs[key] {
             answer(key, known, into: &actions)
             return
@@ -149,7 +150,7 @@ package struct Runner {
             key,
             Run(
                 assignment: assignment, phase: .accepting(sequence: journaled + 1),
-                heardAt: heartbeat.sentAt, tail: OutputTail(limit: tunables.outputLimit)))
+                tail: OutputTail(limit: tunables.outputLimit)))
         let sequence = journal(.accepted, key, assignment.encoded, into: &actions)
         unsynced.append((sequence, key))
     }
@@ -227,11 +228,25 @@ package struct Runner {
 
     mutating func recoverSettled(_ key: ExecutionKey) { settledKeys[key] = true }
 
-    mutating func heard(_ heartbeat: Heartbeat, at now: Now, into actions: inout [Action]) {
+    mutating func heard(_ heartbeat: Heartbeat, at now: Instant, into actions: inout [Action]) {
         guard heartbeat.incarnation == incarnation else { return }
-        actions.append(.renewFences(ago: now.monotonic - heartbeat.sentAt))
-        renewedAt = max(renewedAt, heartbeat.sentAt)
-        startQueued(at: now, into: &actions)
+        renewLease(heartbeat.sentAt)
+        actions.append(.renewFences(ago: now - heartbeat.sentAt))
+    }
+
+    private mutating func renewLease(_ sentAt: Instant) {
+        leaseBase = max(leaseBase ?? sentAt, sentAt)
+        for key in unleased { queue.append(key) }
+        unleased.removeAll()
+    }
+
+    /// How old the lease is, if the run may still be started on it: what has waited here for longer
+    /// than that is given up by now, or will be before its fence ends it.
+    private func leaseAge(for assignment: Assignment, at now: Instant) -> Duration? {
+        guard let base = leaseBase else { return assignment.isFenced ? nil : .zero }
+        let age = max(.zero, now - base)
+        guard assignment.isFenced else { return age < assignment.lostAfter ? .zero : nil }
+        return age < Self.fence(of: assignment) ? age : nil
     }
 
     func heartbeat(at now: Instant) -> Heartbeat {
@@ -244,11 +259,12 @@ package struct Runner {
             switch run.phase {
             case .queued, .running, .finishing: answer(key, run, into: &actions)
             case .finished:
-                runs.update(key) { $0.tellAgainAt = now }
+                runs.update(key) { ($0.tellAgainAt, $0.tellings) = (now, 0) }
                 nextResend = now
             case .accepting: break
             }
         }
+        if nextHeartbeat != .distantFuture { nextHeartbeat = now }
     }
 
     // MARK: Events from the journal
@@ -286,20 +302,17 @@ package struct Runner {
         finish(key, result, into: &actions)
     }
 
-    /// Starts what waits while there is room, and while a leader heard of this agent lately: else
-    /// the run may be given up already, or be given up before its fence ends it, which counts from
-    /// its start and takes four fifths of the lease.
+    /// Starts what waits while there is room.
     mutating func startQueued(at now: Now, into actions: inout [Action]) {
         if !queue.isEmpty, runningCount >= tunables.maxRunning { actions.append(.mark(.runQueued)) }
-        while runningCount < tunables.maxRunning, let key = queue.first {
-            guard let run = runs[key], case .queued = run.phase else {
-                _ = queue.popFirst()
+        while runningCount < tunables.maxRunning, let key = queue.popFirst() {
+            guard let run = runs[key], case .queued = run.phase else { continue }
+            guard let age = leaseAge(for: run.assignment, at: now.monotonic) else {
+                actions.append(.mark(.leaseAwaited))
+                unleased.append(key)
                 continue
             }
-            let silence = now.monotonic - max(renewedAt, run.heardAt)
-            guard silence.nanoseconds <= run.assignment.lostAfter.nanoseconds / 5 else { break }
-            _ = queue.popFirst()
-            switch start(of: run.assignment) {
+            switch start(of: run.assignment, leaseAge: age) {
             case .success(let action):
                 runs.update(key) { $0.phase = .running }
                 runningCount += 1
@@ -310,7 +323,9 @@ package struct Runner {
             }
         }
         // The leader counts on hearing of those too that wait.
-        if !queue.isEmpty { beginHeartbeats(at: now.monotonic, into: &actions) }
+        if !queue.isEmpty || !unleased.isEmpty {
+            beginHeartbeats(at: now.monotonic, into: &actions)
+        }
     }
 
     private mutating func beginHeartbeats(at now: Instant, into actions: inout [Action]) {

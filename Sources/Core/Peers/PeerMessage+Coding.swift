@@ -12,6 +12,8 @@ extension PeerMessage {
         case responseChunk
         case promise
         case leads
+        case askTime
+        case tellTime
     }
 
     /// The version of the form in which this server writes every kind.
@@ -32,6 +34,13 @@ extension PeerMessage {
             begin(.promise)
             writer.array(servers) { $0.serverID($1) }
             writer.bool(wantsAnswer)
+        case .askTime(let askedAt):
+            begin(.askTime)
+            writer.i64(askedAt.nanoseconds)
+        case .tellTime(let wall, let askedAt):
+            begin(.tellTime)
+            writer.i64(wall.nanoseconds)
+            writer.i64(askedAt.nanoseconds)
         case .leads(let term, let cluster):
             begin(.leads)
             writer.u64(term)
@@ -85,13 +94,18 @@ extension PeerMessage {
                 try reader.serverID()
             }
             self = .promise(servers, wantsAnswer: try reader.bool())
+        case .askTime: self = .askTime(Instant(nanoseconds: try reader.i64()))
+        case .tellTime:
+            self = .tellTime(
+                WallTime(nanoseconds: try reader.i64()),
+                askedAt: Instant(nanoseconds: try reader.i64()))
         case .leads: self = .leads(try reader.u64(), cluster: try reader.string())
         case .assignment: self = .assignment(try AgentMessage(from: &reader))
         case .report: self = .report(try AgentReport(from: &reader))
         case .request:
             self = .request(try reader.forwardID(), try HTTPRequest(from: &reader))
         case .requestAbandoned: self = .requestAbandoned(try reader.forwardID())
-        case .requestDrained: 
+        case .requestDrained:
             self = .requestDrained(try reader.forwardID(), taken: try reader.u64())
         case .response:
             self = .response(try reader.forwardID(), try HTTPResponse(from: &reader))

@@ -7,6 +7,10 @@ package enum PeerMessage: Hashable, Sendable {
     case raft(RaftMessage)
     /// With whom the sender has promised to found a cluster, in ascending order.
     case promise([ServerID], wantsAnswer: Bool)
+    /// The leader asks for the time, at this reading of its own clock.
+    case askTime(Instant)
+    /// What the wall clock showed when the question came.
+    case tellTime(WallTime, askedAt: Instant)
     /// The sender leads this cluster. Every node answers with a heartbeat.
     case leads(Term, cluster: String)
     /// From the leader to an agent.

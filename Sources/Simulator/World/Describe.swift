@@ -240,7 +240,10 @@ private func describe(message bytes: [UInt8]) -> String {
         }
         return "term \(message.term): append \(entries.count) after \(index) of \(term), "
             + "commit \(commit)"
-    case .promise(let servers, _): return "promise \(servers.map { String($0, radix: 16) })"
+    case .promise(let servers, let wantsAnswer):
+        return "promise \(servers)\(wantsAnswer ? ", and yours?" : "")"
+    case .askTime: return "what time is it?"
+    case .tellTime(let wall, _): return "it is \(RFC3339.print(wall))"
     case .leads(let term, let cluster): return "leads \(cluster) in term \(term)"
     case .assignment(.run(let assignment, _)): return "run \(assignment.id)"
     case .assignment(let order): return "\(order)"
@@ -258,7 +261,8 @@ private func describe(message bytes: [UInt8]) -> String {
     case .response(let id, let response):
         return "response \(id.request.number) \(response.status)"
     case .responseChunk(let id, let number, let bytes, let last):
-        return "response \(id.request.number) piece \(number), \(bytes.count) bytes\(last ? ", the last" : "")"
+        return
+            "response \(id.request.number) piece \(number), \(bytes.count) bytes\(last ? ", the last" : "")"
     }
 }
 
