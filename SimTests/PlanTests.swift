@@ -9,7 +9,7 @@ import Testing
 struct PlanTests {
     @Test("what is printed is read back", arguments: UInt64(1)...60)
     func roundTrip(seed: UInt64) throws {
-        let plan = PlanGenerator.plan(seed: seed)
+        let plan = PlanGenerator.plan(seed: seed, isCluster: seed % 2 == 0)
         var read = try Plan(parsing: plan.text, name: plan.name)
         read.name = plan.name
         #expect(read == plan)
@@ -27,6 +27,9 @@ struct PlanTests {
         arguments: [
             ("plan v1 seed=1\nat soon crash s1 power", 2), ("plan v1\n\non sync crash s1 power", 3),
             ("at 1s note x", 1), ("plan v1 seed=x", 1), ("plan v1\nat 1s crash s1 gently", 2),
+            ("plan v1\nat 1s partition {s1} rest for 2s", 2),
+            ("plan v1\nat 1s partition {s1} from rest oneway=up for 2s", 2),
+            ("plan v1\nat 1s clog s1 to follower#0 for 2s", 2),
             ("plan v1\nat 1s disk s1 melt", 2), ("plan v1\nat 1s clock s0 right", 2),
         ])
     func mistakes(text: String, line: Int) {

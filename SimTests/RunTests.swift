@@ -28,6 +28,14 @@ struct RunTests {
         #expect(result.violation == nil, "\(result.line)")
     }
 
+    @Test("a small sweep of clusters holds", arguments: UInt64(1_000)..<1_004)
+    func clusters(seed: UInt64) {
+        var plan = PlanGenerator.plan(seed: seed, isCluster: true)
+        plan.horizon = min(plan.horizon, .minutes(2))
+        let result = Running.run(plan, RunOptions(samplesReplay: true))
+        #expect(result.violation == nil, "\(result.line)")
+    }
+
     @Test("the same plan gives the same trace twice", arguments: plans.prefix(4))
     func repeated(name: String) throws {
         let options = RunOptions(keepsCheckpoints: true)

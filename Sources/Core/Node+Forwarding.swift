@@ -95,10 +95,10 @@ struct Forwarding {
 extension Node {
     /// A client's request. What needs the leader goes there.
     mutating func requested(_ id: RequestID, _ request: HTTPRequest, _ out: inout Outbox) {
-        let need = Route.need(of: request)
+        let need = raft.isAlone ? .local : Route.need(of: request)
         // One that stops takes no work on, but what it shows must not be old either.
         let mayPassOn = phase == .running || phase == .stopping && need == .read
-        guard mayPassOn, need != .local, !raft.isAlone, config.isServer else {
+        guard mayPassOn, need != .local, config.isServer else {
             return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
         }
         if isLeading {

@@ -343,6 +343,25 @@ import Testing
         #expect(taken == [0, 1])
     }
 
+    /// Pieces of the output may be lost on their way: the agent keeps it, and tells all again.
+    @Test func aResultWithoutItsOutputIsNotTaken() {
+        var fixture = StoreFixture()
+        fixture.put("a")
+        fixture.runNow("a")
+        let run = fixture.launched[0]
+        var result = ExecutionResult(state: .success, startedAt: nil, finishedAt: fixture.stamp)
+        result.outputChunks = 2
+        func report(_ news: Report.News) -> Report {
+            Report(job: run.job, key: run.key, news: news)
+        }
+        let first = report(.output(chunk: 0, bytes: [1]))
+        fixture.apply(.reports([first, report(.ended(result))]))
+        #expect(fixture.store.execution(run.key)?.state == .pending)
+        fixture.apply(
+            .reports([first, report(.output(chunk: 1, bytes: [2])), report(.ended(result))]))
+        #expect(fixture.store.execution(run.key)?.state == .success)
+    }
+
     @Test func pausesRefuseEditsUnlessAllowed() {
         var fixture = StoreFixture()
         fixture.put("a")
