@@ -41,6 +41,7 @@ extension Node {
         switch message {
         case .raft(let message):
             withRaft(&out) { $0.receive(message, from: id, at: monotonic, into: &$1) }
+        case .transfer(let message): receive(message, from: id, &out)
         case .assignment(let message): receive(message, &out)
         case .report(let report):
             guard let name = member(id)?.name else { return }
@@ -56,7 +57,7 @@ extension Node {
         }
     }
 
-    private static func name(of member: Member?, _ id: ServerID) -> String {
+    static func name(of member: Member?, _ id: ServerID) -> String {
         member?.name.text ?? String(id, radix: 16)
     }
 

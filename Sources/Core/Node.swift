@@ -87,6 +87,7 @@ package struct Node {
     var diskWatch = DiskWatch()
     var recovery = RecoveryState()
     var snapshotting = SnapshotState()
+    var transfers: TransferState
     var stopping = StopState()
     package internal(set) var metrics = Metrics()
     /// When this life of the node began.
@@ -106,10 +107,11 @@ package struct Node {
         dispatcher = Dispatcher(window: tunables.dispatchWindow)
         history = HistoryStore(dataID: config.dataID, tunables: tunables.journal)
         log = LogJournal(dataID: config.dataID, tunables: tunables.journal)
+        transfers = TransferState(tunables)
         runLog = RunJournal(dataID: config.dataID, tunables: tunables.journal)
         raft = Raft(
             id: config.dataID,
-            configuration: RaftConfiguration(voters: config.firstServers ?? [config.dataID]),
+            configuration: Self.firstConfiguration(config), tunables: tunables.raft,
             random: random.split(label: "raft"))
         clusterTime = ClusterTime(at: now)
         runner = Runner(tunables: tunables)
@@ -185,6 +187,7 @@ package struct Node {
                 $0.handle(result, for: ticket, at: monotonic, into: &$1, actions: &$2)
             }
         case .api: withAPI(&out) { $0.storage(ticket, result, $1, into: &$2) }
+        case .transfer: withSender(&out) { $0.stored(ticket, result, $1, into: &$2) }
         }
     }
 
@@ -216,6 +219,7 @@ package struct Node {
         if isDue(raft.nextDeadline) {
             withRaft(&out) { $0.deadline(at: monotonic, into: &$1) }
         }
+        expireTransfers(&out)
         endForwards(&out)
         if isDue(api.nextDeadline) { withAPI(&out) { $0.deadline($1, into: &$2) } }
     }
@@ -227,6 +231,7 @@ package struct Node {
         serveReaders(&out)
         continueSlices(&out)
         decideDueTicks(&out)
+        continueTransfers(&out)
         guard !isFollowed else { return }
         proposeReports(&out)
         continueSnapshot(&out)
@@ -279,6 +284,7 @@ package struct Node {
         consider(api.nextDeadline)
         consider(raft.nextDeadline)
         consider(forwarding.nextDeadline)
+        consider(transfers.nextDeadline)
         consider(stopping.nextDeadline)
         consider(nextSchedulingDeadline())
         nextDeadline = soonest == .distantFuture ? nil : soonest

@@ -73,4 +73,8 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case outputDropped
     case diskLow
     case requestForwarded
+    /// A snapshot of the leader took the place of log and state.
+    case snapshotInstalled
+    /// Half a snapshot of the leader was given up.
+    case transferDropped
 }

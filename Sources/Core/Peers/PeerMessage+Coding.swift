@@ -10,6 +10,7 @@ extension PeerMessage {
         case requestDrained
         case response
         case responseChunk
+        case transfer
     }
 
     /// The version of the form in which this server writes every kind.
@@ -25,6 +26,9 @@ extension PeerMessage {
         switch self {
         case .raft(let message):
             begin(.raft)
+            message.encode(into: &writer)
+        case .transfer(let message):
+            begin(.transfer)
             message.encode(into: &writer)
         case .assignment(let message):
             begin(.assignment)
@@ -68,6 +72,7 @@ extension PeerMessage {
         }
         switch kind {
         case .raft: self = .raft(try RaftMessage(from: &reader))
+        case .transfer: self = .transfer(try TransferMessage(from: &reader))
         case .assignment: self = .assignment(try AgentMessage(from: &reader))
         case .report: self = .report(try AgentReport(from: &reader))
         case .request:

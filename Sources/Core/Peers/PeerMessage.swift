@@ -5,6 +5,8 @@
 package enum PeerMessage: Hashable, Sendable {
     /// Between servers, about the log.
     case raft(RaftMessage)
+    /// Between a leader and a server that needs more than the log.
+    case transfer(TransferMessage)
     /// From the leader to an agent.
     case assignment(AgentMessage)
     /// From an agent to the leader.

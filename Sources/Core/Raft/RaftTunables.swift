@@ -13,6 +13,9 @@ package struct RaftTunables: Hashable, Sendable {
     package var inFlightMessages = 64
     /// Bytes of committed entries kept for followers that lag.
     package var cacheBytes = 16 << 20
+    /// The same while one of them gets a snapshot: it needs what follows the snapshot when it has
+    /// it. Who takes longer than that lasts gets another one.
+    package var transferCacheBytes = 128 << 20
 
     package init() {}
 }

@@ -74,6 +74,14 @@ struct RaftJudge {
         terms[server.id] = max(terms[server.id] ?? 0, message.term)
     }
 
+    /// A snapshot through `last` takes the place of a log: that must not have all of it, for what it
+    /// has behind was acknowledged.
+    mutating func installs(_ last: LogEntry, _ server: RaftWorld.Server) {
+        if server.disk.entries.contains(last) {
+            fail(.D1, "\(server.id) drops its log for a snapshot through \(last.index) of it")
+        }
+    }
+
     mutating func beginRead(_ id: UInt64) { reads[id] = LogIndex(canonical.count) }
 
     mutating func read(_ id: UInt64, answeredAt index: LogIndex) {

@@ -261,9 +261,15 @@ struct RaftWorld {
         _ entries: [LogEntry], _ configuration: RaftConfiguration, from: Int, on to: Int
     ) {
         let id = servers[to].id
-        if servers[to].raft != nil, let last = entries.last,
-            last.index > servers[to].raft!.commitIndex
-        {
+        var isHeld = entries.isEmpty
+        if let last = entries.last {
+            step(to) { raft, _, actions in
+                isHeld = raft.holds(
+                    snapshotIndex: last.index, term: last.term, into: &actions)
+            }
+        }
+        if servers[to].raft != nil, !isHeld, let last = entries.last {
+            judge.installs(last, servers[to])
             // Durable as a whole before the consensus hears of it.
             for change in servers[to].disk.writing + servers[to].unsynced {
                 if case .state(let state) = change { servers[to].disk.state = state }

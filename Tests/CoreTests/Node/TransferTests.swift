@@ -1,0 +1,117 @@
+import Testing
+
+@testable import Core
+
+/// A server that the log can't help any more gets the live state and the outputs.
+@Suite struct TransferTests {
+    private static let job =
+        #"{"name":"a","schedule":"@every 1s","executor":"shell","#
+        + #""executor_config":{"command":"date"}}"#
+
+    /// Everything is small, so that little work makes much of it.
+    static var small: Tunables {
+        var tunables = Tunables()
+        tunables.snapshotBytes = 3_000
+        tunables.snapshotSlice = 600
+        tunables.journal.segmentSize = 3_000
+        tunables.raft.cacheBytes = 2_000
+        return tunables
+    }
+
+    /// Three servers, one of which was cut off until the others had forgotten what it needs.
+    static func behind() throws -> (cluster: ClusterHarness, left: Int) {
+        var cluster = ClusterHarness(3, tunables: small)
+        for position in cluster.servers.indices {
+            cluster.servers[position].output = Array(
+                String(repeating: "s\(position) ", count: 90).utf8)
+        }
+        let leader = try #require(cluster.leader)
+        let left = try #require(cluster.followers.first)
+        same(cluster.ask(leader, .post, "/v1/jobs", job).status, 201)
+        cluster.advance(.milliseconds(4_500))
+        cluster.isolated = [left]
+        cluster.advance(.seconds(25))
+        let last = cluster.servers[left].node.raft.lastIndex
+        #expect(cluster.servers[leader].node.raft.memoryBase > last, "it needs a snapshot")
+        #expect(cluster.servers[left].node.store.appliedIndex > 0)
+        return (cluster, left)
+    }
+
+    /// The outputs that a server shows of its own state.
+    static func outputs(_ cluster: inout ClusterHarness, _ position: Int) -> [String: String] {
+        let list = cluster.ask(position, .get, "/v1/jobs/a/executions?stale").body
+        var found: [String: String] = [:]
+        for piece in list.components(after: #""id":""#) {
+            let target = "/v1/jobs/a/executions/\(piece)/output?stale"
+            let answer = cluster.ask(position, .get, target)
+            found[piece] = "\(answer.status) \(answer.body)"
+        }
+        return found
+    }
+
+    static func expectEqualOutputs(_ cluster: inout ClusterHarness, _ position: Int) {
+        // Nothing new comes in between the questions to the two.
+        _ = cluster.ask(cluster.leader!, .post, "/v1/pause")
+        cluster.advance(.seconds(2))
+        let agree = cluster.agrees()
+        #expect(agree)
+        let leaders = outputs(&cluster, cluster.leader!)
+        let own = outputs(&cluster, position)
+        #expect(leaders.count > 20)
+        #expect(own == leaders)
+        #expect(leaders.values.allSatisfy { $0.hasPrefix("200 s") })
+    }
+
+    @Test func aServerThatWasAwayGetsStateAndOutputs() throws {
+        var (cluster, left) = try Self.behind()
+        cluster.isolated = []
+        cluster.advance(.seconds(4))
+        let agree = cluster.agrees()
+        #expect(agree)
+        let events = cluster.servers[left].node.metrics.events
+        #expect(events[Int(Mark.snapshotInstalled.rawValue)] == 1)
+        Self.expectEqualOutputs(&cluster, left)
+        cluster.servers[left].node.history.checkInvariants()
+        // What it has outlives it.
+        cluster.restart(left)
+        #expect(cluster.servers[left].halted == nil)
+        cluster.advance(.seconds(3))
+        Self.expectEqualOutputs(&cluster, left)
+    }
+
+    @Test func aNewServerHasCaughtUpWithStateAndOutputs() throws {
+        var (cluster, _) = try Self.behind()
+        cluster.isolated = []
+        try cluster.addLearner(tunables: Self.small)
+        let leader = try #require(cluster.leader)
+        let id = cluster.servers[3].id
+        #expect(!cluster.servers[leader].node.raft.hasCaughtUp(id))
+        var isIn = false
+        for _ in 0..<8_000 where !isIn {
+            cluster.advance(.milliseconds(1))
+            isIn = cluster.servers[leader].node.raft.hasCaughtUp(id)
+            if isIn {
+                let node = cluster.servers[3].node
+                #expect(node.store.counters.jobs == 1)
+                #expect(node.history.keyCount >= 20)
+            }
+        }
+        #expect(isIn)
+        cluster.servers[leader].change(.promote(id))
+        cluster.advance(.seconds(1))
+        #expect(cluster.servers[3].node.raft.configuration.isVoter(id))
+        Self.expectEqualOutputs(&cluster, 3)
+    }
+}
+
+extension String {
+    /// What follows each `mark`, up to the next quotation mark.
+    fileprivate func components(after mark: String) -> [String] {
+        let bytes = Array(utf8)
+        let mark = Array(mark.utf8)
+        return bytes.indices.filter { bytes[$0...].starts(with: mark) }.map { start in
+            let text = bytes[(start + mark.count)...].prefix { $0 != UInt8(ascii: "\"") }
+            return String(decoding: text, as: UTF8.self)
+        }
+    }
+}
