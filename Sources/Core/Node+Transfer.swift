@@ -193,7 +193,7 @@ extension Node {
         withRaft(&out) {
             isHeld = $0.holds(snapshotIndex: head.index, term: head.term, into: &$1)
         }
-        if isHeld { return withReceiver(&out) { $0.drop(into: &$2) } }
+        if isHeld { return withReceiver(&out) { $0.refuse(into: &$2) } }
         transfers.bytesReceived = 0
         out.log(
             .info, "this server gets the state and the outputs from the leader",

@@ -14,7 +14,7 @@
 package struct SnapshotReceiver: Sendable {
     package enum Action: Hashable, Sendable {
         case send(ServerID, TransferMessage)
-        /// Begin a snapshot on the disk; or `drop`, if the log has all that it has.
+        /// Begin a snapshot on the disk; or `refuse`, if the log has all that it has.
         case begin(SnapshotHead)
         case write(slice: [UInt8])
         case append(HistoryChunk)
@@ -175,10 +175,9 @@ package struct SnapshotReceiver: Sendable {
     package mutating func proceed(at place: Place, into actions: inout [Action]) {
         switch incoming?.stage {
         case .ready, .filling:
-            guard let next = incoming?.taken, let part = incoming?.waiting[next],
-                Self.mayTake(part, at: place, tunables)
+            guard wantsStep(at: place), let next = incoming?.taken,
+                let part = incoming?.waiting.remove(next)
             else { return }
-            incoming?.waiting.remove(next)
             do throws(TransferFault) {
                 try take(part, at: place, into: &actions)
             } catch {
@@ -200,14 +199,13 @@ package struct SnapshotReceiver: Sendable {
         switch incoming?.stage {
         case .ready, .filling:
             guard let incoming, let part = incoming.waiting[incoming.taken] else { return false }
-            return Self.mayTake(part, at: place, tunables)
+            // What is out of place is taken, and found to be so.
+            return part.isHead == (incoming.head != nil) || mayTake(part, at: place)
         case .syncing, .naming, nil: return false
         }
     }
 
-    private static func mayTake(
-        _ part: TransferPart, at place: Place, _ tunables: TransferTunables
-    ) -> Bool {
+    private func mayTake(_ part: TransferPart, at place: Place) -> Bool {
         switch part {
         case .head: !place.isWriting
         case .slice, .end: place.wantsSlice
@@ -281,6 +279,9 @@ package struct SnapshotReceiver: Sendable {
         actions.append(.failed(incoming.sender, reason))
         end(into: &actions)
     }
+
+    /// Nothing that the snapshot has is needed: none was begun on the disk.
+    package mutating func refuse(into actions: inout [Action]) { end(into: &actions) }
 
     /// Gives the transfer up, unless it is as good as installed.
     package mutating func drop(into actions: inout [Action]) {

@@ -59,7 +59,9 @@ import Testing
         let own = outputs(&cluster, position)
         #expect(leaders.count > 20)
         #expect(own == leaders)
-        #expect(leaders.values.allSatisfy { $0.hasPrefix("200 s") })
+        // What is meant for a server that is away has printed nothing yet.
+        #expect(leaders.values.allSatisfy { $0.hasPrefix("200 ") })
+        #expect(leaders.values.count { $0.hasPrefix("200 s") } > 40)
     }
 
     @Test func aServerThatWasAwayGetsStateAndOutputs() throws {
