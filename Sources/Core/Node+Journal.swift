@@ -19,8 +19,9 @@ struct SnapshotState {
     var bytesWritten = 0
     /// Log bytes applied since the last snapshot.
     var logBytes = 0
-    /// Outputs of entries through here are safe, of those that were asked for last. A snapshot is finished only when those through
-    /// its own index are: a start reads none of the entries below it again.
+    /// Outputs of entries through here are safe, of those that were asked for last. A snapshot is
+    /// finished only when those through its own index are: a start reads none of the entries below
+    /// it again.
     var historyDurable: LogIndex = 0
     /// The size of the last snapshot: a large store is not written again for little.
     var lastSize = 0

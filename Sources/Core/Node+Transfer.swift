@@ -84,7 +84,9 @@ extension Node {
 
     mutating func withSender(
         _ out: inout Outbox,
-        _ body: (inout SnapshotSender, SnapshotSender.Source, inout [SnapshotSender.Action]) -> Void
+        _ body: (
+            inout SnapshotSender, SnapshotSender.Source, inout [SnapshotSender.Action]
+        ) -> Void
     ) {
         for action in actions(ofSender: body) { perform(action, &out) }
     }
@@ -124,17 +126,17 @@ extension Node {
         }
     }
 
-    /// Ends what nobody needs any more, and keeps the entries that will be needed.
+    /// Ends what nobody needs any more, and has the entries kept that will be needed.
     private mutating func watchFollowers(_ out: inout Outbox) {
-        if raft.role == .leader {
-            let monotonic = now.monotonic
-            for id in transfers.sender.targets where !raft.needsSnapshot(id) {
+        guard raft.role == .leader else { return transfers.sender.endAll() }
+        let monotonic = now.monotonic
+        for (id, index) in transfers.sender.targets {
+            if raft.needsSnapshot(id) {
+                raft.sendsSnapshot(through: index, to: id)
+            } else {
                 withSender(&out) { $0.end(id, at: monotonic, into: &$2) }
             }
-        } else {
-            transfers.sender.endAll()
         }
-        raft.keptAfter = transfers.sender.lowestIndex ?? .max
     }
 
     // MARK: Follower
@@ -178,11 +180,12 @@ extension Node {
         case .finish:
             withSnapshots(&out) { snapshots, requests, _ in snapshots.finish(into: &requests) }
         case .abandon:
+            out.mark(.transferDropped)
             withSnapshots(&out) { snapshots, requests, _ in snapshots.abandon(into: &requests) }
         case .failed(let id, let reason):
-            out.mark(.transferDropped)
             out.log(
-                .warning, "what the leader sends can't be taken and will be asked for again: "
+                .warning,
+                "the leader's state and outputs did not come through and will be sent again: "
                     + reason, [.init("leader", Self.name(of: member(id), id))])
         }
     }
@@ -197,25 +200,31 @@ extension Node {
         transfers.bytesReceived = 0
         out.log(
             .info, "this server gets the state and the outputs from the leader",
-            [.init("index", "\(head.index)"), .init("behind", "\(head.index - store.appliedIndex)")]
-        )
+            [
+                .init("index", "\(head.index)"),
+                .init("behind", "\(head.index - store.appliedIndex)"),
+            ])
         withSnapshots(&out) { snapshots, requests, _ in snapshots.begin(head, into: &requests) }
     }
 
     /// Goes on with the state of a snapshot that came from the leader and is durable now.
     /// - Returns: whether it came from there and is no snapshot of this server's own state.
     mutating func takeOver(_ head: SnapshotHead, _ out: inout Outbox) -> Bool {
-        var state: Store?
-        withReceiver(&out) { receiver, _, actions in state = receiver.written(into: &actions) }
-        guard let state else { return false }
+        var answers: [SnapshotReceiver.Action] = []
+        guard let state = transfers.receiver.written(into: &answers) else { return false }
+        // After what consensus has to say: the leader then knows where this server is.
+        defer { for answer in answers { perform(answer, &out) } }
         var isHeld = false
         withRaft(&out) {
             isHeld = $0.holds(snapshotIndex: head.index, term: head.term, into: &$1)
         }
         // The log got there by itself meanwhile; then it is a snapshot like any other.
-        guard !isHeld, let configuration = try? RaftConfiguration(decoding: head.meta) else {
+        guard !isHeld else {
             transfers.discarded.add(state)
             return false
+        }
+        guard let configuration = try? RaftConfiguration(decoding: head.meta) else {
+            fatalError("invariant broken: a configuration that was checked can't be read")
         }
         transfers.discarded.add(store)
         store = state

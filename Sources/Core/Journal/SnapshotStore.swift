@@ -59,8 +59,8 @@ package struct SnapshotStore: Sendable {
             case filling
             case syncing
             case naming
-            /// Given up, for the reason if the disk had one; the temporary file goes once nothing is
-            /// in flight.
+            /// Given up, by the disk if there is a failure; the temporary file goes once nothing
+            /// is in flight.
             case abandoning(StorageFailure?)
         }
 
@@ -73,7 +73,9 @@ package struct SnapshotStore: Sendable {
 
         /// Whether a failure costs this snapshot and nothing else.
         func tolerates(_ failure: StorageFailure) -> Bool {
-            if case .abandoning(let first?) = stage, first.reason == .exists { return true }
+            if case .abandoning(let first?) = stage, first.reason == .exists {
+                return true
+            }
             return failure.reason == .noSpace || failure.reason == .exists
         }
     }

@@ -115,6 +115,21 @@ extension Raft {
         peers[position].probe(from: lastIndex + 1)
     }
 
+    /// A follower gets a snapshot that ends here; nil: not yet, or no longer.
+    package mutating func sendsSnapshot(through index: LogIndex?, to id: ServerID) {
+        guard let position = peers.firstIndex(where: { $0.id == id }) else { return }
+        peers[position].snapshotIndex = index
+    }
+
+    /// The entries after this index are needed by some follower that answered one of the last
+    /// heartbeats.
+    var neededAfter: LogIndex {
+        let recent = round < 10 ? 0 : round - 10
+        return peers.reduce(.max) { least, peer in
+            peer.round < recent ? least : min(least, peer.goesOnAfter ?? .max)
+        }
+    }
+
     /// Whether a follower waits for a snapshot: between `sendSnapshot` and its end.
     package func needsSnapshot(_ id: ServerID) -> Bool {
         peers.contains { $0.id == id && $0.mode == .snapshot }

@@ -101,9 +101,6 @@ package struct Raft {
     /// The latest heartbeat sent.
     var round: UInt64 = 0
     var transfer: (target: ServerID, until: Instant)?
-    /// The entries after this index are kept longer, for followers on their way there; see
-    /// `RaftTunables.transferCacheBytes`.
-    package var keptAfter = LogIndex.max
     /// Readers that wait for the answers to heartbeat `readRound`, and those that come after.
     var confirmingReads: [(id: UInt64, index: LogIndex)] = []
     var readRound: UInt64 = 0
@@ -316,8 +313,10 @@ package struct Raft {
             actions.append(.commit(entry))
         }
         let limit = isAlone && peers.isEmpty ? 0 : tunables.cacheBytes
+        guard log.byteCount > limit || limit == 0 else { return }
+        let needed = neededAfter
         while log.byteCount > limit || limit == 0, log.base < deliveredIndex {
-            if log.base >= keptAfter, log.byteCount <= tunables.transferCacheBytes { break }
+            if log.base >= needed, log.byteCount <= tunables.followerCacheBytes { break }
             log.compact(through: log.base + 1)
         }
     }

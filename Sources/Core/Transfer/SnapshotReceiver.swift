@@ -301,10 +301,10 @@ package struct SnapshotReceiver: Sendable {
 
     package mutating func deadline(at now: Instant, into actions: inout [Action]) {
         guard let incoming, incoming.heardAt + tunables.patience <= now else { return }
-        if case .naming = incoming.stage {
-            self.incoming?.heardAt = now
-        } else {
-            fail("the leader has been silent for too long", into: &actions)
+        switch incoming.stage {
+        case .ready: end(into: &actions)
+        case .filling, .syncing: fail("it has been silent for too long", into: &actions)
+        case .naming: self.incoming?.heardAt = now
         }
     }
 

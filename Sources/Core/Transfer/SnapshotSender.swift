@@ -67,15 +67,13 @@ package struct SnapshotSender: Sendable {
         self.tunables = tunables
     }
 
-    /// The followers that are offered a snapshot or get one.
-    package var targets: [ServerID] { transfers.map(\.key) }
+    /// The followers that are offered a snapshot or get one, and where that ends.
+    package var targets: [(id: ServerID, index: LogIndex?)] {
+        transfers.map { ($0.key, $0.value.stream?.head.index) }
+    }
     package var isIdle: Bool { transfers.isEmpty }
     /// How many get one now.
     package var activeCount: Int { transfers.count { $0.value.stream != nil } }
-    /// The first index from which on some follower will need entries.
-    package var lowestIndex: LogIndex? {
-        transfers.compactMap { $0.value.stream?.head.index }.min()
-    }
 
     package var nextDeadline: Instant? {
         if wantsStep { return .zero }
@@ -154,7 +152,7 @@ package struct SnapshotSender: Sendable {
     package mutating func deadline(_ source: Source, into actions: inout [Action]) {
         if wantsStep {
             wantsStep = false
-            for id in targets { proceed(id, source, into: &actions) }
+            for (id, _) in targets { proceed(id, source, into: &actions) }
         }
         for (id, transfer) in transfers where transfer.due <= source.now {
             expire(transfer, of: id, source, into: &actions)

@@ -68,6 +68,7 @@ struct RaftWorld {
         loss = random.chance(1, 2) ? random.below(25) : 0
         duplication = random.chance(1, 2) ? random.below(25) : 0
         tunables.cacheBytes = random.chance(1, 2) ? random.int(in: 0...300) : 1 << 20
+        tunables.followerCacheBytes = random.chance(1, 2) ? random.int(in: 0...600) : 1 << 20
         tunables.messageBytes = random.chance(1, 2) ? random.int(in: 1...100) : 256 << 10
         tunables.inFlightMessages = random.int(in: 1...64)
         let voters = RaftConfiguration(voters: (0..<count).map { ServerID($0 + 1) })
@@ -250,6 +251,7 @@ struct RaftWorld {
             configuration(of: servers[from].applied) ?? servers[0].disk.firstConfiguration
         if !isCut(from, to), !random.chance(loss, 100) {
             let entries = servers[from].applied
+            servers[from].raft?.sendsSnapshot(through: entries.last?.index, to: id)
             push(
                 .snapshot(entries, configuration, from: from, to: to), after: delay() + delay())
         } else {

@@ -79,23 +79,35 @@ import Testing
         #expect(agree)
     }
 
+    private static let transfers: [TransferMessage.Body] = [
+        .offer, .ready(outputsThrough: 7), .taken(8), .over,
+        .part(0, .head(SnapshotHead(index: 9, term: 3, meta: [1, 2]))),
+        .part(1, .slice([3])), .part(2, .outputs([[4], [], [5, 6]])),
+        .part(3, .end(RecordHash(value: 1 << 100))),
+    ]
+
     @Test func messagesSurviveTheirEncoding() throws {
         let request = HTTPRequest(
             method: .other("X"), target: "/a?b", headers: ["A": "b"], body: [1, 2],
             clientAddress: "10.0.0.1:1")
         let id = ForwardID(incarnation: 3, request: RequestID(4))
         let key = ExecutionKey(generation: 5, number: 6)
-        let messages: [PeerMessage] = [
-            .raft(RaftMessage(term: 1, body: .timeoutNow)),
-            .assignment(.kill(key)), .assignment(.settle(key)),
-            .assignment(.heartbeatHeard(sentAt: .zero)),
-            .report(.accepted(key)), .report(.heartbeat(sentAt: .zero)),
-            .report(.news(Report(job: JobName("a"), key: key, news: .lost(reason: "x")))),
-            .request(id, request), .requestAbandoned(id), .requestDrained(id),
-            .response(id, HTTPResponse(status: 200, headers: ["A": "b"], body: .stream)),
-            .response(id, HTTPResponse(status: 503, body: .bytes([7]), close: true)),
-            .responseChunk(id, [1, 2, 3], last: true),
-        ]
+        let messages: [PeerMessage] =
+            [
+                .raft(RaftMessage(term: 1, body: .timeoutNow))
+            ]
+            + Self.transfers.map {
+                .transfer(TransferMessage(term: 1, number: 300, body: $0))
+            } + [
+                .assignment(.kill(key)), .assignment(.settle(key)),
+                .assignment(.heartbeatHeard(sentAt: .zero)),
+                .report(.accepted(key)), .report(.heartbeat(sentAt: .zero)),
+                .report(.news(Report(job: JobName("a"), key: key, news: .lost(reason: "x")))),
+                .request(id, request), .requestAbandoned(id), .requestDrained(id),
+                .response(id, HTTPResponse(status: 200, headers: ["A": "b"], body: .stream)),
+                .response(id, HTTPResponse(status: 503, body: .bytes([7]), close: true)),
+                .responseChunk(id, [1, 2, 3], last: true),
+            ]
         for message in messages {
             #expect(try PeerMessage(decoding: message.encoded) == message)
             for length in message.encoded.indices {

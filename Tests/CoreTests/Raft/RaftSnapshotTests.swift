@@ -74,8 +74,8 @@ import Testing
         _ = try server.raft.change(.addLearner(3), into: &server.actions)
         _ = server.take()
         #expect(!server.raft.hasCaughtUp(3))
-        server.receive(.appendRefused(previousIndex: 51, hintIndex: 0, hintTerm: 0), from: 3, term: 4)
-        server.receive(.appendRefused(previousIndex: 52, hintIndex: 0, hintTerm: 0), from: 3, term: 4)
+        server.receive(
+            .appendRefused(previousIndex: 52, hintIndex: 0, hintTerm: 0), from: 3, term: 4)
         same(server.take(), ["snapshot to 3"])
         #expect(server.raft.needsSnapshot(3) && !server.raft.hasCaughtUp(3))
         // It has the snapshot through 51 now, with all that belongs to it.
@@ -87,34 +87,52 @@ import Testing
         #expect(!server.raft.hasCaughtUp(9))
     }
 
+    /// Another hundred bytes are committed.
+    private static func append(_ server: inout RaftFixture) {
+        _ = server.raft.propose(Array(repeating: 0, count: 100), into: &server.actions)
+        let last = server.raft.lastIndex
+        server.receive(.appendReply(matched: last), from: 2, term: 4)
+        _ = server.persisted(last)
+    }
+
     @Test func entriesAreKeptForWhoeverGetsASnapshot() {
-        var tunables = RaftTunables()
-        tunables.cacheBytes = 0
-        tunables.transferCacheBytes = 1_000
-        let voters = RaftConfiguration(voters: [1, 2])
-        var raft = Raft(id: 2, configuration: voters, tunables: tunables)
-        var actions: [Raft.Action] = []
-        raft.recovered(HardState(term: 1))
-        raft.start(at: .zero, into: &actions)
-        func append(_ index: LogIndex) {
-            let entry = LogEntry(
-                index: index, term: 1, kind: 1, payload: Array(repeating: 0, count: 100))
-            let body = RaftMessage.Body.append(
-                previousIndex: index - 1, previousTerm: index == 1 ? 0 : 1, entries: [entry],
-                commit: index)
-            raft.receive(
-                RaftMessage(term: 1, body: body), from: 1, at: .zero, into: &actions)
-            raft.persisted(through: index, raft.hardState, at: .zero, into: &actions)
+        var server = RaftFixture(1, voters: [1, 2], learners: [3]) { tunables in
+            tunables.cacheBytes = 0
+            tunables.followerCacheBytes = 1_000
         }
-        append(1)
-        #expect(raft.memoryBase == 1)
-        raft.keptAfter = 3
-        for index in 2...9 as ClosedRange<LogIndex> { append(index) }
-        #expect(raft.memoryBase == 3)
-        for index in 10...20 as ClosedRange<LogIndex> { append(index) }
-        #expect(raft.memoryBase == 10, "but not without bound")
-        raft.keptAfter = .max
-        append(21)
-        #expect(raft.memoryBase == 21)
+        server.raft.restore(snapshotIndex: 50, term: 3)
+        server.raft.recovered(HardState(term: 3))
+        server.start()
+        server.lead(votes: [2])
+        Self.append(&server)
+        #expect(server.raft.memoryBase == 52, "nobody else is known to need anything")
+        server.receive(
+            .appendRefused(previousIndex: 50, hintIndex: 0, hintTerm: 0), from: 3, term: 4)
+        same(server.take(), ["snapshot to 3"])
+        Self.append(&server)
+        #expect(server.raft.memoryBase == 53)
+        server.raft.sendsSnapshot(through: 53, to: 3)
+        for _ in 54...59 { Self.append(&server) }
+        #expect(server.raft.memoryBase == 53)
+        for _ in 60...70 { Self.append(&server) }
+        #expect(server.raft.memoryBase == 60, "but not without bound")
+        // The snapshot came through: what is left for it is kept until it has that, too.
+        server.raft.sendsSnapshot(through: 60, to: 3)
+        server.receive(.appendReply(matched: 60), from: 3, term: 4)
+        #expect(!server.raft.needsSnapshot(3))
+        Self.append(&server)
+        #expect(server.raft.memoryBase == 61)
+        server.receive(.appendReply(matched: 71), from: 3, term: 4)
+        Self.append(&server)
+        #expect(server.raft.memoryBase == 71)
+        // Who has been silent for ten heartbeats does not hold anything up.
+        for _ in 0..<15 {
+            server.wait(.milliseconds(100))
+            server.receive(
+                .heartbeatReply(round: server.raft.round, matched: 72, received: 72), from: 2,
+                term: 4)
+        }
+        Self.append(&server)
+        #expect(server.raft.memoryBase == 73)
     }
 }
