@@ -19,6 +19,8 @@ struct TransferStream: Sendable {
 
     /// Keys of the history that one step looks at.
     private static let keysInAStep = 1_000
+    /// Most commands print little: what is bounded by bytes alone would take too long.
+    private static let chunksInAPart = 500
 
     let head: SnapshotHead
     /// Sent and not answered, oldest first.
@@ -93,7 +95,7 @@ struct TransferStream: Sendable {
     }
 
     private mutating func nextOutput(_ history: HistoryStore) -> Step {
-        while gatheredBytes < sliceSize {
+        while gatheredBytes < sliceSize, gathered.count < Self.chunksInAPart {
             guard let first = chunks.first else {
                 guard let entries else { return end() }
                 switch history.nextOutput(after: key, of: entries, limit: Self.keysInAStep) {
