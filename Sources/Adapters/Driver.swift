@@ -202,7 +202,9 @@ package final class Driver {
                 listener.abort(id)
                 finish(id)
             // Without connections to other nodes every message to one is lost.
-            case .send: break
+            case .send, .reach, .belong, .packet, .exchange, .closeExchange, .answerExchange,
+                .changeKeys, .resolve:
+                break
             case .store(let ticket, let operation): storage.ask(ticket, operation)
             case .start(let spec): supervisor.start(spec)
             case .adopt(let id, let identity): supervisor.adopt(id, identity)

@@ -16,9 +16,15 @@ package struct Config: Sendable {
     package var rpcPort: UInt16 = 6868
     /// How many servers the cluster begins with, as the node's tag `expect` tells; 0 if not given.
     package var bootstrapExpect = 0
+    /// How the nodes find each other; nil: this one is alone for ever.
+    package var gossip: GossipSettings?
+    /// For so long a server that does not answer keeps its seat; nil: for ever.
+    package var deadServerTimeout: Duration? = .hours(72)
     /// The identities of the servers that the cluster begins with; nil for this one alone. Looked
     /// at only while the log is empty.
     package var firstServers: [DataID]?
+    /// The other nodes of the cluster, where they are known beforehand.
+    package var otherMembers: [Member] = []
     /// Seeds the replicated default zone at bootstrap (an IANA name).
     package var defaultZone = "UTC"
     /// Identifies this server for ever: made with the data directory, kept in it.
@@ -40,6 +46,37 @@ package struct Config: Sendable {
         self.incarnation = incarnation
         self.version = version
     }
+}
+
+/// How a node finds the others of its cluster.
+package struct GossipSettings: Hashable, Sendable {
+    package var profile = MembershipProfile.lan
+    /// A failed member is forgotten after this time.
+    package var reconnectTimeout: Duration = .hours(24)
+    /// Bytes that sealing adds to each packet; 0 without a key.
+    package var sealBytes = 0
+    /// Asked once at the start; the node ends if none of them answers.
+    package var join: [JoinAddress] = []
+    /// Asked until one of them answers.
+    package var retryJoin: [JoinAddress] = []
+    package var retryInterval: Duration = .seconds(30)
+    /// After so many attempts the node ends; nil: never.
+    package var retryLimit: Int?
+
+    package init() {}
+}
+
+/// A host that is asked to take a node in: IP text or a name, all addresses of which are asked.
+package struct JoinAddress: Hashable, Sendable, CustomStringConvertible {
+    package var host: String
+    package var port: UInt16
+
+    package init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
 package struct TagEntry: Hashable, Sendable {

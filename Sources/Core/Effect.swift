@@ -11,6 +11,25 @@ package enum Effect: Sendable {
     case abort(RequestID)
     /// Bring a message to another node of the cluster, or lose it.
     case send(ServerID, [UInt8])
+    /// Messages to this node go to this address from now on; nil: it is gone, forget it.
+    case reach(ServerID, at: GossipAddress?)
+    /// The cluster that this node belongs to: connections with nodes of others are refused. Told
+    /// once, as soon as it is known.
+    case belong(to: String)
+    /// Send a packet of gossip, or lose it.
+    case packet(to: GossipAddress, [UInt8])
+    /// Connect, send the message, receive one; ends with one `Input.exchange`, unless it is closed
+    /// before.
+    case exchange(GossipExchange, to: GossipAddress, [UInt8])
+    /// Nothing more is heard of an exchange of ours.
+    case closeExchange(GossipExchange)
+    /// The answer to an exchange that another node began, after which its connection ends; nil: it
+    /// gets none.
+    case answerExchange(GossipRequest, [UInt8]?)
+    /// Change the keys that seal gossip; answered by `Input.keysChanged`.
+    case changeKeys(GossipKeyRequest)
+    /// Look up the addresses of a host; answered by `Input.resolved`.
+    case resolve(String)
     case store(StorageTicket, StorageOperation)
     /// Start a run under the supervisor.
     case start(RunSpec)

@@ -22,7 +22,25 @@ package enum Input: Sendable {
     /// A message of another node of the cluster, which has proven to be that node. Messages may be
     /// lost, repeated, late and out of order.
     case peer(ServerID, [UInt8])
+    /// A packet of gossip, opened; it may be lost, repeated, late and out of order.
+    case packet(from: GossipAddress, [UInt8])
+    /// The end of an exchange that `Effect.exchange` began.
+    case exchange(GossipExchange, ExchangeEnd)
+    /// The whole message of an exchange that another node began; answered by exactly one
+    /// `Effect.answerExchange`.
+    case exchangeRequest(GossipRequest, from: GossipAddress, [UInt8])
+    /// The answer to `Effect.changeKeys`.
+    case keysChanged(GossipKeyRequest, SerfKeyResponse)
+    /// The answer to `Effect.resolve`: what was found, or a sentence that says why nothing was.
+    case resolved(host: String, [IPAddress], problem: String)
     case control(Control)
+}
+
+/// How an exchange of gossip ended.
+package enum ExchangeEnd: Hashable, Sendable {
+    case answered([UInt8])
+    /// A sentence without its full stop.
+    case failed(String)
 }
 
 /// Bytes of the file system below the data directory, and those of them that this process may
@@ -45,6 +63,8 @@ package enum Control: Sendable {
     case stopNow
     /// Stop at once and leave running commands to the supervisor for the next start.
     case detach
+    /// Give up this node's seat in the cluster, for good, and stop.
+    case leave
     /// Re-read zone files, and take these for the node's own tags; nil leaves the tags as they are.
     case reload(tags: [TagEntry]?)
 }

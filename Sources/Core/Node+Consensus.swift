@@ -81,6 +81,9 @@ extension Node {
         scheduler.rebuild()
         readZonesAgain(&out)
         dispatcher.gainLeadership(at: now.monotonic)
+        tellLeadership(&out)
+        seats = Seats()
+        seats.nextLook = now.monotonic
         if store.cluster.clusterID.isEmpty { bootstrap(&out) }
         // Whoever sent them was told that nothing was imported, or was not told anything.
         for id in store.stagedRestores { propose(.restoreAbandon(id: id), for: nil, &out) }
@@ -103,8 +106,11 @@ extension Node {
             .bootstrap(clusterID: clusterID, settings: settings, paused: config.startPaused),
             for: nil, &out)
         out.log(
-            .info, "bootstrapped a cluster of one server",
-            [.init("cluster_id", clusterID), .init("default_timezone", config.defaultZone)])
+            .info, "bootstrapped a cluster",
+            [
+                .init("servers", "\(raft.configuration.voters.count)"),
+                .init("cluster_id", clusterID), .init("default_timezone", config.defaultZone),
+            ])
     }
 
     // MARK: Proposing
@@ -310,6 +316,7 @@ extension Node {
             history.append(
                 index: index, key: ByteKey(key.historyKey), chunk: chunk, bytes: bytes)
         case .forgetOutput(let key): history.remove(ByteKey(key.historyKey))
+        case .clusterChanged: belong(to: store.cluster.clusterID, &out)
         case .mark(let mark): out.mark(mark)
         case .ephemeralEnded:
             out.mark(.ephemeralDeleted)
@@ -350,15 +357,6 @@ extension Node {
                 [.init("job", job.text), .init("reason", "ephemeral, and it has succeeded")])
         case .clusterChanged, .output, .forgetOutput, .decided, .started, .mark: break
         }
-    }
-}
-
-/// Numbers as text for identities.
-package enum Hexadecimal {
-    /// Sixteen lower-case digits.
-    package static func text(of value: UInt64) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
     }
 }
 

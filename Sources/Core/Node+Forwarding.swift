@@ -39,6 +39,10 @@ struct Forwarding {
     static let memory = 8_192
 
     var outgoing = SortedMap<RequestID, Outgoing>()
+    /// Nothing of it is over its time before then.
+    var nextDeadline: Instant?
+    /// The leader to whom all of it went.
+    var leader: ServerID?
     private(set) var incoming = SortedMap<RequestID, Incoming>()
     private var local = SortedMap<Sender, RequestID>()
     private var past = RingBuffer<Sender>()
@@ -68,16 +72,12 @@ struct Forwarding {
 
     /// The answer is complete, or nobody wants it.
     mutating func end(_ request: RequestID) { incoming.remove(request) }
-
-    var nextDeadline: Instant? {
-        outgoing.isEmpty ? nil : outgoing.map(\.value.until).min()
-    }
 }
 
 extension Node {
     /// A client's request. What needs the leader goes there.
     mutating func requested(_ id: RequestID, _ request: HTTPRequest, _ out: inout Outbox) {
-        guard phase == .running, !raft.isAlone else {
+        guard phase == .running, !raft.isAlone, config.isServer else {
             return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
         }
         let need = Route.need(of: request)
@@ -102,12 +102,16 @@ extension Node {
         forwarding.outgoing[id] = Forwarding.Outgoing(
             leader: leader, request: bare, isWrite: need == .write, until: now.monotonic + patience,
             patience: patience)
+        forwarding.leader = leader
+        forwarding.nextDeadline = min(
+            forwarding.nextDeadline ?? .distantFuture, now.monotonic + patience)
         let name = ForwardID(incarnation: config.incarnation, request: id)
         send(.request(name, request), to: leader, &out)
     }
 
     mutating func requestAbandoned(_ id: RequestID, _ out: inout Outbox) {
         guard let request = forwarding.outgoing.remove(id) else {
+            if forgetReader(id) { return }
             return withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
         }
         let name = ForwardID(incarnation: config.incarnation, request: id)
@@ -163,9 +167,11 @@ extension Node {
 
     /// Ends requests whose leader is silent, or leads no more.
     mutating func endForwards(_ out: inout Outbox) {
-        guard !forwarding.outgoing.isEmpty else { return }
         let monotonic = now.monotonic
         let leader = raft.leader
+        guard let due = forwarding.nextDeadline, due <= monotonic || leader != forwarding.leader
+        else { return }
+        forwarding.leader = leader
         let ended = forwarding.outgoing.filter {
             $0.value.leader != leader || $0.value.until <= monotonic
         }
@@ -179,6 +185,7 @@ extension Node {
                 withAPI(&out) { $0.forwardFailed(id, request.request, failure, $1, into: &$2) }
             }
         }
+        forwarding.nextDeadline = forwarding.outgoing.map(\.value.until).min()
     }
 
     // MARK: At the leader
@@ -197,6 +204,7 @@ extension Node {
     mutating func abandon(_ name: ForwardID, from sender: ServerID, _ out: inout Outbox) {
         guard let id = forwarding.request(of: name, from: sender) else { return }
         forwarding.end(id)
+        if forgetReader(id) { return }
         withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
     }
 

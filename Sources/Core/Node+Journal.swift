@@ -127,6 +127,7 @@ extension Node {
 
     private mutating func perform(_ action: LogJournalAction, _ out: inout Outbox) {
         switch action {
+        case .founded(let founders): raft.recoverFounders(founders)
         case .entry(let entry): withRaft(&out) { $0.recover(entry, into: &$1) }
         case .truncated(let index): raft.recoverTruncation(from: index)
         case .recovered(let found):
@@ -166,6 +167,16 @@ extension Node {
     }
 
     // MARK: Recovery
+
+    /// Begins to read the data directory. An agent has a journal of its runs and nothing else.
+    mutating func beginRecovery(_ out: inout Outbox) {
+        guard config.isServer else {
+            phase = .recovering(.logs)
+            recovery.isLogRecovered = true
+            return withRunLog(&out) { log, requests, _ in log.recover(into: &requests) }
+        }
+        withSnapshots(&out) { snapshots, requests, _ in snapshots.recover(into: &requests) }
+    }
 
     private mutating func restore(slice: [UInt8]) {
         do throws(ByteError) { try store.restore(slice: slice) } catch {
@@ -208,7 +219,13 @@ extension Node {
         out.log(.info, "recovered the data directory", fields)
         watchDisk(&out)
         let now = now
-        withRaft(&out) { $0.start(at: now.monotonic, into: &$1) }
+        if config.isServer {
+            if raft.isFounded, snapshotting.configuration.isEmpty {
+                snapshotting.configuration = raft.configuration.encoded
+            }
+            belong(to: store.cluster.clusterID, &out)
+            beginFounding(&out)
+        }
         withRunner(&out) { $0.recovered(at: now, into: &$1) }
     }
 

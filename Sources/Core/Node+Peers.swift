@@ -5,7 +5,7 @@ enum LeaseReader {
     /// A client's request that reads.
     case request(RequestID, HTTPRequest)
     /// An agent whose lease is renewed by the answer.
-    case heartbeat(NodeName, sentAt: Instant)
+    case heartbeat(NodeName, Heartbeat)
 }
 
 extension Node {
@@ -15,7 +15,10 @@ extension Node {
     func member(named name: NodeName) -> Member? { members.first { $0.name == name } }
 
     /// The node that leads, as far as this one has heard.
-    var leaderName: NodeName? { raft.leader.flatMap(member)?.name }
+    var leaderName: NodeName? { leaderID.flatMap(member)?.name }
+
+    /// The same by its identity. A server knows it from the consensus, an agent is told.
+    var leaderID: ServerID? { config.isServer ? raft.leader : heardLeader?.id }
 
     // MARK: Messages
 
@@ -35,13 +38,17 @@ extension Node {
         do throws(ByteError) { message = try PeerMessage(decoding: bytes) } catch {
             return out.log(
                 .warning, "a message of another node can't be understood and is dropped",
-                [.init("peer", Self.name(of: member(id), id)), .init("reason", "\(error)")])
+                [.init("peer", name(of: id)), .init("reason", "\(error)")])
         }
         let monotonic = now.monotonic
         switch message {
         case .raft(let message):
+            guard isInConsensus(hearing: message, from: id, &out) else { return }
             withRaft(&out) { $0.receive(message, from: id, at: monotonic, into: &$1) }
         case .transfer(let message): receive(message, from: id, &out)
+        case .promise(let servers, let wantsAnswer):
+            receivePromise(servers, wantsAnswer: wantsAnswer, from: id, &out)
+        case .leads(let term, let cluster): hearLeader(id, term, cluster, &out)
         case .assignment(let message): receive(message, &out)
         case .report(let report):
             guard let name = member(id)?.name else { return }
@@ -57,10 +64,6 @@ extension Node {
         }
     }
 
-    static func name(of member: Member?, _ id: ServerID) -> String {
-        member?.name.text ?? String(id, radix: 16)
-    }
-
     // MARK: Reads
 
     /// Lets `reader` go on as soon as a majority has confirmed that this server leads.
@@ -68,9 +71,10 @@ extension Node {
         lastReader += 1
         let id = lastReader
         readers[id] = reader
+        if case .request(let request, _) = reader { readersOfRequests[request] = id }
         var isLeading = false
         withRaft(&out) { isLeading = $0.read(id, into: &$1) }
-        if !isLeading, let reader = readers.remove(id) { refuse(reader, &out) }
+        if !isLeading { readRefused(id, &out) }
     }
 
     /// The state through `index` answers the reader.
@@ -90,9 +94,10 @@ extension Node {
     private mutating func serve(_ id: UInt64, _ out: inout Outbox) {
         switch readers.remove(id) {
         case .request(let request, let content):
+            readersOfRequests.remove(request)
             withAPI(&out) { $0.request(request, content, $1, into: &$2) }
-        case .heartbeat(let node, let sentAt):
-            deliver(.heartbeatHeard(sentAt: sentAt), to: node, &out)
+        case .heartbeat(let node, let heartbeat):
+            deliver(.heartbeatHeard(heartbeat), to: node, &out)
         case nil: break
         }
     }
@@ -104,7 +109,15 @@ extension Node {
     private mutating func refuse(_ reader: LeaseReader, _ out: inout Outbox) {
         // The API tells the client that this server does not lead.
         guard case .request(let id, let request) = reader else { return }
+        readersOfRequests.remove(id)
         withAPI(&out) { $0.request(id, request, $1, into: &$2) }
+    }
+
+    /// A client that reads went away before it could be answered.
+    /// - Returns: whether it was waiting here.
+    mutating func forgetReader(_ request: RequestID) -> Bool {
+        guard let id = readersOfRequests.remove(request) else { return false }
+        return readers.remove(id) != nil
     }
 
     // MARK: Orders and reports
@@ -120,8 +133,47 @@ extension Node {
     /// A report of this node's agent, for the leader: dropped without one, and told again later.
     mutating func report(_ report: AgentReport, _ out: inout Outbox) {
         if isLeading { return receive(report, from: config.nodeName, &out) }
-        guard let leader = raft.leader, leader != config.dataID else { return }
+        guard let leader = leaderID, leader != config.dataID else { return }
         send(.report(report), to: leader, &out)
+    }
+
+    // MARK: Who leads
+
+    /// How often a leader tells all nodes that it leads, and hears that they live.
+    static let tellingInterval = Duration.seconds(5)
+
+    /// Tells every node that this one leads.
+    mutating func tellLeadership(_ out: inout Outbox) {
+        nextTelling = now.monotonic + Self.tellingInterval
+        for member in members { tellLeadership(to: member, &out) }
+    }
+
+    mutating func tellLeadership(to member: Member, _ out: inout Outbox) {
+        guard isLeading, let clusterID, let id = member.id, id != config.dataID,
+            member.status == .alive
+        else { return }
+        send(.leads(raft.hardState.term, cluster: clusterID), to: id, &out)
+    }
+
+    private mutating func hearLeader(
+        _ id: ServerID, _ term: Term, _ cluster: String, _ out: inout Outbox
+    ) {
+        guard !isLeading, clusterID.map({ $0 == cluster }) ?? true,
+            term >= heardLeader?.term ?? 0
+        else { return }
+        heardLeader = (id, term)
+        // A server believes nothing of its cluster but what is in the log.
+        if !config.isServer { belong(to: cluster, &out) }
+        send(.report(.heartbeat(runner.heartbeat(at: now.monotonic))), to: id, &out)
+    }
+
+    /// Tells a new leader what the one before may have taken with it.
+    mutating func noticeLeader(_ out: inout Outbox) {
+        let leader = isLeading ? config.dataID : leaderID
+        guard let leader, leader != lastLeader else { return }
+        lastLeader = leader
+        let monotonic = now.monotonic
+        withRunner(&out) { $0.leaderChanged(at: monotonic, into: &$1) }
     }
 
     // MARK: Losing the lead

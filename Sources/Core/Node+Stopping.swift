@@ -8,11 +8,14 @@ struct StopState {
     /// When the node gives up waiting for results.
     var exitsAt: Instant?
     var reportsAt: Instant?
+    /// When a leader looks again for another server to lead.
+    var handsOverAt: Instant?
 
     var nextDeadline: Instant? {
-        guard endsRunsAt != nil || exitsAt != nil || reportsAt != nil else { return nil }
-        return min(
-            endsRunsAt ?? .distantFuture, exitsAt ?? .distantFuture, reportsAt ?? .distantFuture)
+        let soonest = min(
+            min(endsRunsAt ?? .distantFuture, exitsAt ?? .distantFuture),
+            min(reportsAt ?? .distantFuture, handsOverAt ?? .distantFuture))
+        return soonest == .distantFuture ? nil : soonest
     }
 }
 
@@ -26,6 +29,7 @@ extension Node {
         case .stop:
             guard phase != .stopping else { return }
             beginStopping(&out)
+        case .leave: beginLeaving(&out)
         case .stopNow, .detach:
             phase = .exited
             out.emit(.exit)
@@ -37,11 +41,13 @@ extension Node {
 
     /// Targets are chosen by the new tags from here on; what was decided before keeps its targets.
     private mutating func changeTags(_ tags: [TagEntry], _ out: inout Outbox) {
-        let changed = Member(config, tags: tags)
+        var changed = Member(config, tags: tags)
+        changed.clusterID = clusterID
         guard let own = members.firstIndex(where: { $0.name == changed.name }),
             members[own] != changed
         else { return }
         members[own] = changed
+        tellOwnTags(&out)
         let shown = tags.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
         out.log(
             .info, "member changed",
@@ -57,6 +63,8 @@ extension Node {
         phase = .stopping
         stopping.endsRunsAt = now.monotonic + config.shutdownTimeout
         stopping.reportsAt = now.monotonic + Self.stopReportInterval
+        stopping.handsOverAt = now.monotonic
+        if !raft.isAlone { raft.abstains = true }
         out.log(
             .info, "stopping: no more ticks are decided",
             [
@@ -65,11 +73,28 @@ extension Node {
             ])
     }
 
+    /// Somebody else is about to lead, or could be.
+    private var isHandingOver: Bool {
+        isLeading && !raft.isAlone && stopping.endsRunsAt != nil
+            && raft.configuration.voters.count(where: isAnswering)
+                > raft.configuration.voters.count / 2
+    }
+
     /// Ends the node when nothing is left to wait for.
     mutating func continueStopping(_ out: inout Outbox) {
         guard phase == .stopping else { return }
         let monotonic = now.monotonic
-        if runner.heldCount == 0, raft.pendingCount == 0, heldEdits.isEmpty, applyQueue.isEmpty,
+        if let at = stopping.handsOverAt, monotonic >= at {
+            // The others go on deciding at once, while what runs here comes to its end.
+            stopping.handsOverAt = nil
+            if isLeading, !raft.isAlone {
+                stopping.handsOverAt = monotonic + LeaveState.interval
+                if !raft.isTransferring { _ = handOver(&out) }
+            }
+        }
+        let owesNothing = !isLeading || raft.pendingCount == 0
+        if runner.heldCount == 0, owesNothing, !isHandingOver, heldEdits.isEmpty,
+            applyQueue.isEmpty,
             log.isIdle, runLog.isIdle
         {
             phase = .exited

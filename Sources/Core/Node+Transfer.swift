@@ -35,11 +35,6 @@ struct TransferState {
 }
 
 extension Node {
-    /// Who takes part before the log says anything.
-    static func firstConfiguration(_ config: Config) -> RaftConfiguration {
-        RaftConfiguration(voters: config.firstServers ?? [config.dataID])
-    }
-
     mutating func receive(
         _ message: TransferMessage, from id: ServerID, _ out: inout Outbox
     ) {
@@ -99,12 +94,11 @@ extension Node {
     ) -> [SnapshotSender.Action] {
         var actions: [SnapshotSender.Action] = []
         // Consensus goes on behind the snapshot with the entries that it has in memory.
-        let isCovered = store.appliedIndex >= raft.memoryBase
-        let configuration =
-            snapshotting.configuration.isEmpty
-            ? Self.firstConfiguration(config).encoded : snapshotting.configuration
+        let isCovered =
+            store.appliedIndex >= raft.memoryBase && !snapshotting.configuration.isEmpty
         let head = SnapshotHead(
-            index: store.appliedIndex, term: snapshotting.appliedTerm, meta: configuration)
+            index: store.appliedIndex, term: snapshotting.appliedTerm,
+            meta: snapshotting.configuration)
         let source = SnapshotSender.Source(
             now: now.monotonic, term: raft.hardState.term, head: isCovered ? head : nil,
             store: store, history: history)
@@ -122,7 +116,7 @@ extension Node {
                 .error,
                 "an output in \(SegmentFault.path(file)) can't be read from the disk; a server "
                     + "that is brought up to date goes without it",
-                [.init("server", Self.name(of: member(id), id))])
+                [.init("server", name(of: id))])
         }
     }
 
@@ -186,7 +180,7 @@ extension Node {
             out.log(
                 .warning,
                 "the leader's state and outputs did not come through and will be sent again: "
-                    + reason, [.init("leader", Self.name(of: member(id), id))])
+                    + reason, [.init("leader", name(of: id))])
         }
     }
 
@@ -238,6 +232,7 @@ extension Node {
                 snapshotIndex: head.index, term: head.term, configuration: configuration,
                 at: monotonic, into: &$1)
         }
+        belong(to: store.cluster.clusterID, &out)
         recovery.isHistoryRetained = false
         recovery.historyCursor = nil
         transfers.isRetaining = true

@@ -99,9 +99,9 @@ extension Node {
     private mutating func perform(_ action: Dispatcher.Action, _ out: inout Outbox) {
         switch action {
         case .send(let node, let message):
-            if case .heartbeatHeard(let sentAt) = message, !raft.isAlone {
+            if case .heartbeatHeard(let heartbeat) = message, !raft.isAlone {
                 // It renews a lease: only a leader may say it, that is one who still leads now.
-                confirmLeadership(for: .heartbeat(node, sentAt: sentAt), &out)
+                confirmLeadership(for: .heartbeat(node, heartbeat), &out)
             } else {
                 deliver(message, to: node, &out)
             }
@@ -147,11 +147,15 @@ extension Node {
         let now = now
         withRunner(&out) { runner, actions in
             switch message {
-            case .run(let assignment): runner.assign(assignment, into: &actions)
+            case .run(let assignment, let heartbeat):
+                runner.assign(
+                    assignment, after: heartbeat, at: now.monotonic, into: &actions)
+                runner.startQueued(at: now, into: &actions)
             case .kill(let key): runner.kill(key, at: now.wall, into: &actions)
             case .settle(let key): runner.settle(key, at: now.monotonic, into: &actions)
-            case .heartbeatHeard(let sentAt):
-                runner.heartbeatHeard(sentAt: sentAt, at: now.monotonic, into: &actions)
+            case .heartbeatHeard(let heartbeat):
+                runner.heard(heartbeat, at: now.monotonic, into: &actions)
+                runner.startQueued(at: now, into: &actions)
             }
         }
     }
@@ -199,10 +203,8 @@ extension Node {
             if case .ended = news.news, node != config.nodeName { reporters[news.key] = node }
             reports.append(news)
             reportBytes += news.encodedSize
-        case .heartbeat(let sentAt):
-            withDispatcher(&out) {
-                $0.heartbeat(from: node, sentAt: sentAt, at: monotonic, into: &$1)
-            }
+        case .heartbeat(let heartbeat):
+            withDispatcher(&out) { $0.heard(heartbeat, from: node, at: monotonic, into: &$1) }
         }
     }
 
@@ -295,7 +297,7 @@ extension Node {
                 return .leader
             }
             // Elected and not ready yet, it knows no leader.
-            let leader = raft.leader == config.dataID ? nil : raft.leader
+            let leader = leaderID == config.dataID ? nil : leaderID
             let name = leader.flatMap { id in members.first { $0.id == id } }?.name
             return Self.role(phase, leader: name, appliedIndex: store.appliedIndex)
         }

@@ -32,8 +32,24 @@ package struct Node {
     }
 
     let config: Config
-    /// All nodes of the cluster: this one. Its tags change with a reload.
+    /// All nodes of the cluster that are known, this one included, in order of their names.
     package internal(set) var members: [Member]
+    /// Nil: this node is alone for ever.
+    package internal(set) var membership: Membership?
+    var joining = Joining()
+    var founding = Founding()
+    var seats = Seats()
+    var leaving = LeaveState()
+    /// The cluster that this node belongs to, once it is known.
+    package internal(set) var clusterID: String?
+    /// Where the world was told that other nodes are reached.
+    var addresses = SortedMap<ServerID, GossipAddress>()
+    /// Who said last that it leads.
+    var heardLeader: (id: ServerID, term: Term)?
+    /// Whom the runner's news went to.
+    var lastLeader: ServerID?
+    /// When to tell all nodes again that this one leads.
+    var nextTelling = Instant.distantFuture
     package internal(set) var phase = Phase.recovering(.snapshot)
     var random: PRNG
 
@@ -79,6 +95,8 @@ package struct Node {
     /// Readers that wait for this server to know that it still leads.
     var readers = SortedMap<UInt64, LeaseReader>()
     var lastReader: UInt64 = 0
+    /// Those of them that are clients' requests.
+    var readersOfRequests = SortedMap<RequestID, UInt64>()
     /// Those that know it and wait for entries to be applied, in order.
     var confirmedReaders = RingBuffer<(index: LogIndex, id: UInt64)>()
     /// Which agent told the result of an execution, until that is settled.
@@ -98,27 +116,29 @@ package struct Node {
     /// Starts a node on what its data directory holds; reading it begins with the first effects.
     package init(_ config: Config, seed: Seed, at now: Now, into out: inout Outbox) {
         self.config = config
-        members = [Member(config, tags: config.tags)]
+        members = ([Member(config, tags: config.tags)] + config.otherMembers)
+            .sorted { $0.name < $1.name }
         self.now = now
         startedAt = now
         random = PRNG(seed: seed)
         let tunables = config.tunables
         snapshots = SnapshotStore(dataID: config.dataID, tunables: tunables.journal)
-        dispatcher = Dispatcher(window: tunables.dispatchWindow)
+        dispatcher = Dispatcher(
+            own: config.nodeName, incarnation: config.incarnation,
+            window: tunables.dispatchWindow)
         history = HistoryStore(dataID: config.dataID, tunables: tunables.journal)
         log = LogJournal(dataID: config.dataID, tunables: tunables.journal)
         transfers = TransferState(tunables)
         runLog = RunJournal(dataID: config.dataID, tunables: tunables.journal)
         raft = Raft(
             id: config.dataID,
-            configuration: Self.firstConfiguration(config), tunables: tunables.raft,
+            configuration: config.isServer ? nil : .empty, tunables: tunables.raft,
             random: random.split(label: "raft"))
         clusterTime = ClusterTime(at: now)
-        runner = Runner(tunables: tunables)
+        runner = Runner(tunables: tunables, incarnation: config.incarnation)
         api = API(config: config)
-        var requests: [StorageRequest] = []
-        snapshots.recover(into: &requests)
-        emit(requests, &out)
+        beginMembership(&out)
+        beginRecovery(&out)
         scheduleWakeUp()
     }
 
@@ -153,6 +173,18 @@ package struct Node {
         case .requestAbandoned(let id): requestAbandoned(id, &out)
         case .drained(let id): requestDrained(id, &out)
         case .peer(let id, let bytes): received(bytes, from: id, &out)
+        case .packet(let source, let bytes):
+            let monotonic = now.monotonic
+            withMembership(&out) {
+                $0.packet(from: source, bytes[...], at: monotonic, into: &$1)
+            }
+        case .exchange(let exchange, let end): ended(exchange, end, &out)
+        case .exchangeRequest(let request, let source, let bytes):
+            asked(request, bytes, from: source, &out)
+        case .keysChanged(let request, let response):
+            withMembership(&out) { $0.keysAnswered(request, response, into: &$1) }
+        case .resolved(let host, let addresses, let problem):
+            resolved(host, addresses, problem, &out)
         case .storage(let ticket, let result): stored(ticket, result, &out)
         case .run(let id, let event):
             let now = now
@@ -214,12 +246,21 @@ package struct Node {
             withRunner(&out) { $0.deadline(at: monotonic, into: &$1) }
         }
         if isDue(dispatcher.nextDeadline) {
-            withDispatcher(&out) { $0.deadline(at: monotonic, into: &$1) }
+            let store = store
+            withDispatcher(&out) { $0.deadline(store, at: monotonic, into: &$1) }
         }
         if isDue(raft.nextDeadline) {
             withRaft(&out) { $0.deadline(at: monotonic, into: &$1) }
         }
         expireTransfers(&out)
+        if isDue(membership?.nextDeadline) {
+            withMembership(&out) { $0.deadline(at: monotonic, into: &$1) }
+        }
+        if isLeading, isDue(nextTelling) { tellLeadership(&out) }
+        continueJoining(&out)
+        continueFounding(&out)
+        arrangeSeats(&out)
+        continueLeaving(&out)
         endForwards(&out)
         if isDue(api.nextDeadline) { withAPI(&out) { $0.deadline($1, into: &$2) } }
     }
@@ -228,6 +269,7 @@ package struct Node {
     private mutating func settle(isFollowed: Bool, _ out: inout Outbox) {
         applyCommitted(&out)
         guard !isHalted else { return }
+        noticeLeader(&out)
         serveReaders(&out)
         continueSlices(&out)
         decideDueTicks(&out)
@@ -283,6 +325,14 @@ package struct Node {
         consider(dispatcher.nextDeadline)
         consider(api.nextDeadline)
         consider(raft.nextDeadline)
+        consider(membership?.nextDeadline)
+        consider(joining.nextAttempt)
+        consider(leaving.nextLook)
+        if phase == .running {
+            if !raft.isFounded { consider(founding.nextDeadline) }
+            if isLeading, membership != nil { consider(seats.nextLook) }
+        }
+        if isLeading, members.count > 1 { consider(nextTelling) }
         consider(forwarding.nextDeadline)
         consider(transfers.nextDeadline)
         consider(stopping.nextDeadline)

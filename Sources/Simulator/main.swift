@@ -75,7 +75,7 @@ func shrink(_ plan: Plan, _ options: Options) {
 func runSlice(_ seeds: ClosedRange<UInt64>, _ options: Options) -> Int32 {
     for seed in seeds {
         say("B \(seed)")
-        let plan = PlanGenerator.plan(seed: seed)
+        let plan = PlanGenerator.plan(seed: seed, isCluster: options.cluster)
         let runOptions = RunOptions(samplesReplay: options.replay || seed % 16 == 0)
         say(Running.run(plan, runOptions, canary: options.canary).record)
     }
@@ -107,6 +107,7 @@ func spawnSlice(_ seeds: ClosedRange<UInt64>, _ options: Options) -> Child? {
     posix_spawn_file_actions_addclose(&actions, ends[1])
     var words = ["Simulator", "--seeds", "\(seeds.lowerBound)..\(seeds.upperBound)", "--slice"]
     if options.canary { words.append("--canary") }
+    if options.cluster { words.append("--cluster") }
     if options.replay { words.append("--replay") }
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
     arguments.append(nil)
@@ -255,7 +256,7 @@ func main() -> Int32 {
         say(Options.usage)
         return 0
     case .seed(let seed):
-        let plan = PlanGenerator.plan(seed: seed)
+        let plan = PlanGenerator.plan(seed: seed, isCluster: options.cluster)
         if options.printPlan {
             say(plan.text)
             return 0

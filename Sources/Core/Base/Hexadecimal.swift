@@ -7,3 +7,28 @@ func hexadecimalDigit(_ byte: UInt8) -> UInt8? {
     default: nil
     }
 }
+
+/// Numbers as text for identities.
+package enum Hexadecimal {
+    /// Sixteen lower-case digits.
+    package static func text(of value: UInt64) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
+
+    /// Thirty-two lower-case digits.
+    package static func text(ofIdentity id: DataID) -> String {
+        text(of: UInt64(truncatingIfNeeded: id >> 64)) + text(of: UInt64(truncatingIfNeeded: id))
+    }
+
+    /// Reads an identity as `text(ofIdentity:)` writes it; nil for anything else.
+    package static func identity(_ text: String) -> DataID? {
+        guard text.utf8.count == 32 else { return nil }
+        var id: DataID = 0
+        for byte in text.utf8 {
+            guard let digit = hexadecimalDigit(byte) else { return nil }
+            id = id << 4 | DataID(digit)
+        }
+        return id
+    }
+}

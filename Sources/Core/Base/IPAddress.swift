@@ -13,6 +13,67 @@ package struct IPAddress: Hashable, Comparable, Sendable, CustomStringConvertibl
         self.number = isIPv4 ? number & 0xffff_ffff : number
     }
 
+    /// Dotted IPv4, four numbers without leading zeros, or IPv6 as RFC 4291, section 2.2, writes it;
+    /// nil for anything else, names, ports and zones included.
+    package init?(text: String) {
+        let bytes = Array(text.utf8)
+        let parsed = bytes.contains(UInt8(ascii: ":")) ? Self.sixteen(bytes) : Self.four(bytes[...])
+        guard let parsed else { return nil }
+        self.init(parsed)
+    }
+
+    private static func four(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+        let parts = text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard parts.count == 4 else { return nil }
+        var bytes: [UInt8] = []
+        for part in parts {
+            guard (1...3).contains(part.count), part.allSatisfy({ $0 &- 0x30 < 10 }),
+                part.count == 1 || part.first != UInt8(ascii: "0"),
+                let byte = UInt8(String(decoding: part, as: UTF8.self))
+            else { return nil }
+            bytes.append(byte)
+        }
+        return bytes
+    }
+
+    private static func sixteen(_ text: [UInt8]) -> [UInt8]? {
+        let colon = UInt8(ascii: ":")
+        guard
+            let gap = text.indices.dropLast().first(where: {
+                text[$0] == colon && text[$0 + 1] == colon
+            })
+        else {
+            let groups = groups(text[...])
+            return groups?.count == 16 ? groups : nil
+        }
+        guard let head = groups(text[..<gap]), let tail = groups(text[(gap + 2)...]),
+            head.count + tail.count <= 14
+        else { return nil }
+        return head + [UInt8](repeating: 0, count: 16 - head.count - tail.count) + tail
+    }
+
+    /// Groups between colons as bytes; the last may be an IPv4 address.
+    private static func groups(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+        guard !text.isEmpty else { return [] }
+        let parts = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+        var bytes: [UInt8] = []
+        for (place, part) in parts.enumerated() {
+            if place == parts.count - 1, part.contains(UInt8(ascii: ".")) {
+                guard let address = four(part) else { return nil }
+                bytes += address
+                continue
+            }
+            guard (1...4).contains(part.count) else { return nil }
+            var group: UInt16 = 0
+            for byte in part {
+                guard let digit = hexadecimalDigit(byte) else { return nil }
+                group = group << 4 | UInt16(digit)
+            }
+            bytes += [UInt8(group >> 8), UInt8(truncatingIfNeeded: group)]
+        }
+        return bytes
+    }
+
     /// Four or sixteen bytes in network order.
     package var bytes: [UInt8] {
         let size = isIPv4 ? 4 : 16

@@ -78,3 +78,17 @@ extension ExecutionID {
         return nil
     }
 }
+
+extension ByteWriter {
+    package mutating func serverID(_ id: DataID) {
+        u64(UInt64(truncatingIfNeeded: id))
+        u64(UInt64(truncatingIfNeeded: id >> 64))
+    }
+}
+
+extension ByteReader {
+    package mutating func serverID() throws(ByteError) -> DataID {
+        let low = try u64()
+        return try UInt128(u64()) << 64 | UInt128(low)
+    }
+}

@@ -1,13 +1,14 @@
 /// What a leader tells an agent.
 package enum AgentMessage: Hashable, Sendable {
-    /// Carry this out, at most once however often it is said.
-    case run(Assignment)
+    /// Carry this out, at most once however often it is said. The leader last heard this of the
+    /// agent: an order that was long under way, or meant for an earlier life, starts nothing.
+    case run(Assignment, after: Heartbeat)
     /// End it, or never start it.
     case kill(ExecutionKey)
     /// Its result is committed, or nobody wants it any more.
     case settle(ExecutionKey)
-    /// The heartbeat sent at this reading of the agent's clock was heard.
-    case heartbeatHeard(sentAt: Instant)
+    /// This was heard, by a leader that still leads.
+    case heartbeatHeard(Heartbeat)
 }
 
 /// What an agent tells the leader.
@@ -16,5 +17,18 @@ package enum AgentReport: Hashable, Sendable {
     case accepted(ExecutionKey)
     case news(Report)
     /// Renews the lease on everything this agent runs.
-    case heartbeat(sentAt: Instant)
+    case heartbeat(Heartbeat)
+}
+
+/// That an agent lives, in its own terms: nobody else's clock can be compared with it.
+package struct Heartbeat: Hashable, Sendable {
+    /// Which life of the agent.
+    package var incarnation: UInt64
+    /// By the agent's monotonic clock.
+    package var sentAt: Instant
+
+    package init(incarnation: UInt64, sentAt: Instant) {
+        self.incarnation = incarnation
+        self.sentAt = sentAt
+    }
 }

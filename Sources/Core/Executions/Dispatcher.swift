@@ -19,6 +19,11 @@ package struct Dispatcher {
         var node: NodeName
         var sentAt: Instant
         var isAccepted: Bool
+        /// An earlier leader may have sent it, and the agent may have begun long since.
+        var mayBeOlder: Bool
+        /// Nobody may start another while it could run.
+        var isFenced: Bool
+        var isKillRequested: Bool
         /// Until it has started it takes a place in its agent's window.
         var isStarted: Bool
         var lostAfter: Duration
@@ -35,6 +40,9 @@ package struct Dispatcher {
         /// Numbers grow with time: who was decided first is sent first.
         var key: ExecutionKey
         var job: JobName
+        /// Since when, for this leader.
+        var since: Instant
+        var mayBeOlder: Bool
 
         static func < (a: Self, b: Self) -> Bool { a.key.number < b.key.number }
     }
@@ -48,8 +56,14 @@ package struct Dispatcher {
         }
     }
 
-    /// Sent and not accepted for so long: lost, since nobody can say whether it started.
+    /// Sent and not accepted for so long: lost, since nobody can say whether it started. What is
+    /// fenced waits for the end of its lease, because it may run until then.
     static let acceptTimeout = Duration.seconds(60)
+    /// Until then it is sent again. Whatever is under way then is too old to be begun by the time
+    /// at which it is lost; see `Runner.orderLife`.
+    static let resendTime = Duration.seconds(30)
+    /// An agent that is silent for so long is sent nothing until it is heard again.
+    static let contactLife = Duration.seconds(15)
     /// How often leases and unanswered messages are looked at.
     static let checkInterval = Duration.seconds(5)
     /// How many groups one step takes up.
@@ -63,6 +77,10 @@ package struct Dispatcher {
     private var outstanding = SortedMap<ExecutionKey, Outstanding>()
     /// When each agent was last heard.
     private var heardAt = SortedMap<NodeName, Instant>()
+    /// The last heartbeat of each agent that was heard lately.
+    private var contacts = SortedMap<NodeName, Heartbeat>()
+    /// The agent of this very node, which needs no heartbeat to be heard, and which life it has.
+    private let own: (name: NodeName, incarnation: UInt64)
     private var retries = MinHeap<WaitingRetry>()
     private var nextCheck = Instant.distantFuture
     /// How many executions each agent holds that have not started.
@@ -70,6 +88,8 @@ package struct Dispatcher {
     /// Executions that found their agent's window full, by agent, never none of one. Some may have
     /// ended since.
     private var waiting = SortedMap<NodeName, MinHeap<Waiting>>()
+    /// Sent and not accepted: to be sent again.
+    private var unanswered: [Waiting] = []
     /// Where taking up the store's unfinished work goes on; nil when it is done.
     private var takeOver: TakeOver?
 
@@ -82,8 +102,14 @@ package struct Dispatcher {
 
     /// There is something for `proceed` to do at once.
     var wantsStep: Bool {
-        takeOver != nil || waiting.contains { (unstarted[$0.key] ?? 0) < window }
+        takeOver != nil || !unanswered.isEmpty || waiting.contains { hasRoom($0.key) }
     }
+
+    /// Whether the agent can be sent something now.
+    private func hasRoom(_ node: NodeName) -> Bool {
+        (unstarted[node] ?? 0) < window && (node == own.name || contacts.contains(node))
+    }
+
     /// Executions that have not ended.
     package var outstandingCount: Int { outstanding.count }
 
@@ -94,23 +120,30 @@ package struct Dispatcher {
         return min(retry, nextCheck)
     }
 
-    init(window: Int = Tunables().dispatchWindow) { self.window = window }
+    init(own: NodeName, incarnation: UInt64, window: Int = Tunables().dispatchWindow) {
+        self.own = (own, incarnation)
+        self.window = window
+    }
 
     // MARK: Leadership
 
     mutating func gainLeadership(at now: Instant) {
-        self = Dispatcher(window: window)
+        loseLeadership()
         takeOver = .children(after: .min)
     }
 
-    mutating func loseLeadership() { self = Dispatcher(window: window) }
+    mutating func loseLeadership() {
+        self = Dispatcher(own: own.name, incarnation: own.incarnation, window: window)
+    }
 
     /// Takes up what an earlier leader left unfinished and then sends what waits, one slice.
     mutating func proceed(
         _ store: Store, stamp: WallTime, at now: Instant, into actions: inout [Action]
     ) {
         switch takeOver {
-        case nil: sendWaiting(store, at: now, into: &actions)
+        case nil:
+            sendAgain(store, at: now, into: &actions)
+            sendWaiting(store, at: now, into: &actions)
         case .children(let place):
             let page = store.childTriggers(after: place, limit: Self.sliceSize)
             for trigger in page { actions.append(.decideChild(trigger)) }
@@ -127,7 +160,7 @@ package struct Dispatcher {
         case .groups(let place):
             let page = store.activeGroups(
                 after: place.map { ($0.generation, $0.group) }, limit: Self.sliceSize)
-            for entry in page { takeUp(entry.job, entry.generation, entry.group, store) }
+            for entry in page { takeUp(entry.job, entry.generation, entry.group, store, at: now) }
             takeOver = page.last.map {
                 .groups(after: Place(generation: $0.generation, group: $0.group))
             }
@@ -137,17 +170,20 @@ package struct Dispatcher {
     /// Lets the executions of a group wait: sent at once, in the order of the walk, they would
     /// overtake older ones of younger jobs.
     private mutating func takeUp(
-        _ job: JobName, _ generation: Generation, _ group: GroupID, _ store: Store
+        _ job: JobName, _ generation: Generation, _ group: GroupID, _ store: Store,
+        at now: Instant
     ) {
         guard let group = store.group(generation, group) else { return }
         for number in group.targets.compactMap(\.attempts.last) {
             let key = ExecutionKey(generation: generation, number: number)
             guard let execution = store.execution(key), !execution.state.isEnded else { continue }
-            wait(Waiting(key: key, job: job), for: execution.node)
+            wait(
+                Waiting(key: key, job: job, since: now, mayBeOlder: true), for: execution.node)
         }
     }
 
     private mutating func wait(_ execution: Waiting, for node: NodeName) {
+        if nextCheck == .distantFuture { nextCheck = execution.since + Self.checkInterval }
         guard waiting.update(node, { $0.insert(execution) }) == nil else { return }
         var heap = MinHeap<Waiting>()
         heap.insert(execution)
@@ -160,13 +196,30 @@ package struct Dispatcher {
     ) {
         var rest = Self.sendSize
         for node in waiting.map(\.key) {
-            while rest > 0, (unstarted[node] ?? 0) < window,
+            while rest > 0, hasRoom(node),
                 let next = waiting.update(node, { $0.popFirst() }) ?? nil
             {
                 rest -= 1
                 send(next, store, at: now, into: &actions)
             }
             if waiting[node]?.isEmpty ?? false { waiting.remove(node) }
+        }
+    }
+
+    /// The message or its answer may have been lost. However often it is said, an agent carries it
+    /// out once.
+    private mutating func sendAgain(
+        _ store: Store, at now: Instant, into actions: inout [Action]
+    ) {
+        let slice = unanswered.suffix(Self.sendSize)
+        unanswered.removeLast(slice.count)
+        for next in slice {
+            guard let known = outstanding[next.key], !known.isAccepted,
+                let document = store.document(next.job),
+                let execution = store.execution(next.key), !execution.state.isEnded
+            else { continue }
+            let assignment = store.assignment(of: execution, document, next.key.generation)
+            order(assignment, at: now, into: &actions)
         }
     }
 
@@ -177,9 +230,11 @@ package struct Dispatcher {
             let execution = store.execution(next.key), !execution.state.isEnded
         else { return }
         send(
-            store.assignment(of: execution, document, next.key.generation), at: now,
-            into: &actions)
-        if execution.isKillRequested { actions.append(.send(execution.node, .kill(next.key))) }
+            store.assignment(of: execution, document, next.key.generation),
+            mayBeOlder: next.mayBeOlder, at: now, into: &actions)
+        if execution.isKillRequested {
+            killRequested(next.key, execution.node, into: &actions)
+        }
     }
 
     // MARK: Events from the store
@@ -188,25 +243,39 @@ package struct Dispatcher {
         _ assignment: Assignment, at now: Instant, into actions: inout [Action]
     ) {
         guard !outstanding.contains(assignment.key) else { return }
-        guard takeOver == nil, !waiting.contains(assignment.node),
-            (unstarted[assignment.node] ?? 0) < window
+        guard takeOver == nil, !waiting.contains(assignment.node), hasRoom(assignment.node)
         else {
-            return wait(Waiting(key: assignment.key, job: assignment.job), for: assignment.node)
+            let waiting = Waiting(
+                key: assignment.key, job: assignment.job, since: now, mayBeOlder: false)
+            return wait(waiting, for: assignment.node)
         }
-        send(assignment, at: now, into: &actions)
+        send(assignment, mayBeOlder: false, at: now, into: &actions)
     }
 
     private mutating func send(
-        _ assignment: Assignment, at now: Instant, into actions: inout [Action]
+        _ assignment: Assignment, mayBeOlder: Bool, at now: Instant, into actions: inout [Action]
     ) {
         unstarted[assignment.node] = (unstarted[assignment.node] ?? 0) + 1
         if nextCheck == .distantFuture { nextCheck = now + Self.checkInterval }
         outstanding[assignment.key] = Outstanding(
             job: assignment.job, node: assignment.node, sentAt: now, isAccepted: false,
-            isStarted: false, lostAfter: assignment.lostAfter)
+            mayBeOlder: mayBeOlder, isFenced: assignment.isFenced, isKillRequested: false,
+            isStarted: false,
+            lostAfter: assignment.lostAfter)
         // Leases count from when the leader first depends on the agent.
         if heardAt[assignment.node] == nil { heardAt[assignment.node] = now }
-        actions.append(.send(assignment.node, .run(assignment)))
+        order(assignment, at: now, into: &actions)
+    }
+
+    private func order(
+        _ assignment: Assignment, at now: Instant, into actions: inout [Action]
+    ) {
+        let node = assignment.node
+        let heartbeat =
+            node == own.name
+            ? Heartbeat(incarnation: own.incarnation, sentAt: now) : contacts[node]
+        guard let heartbeat else { return }
+        actions.append(.send(node, .run(assignment, after: heartbeat)))
     }
 
     mutating func ended(_ key: ExecutionKey) {
@@ -224,6 +293,7 @@ package struct Dispatcher {
     mutating func killRequested(
         _ key: ExecutionKey, _ node: NodeName, into actions: inout [Action]
     ) {
+        outstanding.update(key) { $0.isKillRequested = true }
         actions.append(.send(node, .kill(key)))
     }
 
@@ -242,31 +312,106 @@ package struct Dispatcher {
 
     mutating func started(_ key: ExecutionKey) { leaveWindow(key) }
 
-    mutating func heartbeat(
-        from node: NodeName, sentAt: Instant, at now: Instant, into actions: inout [Action]
+    mutating func heard(
+        _ heartbeat: Heartbeat, from node: NodeName, at now: Instant,
+        into actions: inout [Action]
     ) {
         heardAt[node] = now
-        actions.append(.send(node, .heartbeatHeard(sentAt: sentAt)))
+        if node != own.name { contacts[node] = heartbeat }
+        if nextCheck == .distantFuture { nextCheck = now + Self.checkInterval }
+        actions.append(.send(node, .heartbeatHeard(heartbeat)))
     }
+
+    /// Membership has given the agent up, or it has gone.
+    mutating func lostContact(_ node: NodeName) { contacts.remove(node) }
 
     // MARK: Deadlines
 
-    mutating func deadline(at now: Instant, into actions: inout [Action]) {
+    mutating func deadline(_ store: Store, at now: Instant, into actions: inout [Action]) {
         while let first = retries.first, first.due <= now {
             _ = retries.popFirst()
             actions.append(.retry(first.retry))
         }
         guard now >= nextCheck else { return }
-        nextCheck = outstanding.isEmpty ? .distantFuture : now + Self.checkInterval
+        for (node, _) in contacts
+        where now - (heardAt[node] ?? .zero) >= Self.contactLife { contacts.remove(node) }
+        checkOutstanding(at: now, into: &actions)
+        for (node, _) in waiting where !hasContact(node) {
+            checkWaiting(for: node, store, at: now, into: &actions)
+        }
+        let isIdle = outstanding.isEmpty && waiting.isEmpty && contacts.isEmpty
+        nextCheck = isIdle ? .distantFuture : now + Self.checkInterval
+    }
+
+    private func hasContact(_ node: NodeName) -> Bool {
+        node == own.name || contacts.contains(node)
+    }
+
+    private mutating func checkOutstanding(
+        at now: Instant, into actions: inout [Action]
+    ) {
+        unanswered.removeAll(keepingCapacity: true)
         for (key, execution) in outstanding {
             // An agent without work is silent, so its last word may be older than the run.
             let heard = max(heardAt[execution.node] ?? execution.sentAt, execution.sentAt)
-            if !execution.isAccepted, now - execution.sentAt >= Self.acceptTimeout {
+            let age = now - execution.sentAt
+            let waitsForLease = execution.mayBeOlder || execution.isFenced
+            if !execution.isAccepted, !waitsForLease, age >= Self.acceptTimeout {
                 lose(key, execution, "the agent did not answer for 60 s", into: &actions)
-            } else if now - heard >= execution.lostAfter {
+            } else if now - heard >= execution.lostAfter
+                || !execution.isAccepted && age >= execution.lostAfter
+            {
                 let time = DurationText.print(execution.lostAfter)
                 lose(key, execution, "the agent was not heard of for \(time)", into: &actions)
+            } else {
+                tellAgain(key, execution, at: now, into: &actions)
             }
+        }
+    }
+
+    /// Messages may be lost.
+    private mutating func tellAgain(
+        _ key: ExecutionKey, _ execution: Outstanding, at now: Instant,
+        into actions: inout [Action]
+    ) {
+        guard hasContact(execution.node) else { return }
+        if execution.isKillRequested { actions.append(.send(execution.node, .kill(key))) }
+        let age = now - execution.sentAt
+        guard !execution.isAccepted, age >= Self.checkInterval,
+            execution.mayBeOlder || execution.isFenced || age <= Self.resendTime
+        else { return }
+        unanswered.append(
+            Waiting(
+                key: key, job: execution.job, since: now, mayBeOlder: execution.mayBeOlder))
+    }
+
+    /// Gives up what waits for an agent that nobody hears.
+    private mutating func checkWaiting(
+        for node: NodeName, _ store: Store, at now: Instant, into actions: inout [Action]
+    ) {
+        while let first = waiting[node]?.first {
+            let lostAfter = store.document(first.job).map(store.lostAfter(of:)) ?? .zero
+            guard now - first.since >= (first.mayBeOlder ? lostAfter : Self.acceptTimeout) else {
+                return
+            }
+            waiting.update(node) { _ = $0.popFirst() }
+            if waiting[node]?.isEmpty ?? true { waiting.remove(node) }
+            guard let execution = store.execution(first.key), !execution.state.isEnded else {
+                continue
+            }
+            let news: Report.News
+            if first.mayBeOlder {
+                let time = DurationText.print(lostAfter)
+                news = .lost(reason: "the agent was not heard of for \(time)")
+            } else {
+                let error = "the node could not be reached for 60 s"
+                news = .ended(
+                    ExecutionResult(
+                        state: .failed, startedAt: nil, finishedAt: store.cluster.lastStamp,
+                        error: error))
+            }
+            actions.append(.mark(first.mayBeOlder ? .leaseExpired : .agentUnreachable))
+            actions.append(.report(Report(job: first.job, key: first.key, news: news)))
         }
     }
 

@@ -200,12 +200,20 @@ extension Runner {
 
     // MARK: What is to be run
 
+    /// After which silence of the leader a fenced run must be over, so that nobody starts another
+    /// meanwhile.
+    static func fence(of assignment: Assignment) -> Duration {
+        Duration(nanoseconds: assignment.lostAfter.nanoseconds / 10 * 8)
+    }
+
     /// The action that carries an assignment out.
-    func start(of assignment: Assignment) -> Swift.Result<Action, AssignmentError> {
+    /// - Parameter leaseAge: how long ago the leader has surely heard this agent. A fence counts
+    ///   from then, and not from the start.
+    func start(
+        of assignment: Assignment, leaseAge: Duration
+    ) -> Swift.Result<Action, AssignmentError> {
         let config = assignment.config.map { (key: $0.name, value: $0.value) }
-        let fence =
-            assignment.isFenced
-            ? Duration(nanoseconds: assignment.lostAfter.nanoseconds / 10 * 8) : nil
+        let fence = assignment.isFenced ? Self.fence(of: assignment) - leaseAge : nil
         do throws(ExecutorSettingError) {
             switch assignment.executor {
             case "shell":

@@ -69,6 +69,8 @@ package struct Runner {
     static let resendLimit = Duration.minutes(5)
     /// How long a settled execution is remembered, so that a late duplicate starts nothing.
     static let memory = Duration.seconds(60)
+    /// An order whose heartbeat is older starts nothing: it was long under way.
+    static let orderLife = Duration.seconds(30)
     /// The most bytes of output in one report.
     static let chunkLimit = 64 << 10
 
@@ -80,6 +82,10 @@ package struct Runner {
     private var settled = RingBuffer<(key: ExecutionKey, until: Instant)>()
     private(set) var settledKeys = SortedMap<ExecutionKey, Bool>()
     var queue = RingBuffer<ExecutionKey>()
+    /// Fenced executions that wait to be started until the leader is heard again.
+    private var unleased: [ExecutionKey] = []
+    /// The latest heartbeat of this agent that a leader has surely heard.
+    private var leaseBase: Instant?
     /// Runs whose next step waits for a record to be safe, in order of the records.
     var unsynced = RingBuffer<(sequence: UInt64, key: ExecutionKey)>()
     var runningCount = 0
@@ -94,13 +100,17 @@ package struct Runner {
     private var nextHeartbeat = Instant.distantFuture
     private var nextResend = Instant.distantFuture
 
-    init(tunables: Tunables) {
+    /// Which life of the agent this is.
+    private let incarnation: UInt64
+
+    init(tunables: Tunables, incarnation: UInt64 = 1) {
+        self.incarnation = incarnation
         self.tunables = tunables
         outputLimit = tunables.outputLimit
     }
 
     /// Executions whose command runs or waits to run.
-    package var activeCount: Int { runningCount + queue.count }
+    package var activeCount: Int { runningCount + queue.count + unleased.count }
     /// Executions in any phase before settlement.
     package var heldCount: Int { runs.count }
 
@@ -118,13 +128,24 @@ package struct Runner {
 
     // MARK: Messages from the leader
 
-    mutating func assign(_ assignment: Assignment, into actions: inout [Action]) {
+    /// Takes an execution, or tells what is known of it.
+    /// - Parameter heartbeat: what the leader last heard of this agent.
+    mutating func assign(
+        _ assignment: Assignment, after heartbeat: Heartbeat, at now: Instant,
+        into actions: inout [Action]
+    ) {
         let key = assignment.key
+        if heartbeat.incarnation == incarnation { renewLease(heartbeat.sentAt) }
         if let known = runs[key] {
             answer(key, known, into: &actions)
             return
         }
         guard !settledKeys.contains(key) else { return }
+        // The leader may have given it up by now, or an earlier life of this agent may have begun
+        // it and forgotten.
+        guard heartbeat.incarnation == incarnation, now - heartbeat.sentAt <= Self.orderLife else {
+            return actions.append(.mark(.orderTooOld))
+        }
         insert(
             key,
             Run(
@@ -207,8 +228,42 @@ package struct Runner {
 
     mutating func recoverSettled(_ key: ExecutionKey) { settledKeys[key] = true }
 
-    mutating func heartbeatHeard(sentAt: Instant, at now: Instant, into actions: inout [Action]) {
-        actions.append(.renewFences(ago: now - sentAt))
+    mutating func heard(_ heartbeat: Heartbeat, at now: Instant, into actions: inout [Action]) {
+        guard heartbeat.incarnation == incarnation else { return }
+        renewLease(heartbeat.sentAt)
+        actions.append(.renewFences(ago: now - heartbeat.sentAt))
+    }
+
+    private mutating func renewLease(_ sentAt: Instant) {
+        leaseBase = max(leaseBase ?? sentAt, sentAt)
+        for key in unleased { queue.append(key) }
+        unleased.removeAll()
+    }
+
+    /// How old the lease is, if what is fenced may still be started on it.
+    private func leaseAge(for assignment: Assignment, at now: Instant) -> Duration? {
+        guard assignment.isFenced else { return .zero }
+        guard let base = leaseBase else { return nil }
+        let age = max(.zero, now - base)
+        return age < Self.fence(of: assignment) ? age : nil
+    }
+
+    func heartbeat(at now: Instant) -> Heartbeat {
+        Heartbeat(incarnation: incarnation, sentAt: now)
+    }
+
+    /// Somebody else leads: what the leader before was told may be lost.
+    mutating func leaderChanged(at now: Instant, into actions: inout [Action]) {
+        for (key, run) in runs {
+            switch run.phase {
+            case .queued, .running, .finishing: answer(key, run, into: &actions)
+            case .finished:
+                runs.update(key) { ($0.tellAgainAt, $0.tellings) = (now, 0) }
+                nextResend = now
+            case .accepting: break
+            }
+        }
+        if nextHeartbeat != .distantFuture { nextHeartbeat = now }
     }
 
     // MARK: Events from the journal
@@ -251,7 +306,12 @@ package struct Runner {
         if !queue.isEmpty, runningCount >= tunables.maxRunning { actions.append(.mark(.runQueued)) }
         while runningCount < tunables.maxRunning, let key = queue.popFirst() {
             guard let run = runs[key], case .queued = run.phase else { continue }
-            switch start(of: run.assignment) {
+            guard let age = leaseAge(for: run.assignment, at: now.monotonic) else {
+                actions.append(.mark(.leaseAwaited))
+                unleased.append(key)
+                continue
+            }
+            switch start(of: run.assignment, leaseAge: age) {
             case .success(let action):
                 runs.update(key) { $0.phase = .running }
                 runningCount += 1
@@ -262,13 +322,15 @@ package struct Runner {
             }
         }
         // The leader counts on hearing of those too that wait.
-        if !queue.isEmpty { beginHeartbeats(at: now.monotonic, into: &actions) }
+        if !queue.isEmpty || !unleased.isEmpty {
+            beginHeartbeats(at: now.monotonic, into: &actions)
+        }
     }
 
     private mutating func beginHeartbeats(at now: Instant, into actions: inout [Action]) {
         guard nextHeartbeat == .distantFuture else { return }
         nextHeartbeat = now + Self.heartbeatInterval
-        actions.append(.report(.heartbeat(sentAt: now)))
+        actions.append(.report(.heartbeat(heartbeat(at: now))))
     }
 
     // MARK: Deadlines
@@ -279,7 +341,7 @@ package struct Runner {
                 nextHeartbeat = .distantFuture
             } else {
                 nextHeartbeat = now + Self.heartbeatInterval
-                actions.append(.report(.heartbeat(sentAt: now)))
+                actions.append(.report(.heartbeat(heartbeat(at: now))))
             }
         }
         if now >= nextResend {

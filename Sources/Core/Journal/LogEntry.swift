@@ -19,9 +19,19 @@ package struct HardState: Hashable, Sendable {
     package var term: Term
     /// The identity of the candidate voted for in `term`, if any.
     package var votedFor: [UInt8]?
+    /// The servers that this one has promised to found a cluster with, in ascending order; said
+    /// once and for ever. None: it was taken into a cluster that was there. Nil: nothing was said.
+    package var founders: [DataID]?
 
-    package init(term: Term = 0, votedFor: [UInt8]? = nil) {
+    package init(term: Term = 0, votedFor: [UInt8]? = nil, founders: [DataID]? = nil) {
         self.term = term
         self.votedFor = votedFor
+        self.founders = founders
+    }
+
+    /// Nobody has this server's vote in a new term.
+    package mutating func begin(_ term: Term) {
+        self.term = term
+        votedFor = nil
     }
 }

@@ -2,6 +2,8 @@
 
 /// What a log journal tells its owner.
 package enum LogJournalAction: Hashable, Sendable {
+    /// Recovery read who founds the cluster; comes before the entries that were written after it.
+    case founded([DataID])
     /// Recovery read this entry; they come in order of their index.
     case entry(LogEntry)
     /// Recovery found that the entries from this index on were taken back later.
@@ -197,7 +199,11 @@ package struct LogJournal: Sendable {
             return distrust("a record of type \(type) can't be understood", actions: &actions)
         }
         switch record {
-        case .hardState(let hardState): durableHardState = hardState
+        case .hardState(let hardState):
+            if let founders = hardState.founders, founders != durableHardState.founders {
+                actions.append(.founded(founders))
+            }
+            durableHardState = hardState
         case .entry(let entry):
             guard entry.index > 0, recoveredLast.map({ entry.index == $0 + 1 }) ?? true else {
                 return distrust("entry \(entry.index) is out of place", actions: &actions)

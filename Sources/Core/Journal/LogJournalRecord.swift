@@ -37,6 +37,7 @@ enum LogJournalRecord: Hashable {
             writer = ByteWriter()
             writer.u64(hardState.term)
             writer.optional(hardState.votedFor) { $0.bytes($1) }
+            if let founders = hardState.founders { writer.array(founders) { $0.serverID($1) } }
         case .entry(let entry):
             writer = ByteWriter(capacity: 17 + entry.payload.count)
             writer.u64(entry.index)
@@ -58,7 +59,13 @@ enum LogJournalRecord: Hashable {
             case Self.hardStateType:
                 let term = try reader.u64()
                 let vote = try reader.optional { r throws(ByteError) in try r.bytes() }
-                self = .hardState(HardState(term: term, votedFor: vote))
+                let founders: [DataID]? =
+                    reader.isAtEnd
+                    ? nil
+                    : try reader.array(elementSize: 16) { r throws(ByteError) in
+                        try r.serverID()
+                    }
+                self = .hardState(HardState(term: term, votedFor: vote, founders: founders))
             case Self.entryType:
                 self = .entry(
                     LogEntry(

@@ -10,6 +10,8 @@ extension PeerMessage {
         case requestDrained
         case response
         case responseChunk
+        case promise
+        case leads
         case transfer
     }
 
@@ -30,6 +32,14 @@ extension PeerMessage {
         case .transfer(let message):
             begin(.transfer)
             message.encode(into: &writer)
+        case .promise(let servers, let wantsAnswer):
+            begin(.promise)
+            writer.array(servers) { $0.serverID($1) }
+            writer.bool(wantsAnswer)
+        case .leads(let term, let cluster):
+            begin(.leads)
+            writer.u64(term)
+            writer.string(cluster)
         case .assignment(let message):
             begin(.assignment)
             message.encode(into: &writer)
@@ -73,6 +83,12 @@ extension PeerMessage {
         switch kind {
         case .raft: self = .raft(try RaftMessage(from: &reader))
         case .transfer: self = .transfer(try TransferMessage(from: &reader))
+        case .promise:
+            let servers = try reader.array(elementSize: 16) { reader throws(ByteError) in
+                try reader.serverID()
+            }
+            self = .promise(servers, wantsAnswer: try reader.bool())
+        case .leads: self = .leads(try reader.u64(), cluster: try reader.string())
         case .assignment: self = .assignment(try AgentMessage(from: &reader))
         case .report: self = .report(try AgentReport(from: &reader))
         case .request:
@@ -93,28 +109,29 @@ extension PeerMessage {
 extension AgentMessage {
     fileprivate func encode(into writer: inout ByteWriter) {
         switch self {
-        case .run(let assignment):
+        case .run(let assignment, let heartbeat):
             writer.u8(0)
             assignment.encode(into: &writer)
+            writer.heartbeat(heartbeat)
         case .kill(let key):
             writer.u8(1)
             writer.executionKey(key)
         case .settle(let key):
             writer.u8(2)
             writer.executionKey(key)
-        case .heartbeatHeard(let sentAt):
+        case .heartbeatHeard(let heartbeat):
             writer.u8(3)
-            writer.i64(sentAt.nanoseconds)
+            writer.heartbeat(heartbeat)
         }
     }
 
     fileprivate init(from reader: inout ByteReader) throws(ByteError) {
         let start = reader.offset
         switch try reader.u8() {
-        case 0: self = .run(try Assignment(from: &reader))
+        case 0: self = .run(try Assignment(from: &reader), after: try reader.heartbeat())
         case 1: self = .kill(try reader.executionKey())
         case 2: self = .settle(try reader.executionKey())
-        case 3: self = .heartbeatHeard(sentAt: Instant(nanoseconds: try reader.i64()))
+        case 3: self = .heartbeatHeard(try reader.heartbeat())
         case let other: throw .malformed(offset: start, what: "an order numbered \(other)")
         }
     }
@@ -129,9 +146,9 @@ extension AgentReport {
         case .news(let report):
             writer.u8(1)
             report.encode(into: &writer)
-        case .heartbeat(let sentAt):
+        case .heartbeat(let heartbeat):
             writer.u8(2)
-            writer.i64(sentAt.nanoseconds)
+            writer.heartbeat(heartbeat)
         }
     }
 
@@ -140,7 +157,7 @@ extension AgentReport {
         switch try reader.u8() {
         case 0: self = .accepted(try reader.executionKey())
         case 1: self = .news(try Report(from: &reader))
-        case 2: self = .heartbeat(sentAt: Instant(nanoseconds: try reader.i64()))
+        case 2: self = .heartbeat(try reader.heartbeat())
         case let other: throw .malformed(offset: start, what: "a report numbered \(other)")
         }
     }
@@ -201,6 +218,11 @@ extension ByteWriter {
         }
     }
 
+    fileprivate mutating func heartbeat(_ heartbeat: Heartbeat) {
+        u64(heartbeat.incarnation)
+        i64(heartbeat.sentAt.nanoseconds)
+    }
+
     fileprivate mutating func forwardID(_ id: ForwardID) {
         u64(id.incarnation)
         u64(id.request.number)
@@ -215,6 +237,10 @@ extension ByteReader {
         var headers = HTTPHeaders()
         for field in fields { headers.append(field.name, field.value) }
         return headers
+    }
+
+    fileprivate mutating func heartbeat() throws(ByteError) -> Heartbeat {
+        Heartbeat(incarnation: try u64(), sentAt: Instant(nanoseconds: try i64()))
     }
 
     fileprivate mutating func forwardID() throws(ByteError) -> ForwardID {

@@ -7,6 +7,10 @@ package enum PeerMessage: Hashable, Sendable {
     case raft(RaftMessage)
     /// Between a leader and a server that needs more than the log.
     case transfer(TransferMessage)
+    /// With whom the sender has promised to found a cluster, in ascending order.
+    case promise([ServerID], wantsAnswer: Bool)
+    /// The sender leads this cluster. Every node answers with a heartbeat.
+    case leads(Term, cluster: String)
     /// From the leader to an agent.
     case assignment(AgentMessage)
     /// From an agent to the leader.

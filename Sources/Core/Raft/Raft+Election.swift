@@ -8,7 +8,7 @@ extension Raft {
 
     /// Whether this server may lead. One that is being removed still may: until that is committed
     /// its log can be the only one that wins (thesis, section 4.2.2).
-    var mayCampaign: Bool { configurations.contains { $0.configuration.isVoter(id) } }
+    var mayCampaign: Bool { !abstains && configurations.contains { $0.configuration.isVoter(id) } }
 
     /// Waits for a leader for a while.
     mutating func rest(at now: Instant) {
@@ -20,7 +20,7 @@ extension Raft {
 
     /// Somebody is in a later term.
     mutating func adopt(_ term: Term, at now: Instant, into actions: inout [Action]) {
-        hardState = HardState(term: term)
+        hardState.begin(term)
         actions.append(.persist(hardState))
         step(downAt: now, into: &actions)
     }
@@ -84,7 +84,8 @@ extension Raft {
         votes = []
         // A vote of the term before that waits for the disk is void.
         waitingCandidate = nil
-        hardState = HardState(term: hardState.term + 1, votedFor: Self.bytes(of: id))
+        hardState.begin(hardState.term + 1)
+        hardState.votedFor = Self.bytes(of: id)
         actions.append(.persist(hardState))
         // Its own vote, once durable, is all that one alone waits for.
         if isAlone { electionDeadline = .distantFuture } else { rest(at: now) }

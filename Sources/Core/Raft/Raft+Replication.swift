@@ -135,16 +135,17 @@ extension Raft {
         peers.contains { $0.id == id && $0.mode == .snapshot }
     }
 
-    /// Whether a member has all that is committed on its disk, or on the way to it: what a learner
-    /// must have before it votes. One that needs a snapshot has not until the state and all outputs
-    /// with it are durable there. Always false at a server that does not lead.
+    /// Whether another member has about all that is committed on its disk: what a learner must have
+    /// before it votes. One that needs a snapshot has nothing until the state and all outputs with
+    /// it are durable there. Always false at a server that does not lead.
     package func hasCaughtUp(_ id: ServerID) -> Bool {
-        guard role == .leader else { return false }
-        return id == self.id
-            || peers.contains {
-                $0.id == id && $0.mode == .replicate && $0.matched > 0 && $0.next > commitIndex
-            }
+        peers.contains {
+            $0.id == id && $0.matched > 0 && $0.matched + Self.closeBehind >= commitIndex
+        }
     }
+
+    /// Entries that a server may still lack when it begins to vote.
+    private static var closeBehind: LogIndex { 64 }
 
     /// Commits what a majority has, if it is of this term (section 5.4.2: an entry of an earlier
     /// term is never committed by counting).

@@ -69,6 +69,9 @@ package struct Raft {
     }
     /// Every majority is this server. Kept, because it is asked in every step.
     private(set) var isAlone: Bool
+    /// Who takes part is known, or will be told by whoever leads. Until then this server neither
+    /// votes nor listens.
+    package private(set) var isFounded: Bool
 
     // What is forgotten by a crash.
     package internal(set) var role = Role.follower
@@ -90,6 +93,9 @@ package struct Raft {
     /// Told of the vote as soon as it is durable.
     var waitingCandidate: ServerID?
 
+    /// This server is about to stop: it votes and does not want to lead.
+    package var abstains = false
+
     // As a leader.
     /// The other members.
     var peers: [Peer] = []
@@ -106,16 +112,18 @@ package struct Raft {
     var readRound: UInt64 = 0
     var waitingReads: [(id: UInt64, index: LogIndex)] = []
 
-    /// - Parameter configuration: who takes part before the log says anything else.
+    /// - Parameter configuration: who takes part before the log says anything else; nil: what the
+    ///   server has promised, or will promise, says so.
     package init(
-        id: ServerID, configuration: RaftConfiguration, tunables: RaftTunables = RaftTunables(),
+        id: ServerID, configuration: RaftConfiguration?, tunables: RaftTunables = RaftTunables(),
         random: PRNG = PRNG(seed: 0)
     ) {
         self.id = id
         self.tunables = tunables
         self.random = random
-        configurations = [(0, configuration)]
-        isAlone = configuration.isOnly(id)
+        configurations = [(0, configuration ?? .empty)]
+        isAlone = configuration?.isOnly(id) ?? false
+        isFounded = configuration != nil
     }
 
     /// The members in force.
@@ -144,11 +152,27 @@ package struct Raft {
         durableIndex = index
         commitIndex = index
         deliveredIndex = index
-        if let configuration { configurations = [(index, configuration)] }
+        let known = isFounded ? self.configuration : first
+        isFounded = true
+        configurations = [(index, configuration ?? known)]
+    }
+
+    /// Recovery read what this server has promised.
+    package mutating func recoverFounders(_ founders: [ServerID]) { hardState.founders = founders }
+
+    /// The members before any change: what was promised. Data from before there was anything to
+    /// promise is that of a server alone.
+    private var first: RaftConfiguration { RaftConfiguration(voters: hardState.founders ?? [id]) }
+
+    private mutating func settle() {
+        guard !isFounded else { return }
+        isFounded = true
+        configurations = [(0, first)]
     }
 
     /// An entry that the log holds.
     package mutating func recover(_ entry: LogEntry, into actions: inout [Action]) {
+        settle()
         let wasAlone = isAlone
         take(entry)
         durableIndex = entry.index
@@ -165,10 +189,23 @@ package struct Raft {
     package mutating func recovered(_ state: HardState) {
         hardState = state
         durableState = state
+        if state.term > 0 { settle() }
     }
 
-    /// Begins to take part, once everything is recovered.
+    /// Promises for ever to found a cluster with these servers and no others, itself among them;
+    /// with nobody: to be taken into a cluster that is there.
+    package mutating func promise(_ founders: [ServerID], into actions: inout [Action]) {
+        invariant(hardState.founders == nil, "a server promises once")
+        hardState.founders = founders.sorted()
+        actions.append(.persist(hardState))
+    }
+
+    /// What this server has promised, once a crash does not make it forget it.
+    package var promised: [ServerID]? { durableState.founders }
+
+    /// Begins to take part: everything is recovered, and all founders have promised the same.
     package mutating func start(at now: Instant, into actions: inout [Action]) {
+        settle()
         if isAlone { campaign(isTransfer: false, at: now, into: &actions) } else { rest(at: now) }
     }
 

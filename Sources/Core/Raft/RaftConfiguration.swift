@@ -86,17 +86,3 @@ extension RaftConfiguration {
         }
     }
 }
-
-extension ByteWriter {
-    package mutating func serverID(_ id: ServerID) {
-        u64(UInt64(truncatingIfNeeded: id))
-        u64(UInt64(truncatingIfNeeded: id >> 64))
-    }
-}
-
-extension ByteReader {
-    package mutating func serverID() throws(ByteError) -> ServerID {
-        let low = try u64()
-        return try UInt128(u64()) << 64 | UInt128(low)
-    }
-}

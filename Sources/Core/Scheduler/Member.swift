@@ -21,6 +21,8 @@ package struct Member: Hashable, Sendable {
     package var name: NodeName
     /// The identity of its data directory; nil if it has none of ours.
     package var id: DataID?
+    /// The cluster that it says it belongs to; nil while it belongs to none.
+    package var clusterID: String?
     /// IP text and port of the gossip listener.
     package var address: String
     package var port: UInt16
@@ -29,16 +31,23 @@ package struct Member: Hashable, Sendable {
     package var status: Status
 
     package init(
-        name: NodeName, id: DataID? = nil, address: String, port: UInt16, tags: [Setting],
+        name: NodeName, id: DataID? = nil, clusterID: String? = nil, address: String, port: UInt16,
+        tags: [Setting],
         status: Status = .alive
     ) {
         self.name = name
         self.id = id
+        self.clusterID = clusterID
         self.address = address
         self.port = port
         self.tags = tags.sorted { Self.precedes($0.name, $1.name) }
         self.status = status
     }
+
+    /// What the tag `role` is unless a node has another.
+    package static let standardRole = "dkron"
+
+    package var isServer: Bool { tag("server") != nil }
 
     package func tag(_ name: String) -> String? { tags.first { $0.name == name }?.value }
 

@@ -251,14 +251,23 @@ extension Store {
     package func assignment(
         of execution: Execution, _ document: JobDocument, _ generation: Generation
     ) -> Assignment {
-        let isFenced = document.fence ?? (document.concurrency != .allow)
-        let fallback = isFenced ? cluster.settings.lostAfterFenced : cluster.settings.lostAfter
-        return Assignment(
+        Assignment(
             key: ExecutionKey(generation: generation, number: execution.number),
             job: document.name, node: execution.node, group: execution.group,
             attempt: execution.attempt, scheduledAt: execution.scheduledAt,
             executor: document.executor, config: document.executorConfig,
-            lostAfter: document.lostAfter ?? fallback, isFenced: isFenced)
+            lostAfter: lostAfter(of: document), isFenced: isFenced(document))
+    }
+
+    private func isFenced(_ document: JobDocument) -> Bool {
+        document.fence ?? (document.concurrency != .allow)
+    }
+
+    /// For how long the silence of an agent says nothing about a job's executions there.
+    func lostAfter(of document: JobDocument) -> Duration {
+        let settings = cluster.settings
+        return document.lostAfter
+            ?? (isFenced(document) ? settings.lostAfterFenced : settings.lostAfter)
     }
 
     /// Ends what a new group of a `replace` job replaces: the waiting group at once and unstarted,

@@ -17,14 +17,12 @@ struct APIChecker {
 
     private var wishes: [Int: Wish] = [:]
     /// Names whose jobs a wish may change, oldest wish first.
-    /// The newest index that an answer of this life showed: a request that arrives from now on sees
-    /// at least that.
+    /// The newest index that an answer showed: a request that arrives from now on sees at least
+    /// that, unless it asks for what one server knows.
     private(set) var newestAnswerIndex: LogIndex = 0
     private var restores = 0
 
     var isRestoring: Bool { restores > 0 }
-
-    mutating func beginLife() { newestAnswerIndex = 0 }
 
     // MARK: Requests
 
@@ -48,7 +46,7 @@ struct APIChecker {
         if let index = reply.index {
             // What was answered while this request was under way may be newer.
             verdict.require(
-                index >= floor || reply.status >= 400, .A7,
+                index >= floor || reply.status >= 400, operation.isLocal ? .A7 : .A1,
                 "\(request) was answered at index \(index) though it came after \(floor)")
             newestAnswerIndex = max(newestAnswerIndex, index)
         }

@@ -7,16 +7,15 @@ struct Checkers {
     private let parameters: Parameters
     private(set) var view = StoreView()
     private var reference = ReferenceLog()
-    /// The index that the node has applied.
-    private var nodeIndex: LogIndex = 0
+    /// What was committed, elections and votes.
+    private(set) var consensus = RaftJudge()
+    private var seats: [Seat]
     private var steps: UInt64 = 0
     /// A forward step of the wall clock that is not to be believed yet.
     private var clockGuard: (since: TrueTime, wall: WallTime)?
     private(set) var schedule = ScheduleChecker()
     private(set) var executions: ExecutionChecker
-    private(set) var durability = DurabilityChecker()
     private(set) var api = APIChecker()
-    private var replay: ReplayChecker
     private var resources: ResourceChecker
     private var backups: BackupChecker
     /// Places of the newest ledger rows seen, to find runs without a tick.
@@ -26,9 +25,9 @@ struct Checkers {
     var violation: Violation? { verdict.violation }
     var ticksJudged: Int { schedule.ticksJudged }
 
-    init(parameters: Parameters, samplesReplay: Bool) {
+    init(parameters: Parameters, servers: Int, samplesReplay: Bool) {
         self.parameters = parameters
-        replay = ReplayChecker(isOn: samplesReplay)
+        seats = (0..<servers).map { _ in Seat(servers: servers, samplesReplay: samplesReplay) }
         resources = ResourceChecker(TunableNames.tunables(parameters.tunables))
         backups = BackupChecker(parameters.tunables)
         executions = ExecutionChecker(
@@ -39,6 +38,9 @@ struct Checkers {
         verdict.time = time
         verdict.fail(id, message)
     }
+
+    /// There is nobody to agree with.
+    private var isAlone: Bool { seats.count == 1 }
 
     /// How far a wall clock of this run may be from the truth; nil if any distance.
     private var clockBound: Duration? {
@@ -52,21 +54,18 @@ struct Checkers {
     // MARK: Lives
 
     mutating func beginLife(
-        of disk: Disk, _ life: UInt64, _ config: Config, seed: UInt64, now: Now, at time: TrueTime
+        of node: VirtualNode, _ config: Config, seed: UInt64, now: Now, at time: TrueTime
     ) {
         verdict.time = time
         clockGuard = nil
-        reference.beginLife(disk)
-        durability.beginLife()
-        api.beginLife()
-        executions.life = life
-        replay.begin(config, seed: seed, now: now)
+        seats[node.index].beginLife(node.disk, config, seed: seed, now: now)
+        executions.beginLife(of: node.index, node.incarnation)
     }
 
     mutating func endLife(of node: VirtualNode, at time: TrueTime) {
         verdict.time = time
         executions.beUncertain(until: time)
-        replay.end(into: &verdict)
+        seats[node.index].replay.end(into: &verdict)
     }
 
     mutating func didHalt(_ node: VirtualNode, reason: String, at time: TrueTime) {
@@ -79,7 +78,12 @@ struct Checkers {
         executions.beUncertain(until: time)
     }
 
-    mutating func didDamage(_ node: Int, _ place: String) { durability.didDamage(place) }
+    mutating func didDamage(_ node: Int, _ place: String) {
+        seats[node].durability.didDamage(place)
+    }
+
+    /// A message between servers was lost, repeated or held up.
+    mutating func didDisturbNetwork(until time: TrueTime) { executions.beUncertain(until: time) }
 
     /// - Parameter wall: what the clock showed before.
     mutating func didStepClock(by: Duration, from wall: WallTime, at time: TrueTime) {
@@ -117,44 +121,102 @@ struct Checkers {
         _ node: Int, _ input: Input, isFollowed: Bool, now: Now, at time: TrueTime
     ) {
         verdict.time = time
-        replay.record(input, isFollowed: isFollowed, now)
-        durability.willStep(input)
+        seats[node].replay.record(input, isFollowed: isFollowed, now)
+        seats[node].durability.willStep(input)
+        if case .peer(let id, _) = input {
+            seats[node].heardAt[World.position(of: id)] = time
+        }
     }
 
     /// Right after a step, before anything it wants is performed.
     mutating func didEmit(
-        _ core: VirtualNode.Core, _ effects: [Effect], _ log: RunLog, at time: TrueTime
+        _ core: VirtualNode.Core, _ node: Int, _ effects: [Effect], _ log: RunLog,
+        at time: TrueTime
     ) {
         verdict.time = time
-        replay.record(effects)
+        consensus.time = time
+        seats[node].replay.record(effects)
         resources.judge(effects, &verdict)
-        nodeIndex = core.node.store.appliedIndex
-        followLog(upTo: nodeIndex, log, at: time)
-        durability.judge(
-            core.node.store.appliedIndex, core.node.store.hash, reference, into: &verdict)
+        let index = core.node.store.appliedIndex
+        verdict.require(
+            index >= seats[node].applied, .R5, "applied \(seats[node].applied), then \(index)")
+        seats[node].applied = index
+        followLog(of: node, log, at: time)
+        seats[node].durability.judge(index, core.node.store.hash, reference, into: &verdict)
+        watchConsensus(core, node, at: time)
         // The call copies the node, so not after each step.
         steps += 1
         if steps % 64 == 0 { core.node.checkInvariants() }
     }
 
-    /// Takes the reference on to where the node is, as far as the platter goes.
-    private mutating func followLog(upTo index: LogIndex, _ log: RunLog, at time: TrueTime) {
-        while true {
-            let (applied, command) = reference.applyNext(upTo: index, into: &verdict)
-            guard applied else { return }
-            guard let command else { continue }
-            let changes = view.look(at: reference.store, changed: reference.changedKeys)
-            // With a full ledger a new row leaves a job's state as it was.
-            var isChild = false
-            if case .decideChild = command.body { isChild = true }
-            if changes.isEmpty, !isChild { continue }
-            judgeStamp(at: time)
-            executions.isRestoring = api.isRestoring
-            schedule.observe(changes, view, reference.store, into: &verdict)
-            executions.observe(changes, view, log, at: time, into: &verdict)
-            api.observe(changes, view, into: &verdict)
-            observeRows(changes, ofAll: isChild)
+    /// Compares what a server applied with what is canonical, and takes that on to where the server
+    /// is, as far as its platter goes.
+    private mutating func followLog(of node: Int, _ log: RunLog, at time: TrueTime) {
+        while seats[node].followed < seats[node].applied {
+            let index = seats[node].followed + 1
+            let canonical = LogIndex(consensus.canonical.count)
+            guard let mark = seats[node].platter.mark(at: index) else {
+                // In the snapshot, or not on the platter yet.
+                guard index <= seats[node].platter.base, index <= canonical else { return }
+                seats[node].followed = index
+                continue
+            }
+            verdict.require(
+                index <= canonical + 1, .D2,
+                "the log on the platter goes on with \(index) after \(canonical)")
+            consensus.committed(mark, at: Int(index))
+            guard takeOver() else { return }
+            seats[node].followed = index
+            if index > canonical { observe(mark, from: node, log, at: time) }
         }
+    }
+
+    /// Makes the consensus judge's verdict the run's.
+    private mutating func takeOver() -> Bool {
+        if let found = consensus.violation { verdict.fail(found.id, found.message) }
+        return verdict.violation == nil
+    }
+
+    /// An entry that was committed now.
+    private mutating func observe(
+        _ mark: EntryMark, from node: Int, _ log: RunLog, at time: TrueTime
+    ) {
+        let holders = seats.count { $0.platter.holds(mark) }
+        verdict.require(
+            holders * 2 > seats.count, .D1,
+            "entry \(mark.index) is committed and on the platter of \(holders) servers only")
+        let payload = seats[node].platter.takePayload(at: mark.index)
+        guard let command = reference.apply(mark, payload, into: &verdict) else { return }
+        let changes = view.look(at: reference.store, changed: reference.changedKeys)
+        // With a full ledger a new row leaves a job's state as it was.
+        var isChild = false
+        if case .decideChild = command.body { isChild = true }
+        if changes.isEmpty, !isChild { return }
+        judgeStamp(at: time)
+        executions.isRestoring = api.isRestoring
+        schedule.observe(changes, view, reference.store, into: &verdict)
+        executions.observe(changes, view, log, at: time, into: &verdict)
+        api.observe(changes, view, into: &verdict)
+        observeRows(changes, ofAll: isChild)
+    }
+
+    /// Elections, and leaders that are alone.
+    private mutating func watchConsensus(
+        _ core: VirtualNode.Core, _ node: Int, at time: TrueTime
+    ) {
+        guard core.node.raft.role == .leader else { return seats[node].lead = nil }
+        let term = core.node.raft.hardState.term
+        if seats[node].lead?.term != term {
+            seats[node].lead = (term, time)
+            if !isAlone { executions.epoch += 1 }
+            consensus.leads(core.node.raft)
+        }
+        if !isAlone {
+            let patience = core.node.raft.tunables.electionMaximum * 2 + .milliseconds(500)
+            let since = seats[node].aloneSince(node, for: patience, at: time)
+            consensus.watch(core.node.raft, aloneSince: since, slack: .milliseconds(500))
+        }
+        _ = takeOver()
     }
 
     private mutating func observeRows(_ changes: StoreChanges, ofAll: Bool) {
@@ -175,10 +237,10 @@ struct Checkers {
         _ effect: Effect, _ node: VirtualNode, _ log: RunLog, at time: TrueTime
     ) {
         verdict.time = time
-        durability.willPerform(
-            effect, node, behind: nodeIndex - min(nodeIndex, reference.store.appliedIndex),
-            into: &verdict)
+        let behind = seats[node.index].behind
+        seats[node.index].durability.willPerform(effect, node, behind: behind, into: &verdict)
         switch effect {
+        case .send(let id, let bytes): judge(bytes, from: node, to: id, at: time)
         case .start(let spec):
             let job = spec.command.environment.last { $0.name == "DKRON_JOB_NAME" }?.value ?? ""
             executions.willStart(spec.execution, of: job, timeout: spec.timeout, into: &verdict)
@@ -190,16 +252,33 @@ struct Checkers {
         }
     }
 
+    /// A message to another server, against what the sender's platter holds.
+    private mutating func judge(
+        _ bytes: [UInt8], from node: VirtualNode, to id: ServerID, at time: TrueTime
+    ) {
+        guard let message = try? PeerMessage(decoding: bytes) else {
+            return verdict.fail(.B3, "\(node.name) sends what nobody can read")
+        }
+        guard case .raft(let message) = message else { return }
+        consensus.time = time
+        consensus.sends(
+            message, from: World.identity(of: node.index), to: id,
+            state: seats[node.index].platter.state,
+            lastIndex: seats[node.index].platter.lastIndex)
+        _ = takeOver()
+    }
+
     mutating func didPerform(
         _ ticket: StorageTicket, _ operation: StorageOperation, _ result: StorageResult,
         _ node: VirtualNode, at time: TrueTime
     ) {
-        durability.didPerform(ticket, operation, result)
+        seats[node.index].durability.didPerform(ticket, operation, result)
         backups.didPerform(operation, result)
         guard case .done = result else { return }
         switch operation {
-        case .sync(let file) where file.directory == .log: reference.refresh(node.disk, file)
-        case .syncDirectory(.log): reference.refresh(node.disk)
+        case .sync(let file) where file.directory == .log:
+            seats[node.index].platter.refresh(node.disk, file)
+        case .syncDirectory(.log): seats[node.index].platter.refresh(node.disk)
         default: break
         }
     }
@@ -225,26 +304,37 @@ struct Checkers {
         if path.count == 6, path[5] == "lost" { executions.didGiveUp(String(path[4])) }
     }
 
-    /// The hash of the state that clients see now.
-    var referenceHash: RecordHash { reference.store.hash }
-
-    mutating func didTakeBackup(_ body: [UInt8], hash: RecordHash) {
+    mutating func didTakeBackup(_ body: [UInt8], at index: LogIndex) {
+        guard let hash = reference.hash(at: index) else {
+            return verdict.fail(.D5, "a backup is of index \(index), which was not committed")
+        }
         backups.judge(body, hash: hash, into: &verdict)
     }
 
+    mutating func didCastOut(_ servers: [String]) { executions.outcasts = Set(servers) }
+
     mutating func didReportLowDisk() { executions.diskWasLow = true }
 
-    /// The newest index that clients have seen in this life.
-    var newestAnswerIndex: LogIndex { api.newestAnswerIndex }
+    /// The least index at which a request that arrives now may be answered.
+    func floor(of operation: Operation, at node: Int) -> LogIndex {
+        isAlone || !operation.isLocal ? api.newestAnswerIndex : seats[node].newestLocal
+    }
 
     mutating func didAnswer(
-        _ operation: Operation, _ reply: Reply, arrivedAfter floor: LogIndex, at time: TrueTime
+        _ operation: Operation, _ reply: Reply, by node: Int, arrivedAfter floor: LogIndex,
+        at time: TrueTime
     ) {
         verdict.time = time
-        if (200..<300).contains(reply.status), let index = reply.index {
-            durability.didRecover(index: index, into: &verdict)
+        if let index = reply.index, (200..<300).contains(reply.status) {
+            verdict.require(
+                index <= LogIndex(consensus.canonical.count), .D1,
+                "an answer tells of index \(index), which was not committed")
+            if isAlone {
+                seats[node].durability.didRecover(index: index, into: &verdict)
+                seats[node].durability.didAnswer(reply, into: &verdict)
+            }
+            if operation.isLocal { seats[node].newestLocal = max(seats[node].newestLocal, index) }
         }
-        durability.didAnswer(reply, into: &verdict)
         api.didAnswer(operation, reply, arrivedAfter: floor, into: &verdict)
         api.judgeAcknowledgement(operation, reply, view, into: &verdict)
     }
@@ -269,17 +359,30 @@ struct Checkers {
         schedule.requireTotality(view, now: now, bound: bound, into: &verdict)
     }
 
-    mutating func requireAllEnded(_ node: VirtualNode, _ log: RunLog, at time: TrueTime) {
+    mutating func requireAllEnded(_ nodes: [VirtualNode], _ log: RunLog, at time: TrueTime) {
         verdict.time = time
         executions.requireAllEnded(view, into: &verdict)
-        resources.requireNothingOpen(
-            node, orphans: orphans(of: node.supervisor), orphanCalls: orphans(of: node.web),
-            &verdict)
+        for node in nodes {
+            resources.requireNothingOpen(
+                node, orphans: orphans(of: node.supervisor), orphanCalls: orphans(of: node.web),
+                &verdict)
+        }
     }
 
-    mutating func requireStarted(createdBefore bound: TrueTime, at time: TrueTime) {
+    /// The server has applied everything that was committed.
+    mutating func requireAll(of node: VirtualNode, at time: TrueTime) {
         verdict.time = time
-        executions.requireStarted(view, createdBefore: bound, into: &verdict)
+        let count = LogIndex(consensus.canonical.count)
+        verdict.require(
+            seats[node.index].followed == count, .L2,
+            "\(node.name) has applied \(seats[node.index].followed) of \(count) entries")
+    }
+
+    mutating func requireStarted(
+        createdBefore bound: TrueTime, on nodes: [String], at time: TrueTime
+    ) {
+        verdict.time = time
+        executions.requireStarted(view, createdBefore: bound, on: nodes, into: &verdict)
     }
 
     /// How many commands run of jobs that are gone: nobody waits for them.

@@ -13,8 +13,8 @@ struct ExecutionChecker {
         let firstTimeout: Int
         var state: Execution.State
         var endedAt: TrueTime?
-        /// The life of the node in which it ended, for the back-off.
-        var endedInLife: UInt64 = 0
+        /// When it ended by the count of starts and elections, for the back-off.
+        var endedInEpoch: UInt64 = 0
     }
 
     private struct Fold {
@@ -41,7 +41,10 @@ struct ExecutionChecker {
     private var judgedRuns = 0
     /// When the last thing happened that can make an outcome unknowable.
     private var lastUncertainty = TrueTime.zero - .hours(1)
-    var life: UInt64 = 0
+    /// Counts starts and elections.
+    var epoch: UInt64 = 0
+    /// The present life of each server.
+    private var lives: [Int: UInt64] = [:]
     var isRestoring = false
     /// Executions that a person declared lost, rightly or not.
     private var givenUp: Set<String> = []
@@ -49,6 +52,11 @@ struct ExecutionChecker {
     let outputLimit: Int
     /// The disk said at some time that it was almost full.
     var diskWasLow = false
+    /// Executions given up because no answer to their order came, though they may have started.
+    /// The order can get there and every answer be lost, and a fence is longer than that wait.
+    private var unheard: Set<String> = []
+    /// Servers that are down or cut off for good.
+    var outcasts: Set<String> = []
 
     init(outputLimit: Int) { self.outputLimit = outputLimit }
 
@@ -177,7 +185,7 @@ struct ExecutionChecker {
         // The back-off counts from the report's stamp, which lies between the real end and the
         // moment at which the report was applied.
         let before = "\(target.attempts[position - 1])-\(execution.node)"
-        guard earlier.state == .failed, earlier.endedInLife == life,
+        guard earlier.state == .failed, earlier.endedInEpoch == epoch,
             let ended = log.runs(of: before).last?.endedAt,
             lastUncertainty < ended
         else { return }
@@ -198,7 +206,7 @@ struct ExecutionChecker {
         known[after.number]?.state = after.state
         guard after.state.isEnded else { return }
         known[after.number]?.endedAt = time
-        known[after.number]?.endedInLife = life
+        known[after.number]?.endedInEpoch = epoch
         if after.state == .success {
             folds[group.generation]?.successes += 1
         } else {
@@ -208,20 +216,21 @@ struct ExecutionChecker {
     }
 
     /// Against the world's own log: a result says what really happened.
-    private func judge(
+    private mutating func judge(
         result: Execution, of job: JobName, _ runs: [RealRun], _ log: RunLog, at time: TrueTime,
         _ verdict: inout Verdict
     ) {
         let run = runs.last
         let name = "\(result.id) of \(job)"
+        if result.error.contains("did not answer") { unheard.insert(result.id.text) }
         if let run, run.endedAt == nil {
             let isTolerable =
-                result.state == .lost && (!run.isFenced || givenUp.contains(run.execution))
+                result.state == .lost && (!run.isFenced || isAbandoned(run.execution))
             verdict.require(isTolerable, .X4, "\(name) is recorded \(result.state) while it runs")
             return
         }
         // Of a request whose answer was not written down when the agent died nobody knows anything.
-        let isForgotten = run.map { $0.isCall && $0.agentLife != life } ?? false
+        let isForgotten = run.map { $0.isCall && $0.agentLife != lives[$0.node] } ?? false
         switch result.state {
         case .pending, .running: return
         case .success:
@@ -239,6 +248,7 @@ struct ExecutionChecker {
                 "\(name) is recorded as killed; really: \(describe(run))")
         case .lost:
             let since = known[result.number]?.createdAt ?? .zero
+            if outcasts.contains(result.node.text) { return }
             verdict.require(
                 lastUncertainty >= since || givenUp.contains(result.id.text), .X4,
                 "\(name) is given up though nothing went wrong: \(result.error)")
@@ -376,6 +386,11 @@ struct ExecutionChecker {
         owed[key] = 1
     }
 
+    mutating func beginLife(of node: Int, _ life: UInt64) {
+        epoch += 1
+        lives[node] = life
+    }
+
     mutating func beUncertain(until time: TrueTime) {
         lastUncertainty = max(lastUncertainty, time)
     }
@@ -442,12 +457,16 @@ struct ExecutionChecker {
                 exclusive.contains(max(theirs.group, own.group))
             else { continue }
             // Given up without a fence: that overlap was accepted with `fence: false`.
-            if theirs.state == .lost, !other.isFenced || givenUp.contains(other.execution) {
+            if theirs.state == .lost, !other.isFenced || isAbandoned(other.execution) {
                 continue
             }
             verdict.fail(
                 .X9, "\(run.execution) and \(other.execution) of \(run.job) run together")
         }
+    }
+
+    private func isAbandoned(_ execution: String) -> Bool {
+        givenUp.contains(execution) || unheard.contains(execution)
     }
 
     private func watch(of run: RealRun) -> Known? {
@@ -463,13 +482,15 @@ struct ExecutionChecker {
 
     // MARK: The end
 
-    /// In a calm node with room, whatever was created before `time` has started.
+    /// In calm nodes with room, whatever was created for them before `time` has started. What is
+    /// for a node that nobody hears waits for the end of its lease.
     func requireStarted(
-        _ view: StoreView, createdBefore time: TrueTime, into verdict: inout Verdict
+        _ view: StoreView, createdBefore time: TrueTime, on nodes: [String],
+        into verdict: inout Verdict
     ) {
         let active = view.groups.values.filter { $0.group.state == .active }
         let waiting = active.flatMap(\.executions.values).filter {
-            $0.execution.state == .pending
+            $0.execution.state == .pending && nodes.contains($0.execution.node.text)
                 && known[$0.execution.number].map { $0.createdAt < time } ?? false
         }
         guard let first = waiting.min(by: { $0.execution.number < $1.execution.number }) else {

@@ -1,12 +1,33 @@
 import Core
 
+/// An entry of a log as judges compare it.
+struct EntryMark: Hashable, Sendable {
+    var index: LogIndex
+    var term: Term
+    var kind: UInt8
+    /// Of the payload.
+    var digest: UInt64
+
+    init(index: LogIndex, term: Term, kind: UInt8, payload: ArraySlice<UInt8>) {
+        self.index = index
+        self.term = term
+        self.kind = kind
+        digest = Trace.digest(of: payload)
+    }
+
+    init(_ entry: LogEntry) {
+        self.init(
+            index: entry.index, term: entry.term, kind: entry.kind, payload: entry.payload[...])
+    }
+}
+
 /// Sees everything and compares. The statements are those of the Raft paper, figure 3, and what
-/// implementations get wrong.
+/// implementations get wrong. It judges the consensus alone as well as whole nodes.
 struct RaftJudge {
     /// What was committed anywhere, from index 1 on.
-    private(set) var canonical: [LogEntry] = []
+    private(set) var canonical: [EntryMark] = []
     private(set) var violation: Violation?
-    var time = Instant.zero
+    var time = TrueTime.zero
     private(set) var elections = 0
     private(set) var readsAnswered = 0
     /// The one that leads in each term.
@@ -15,13 +36,15 @@ struct RaftJudge {
     private var votes: [ServerID: [Term: ServerID]] = [:]
     private var reads: [UInt64: LogIndex] = [:]
     private var terms: [ServerID: Term] = [:]
-    private(set) var aloneSince: Instant?
+    /// How far back a new leader's log is compared: what is older was compared when it was taken.
+    private static let depth = 4_096
 
     mutating func fail(_ id: InvariantID, _ message: String) {
-        violation = violation ?? Violation(id: id, message: message, time: time - .zero)
+        violation = violation ?? Violation(id: id, message: message, time: time)
     }
 
-    mutating func committed(_ entry: LogEntry, at position: Int) {
+    /// - Parameter position: how many entries the server has applied with this one.
+    mutating func committed(_ entry: EntryMark, at position: Int) {
         if entry.index != LogIndex(position) {
             return fail(.R5, "entry \(entry.index) is applied as number \(position)")
         }
@@ -29,49 +52,57 @@ struct RaftJudge {
             if canonical[position - 1] != entry {
                 fail(.R5, "two servers apply different entries at \(entry.index)")
             }
-        } else {
+        } else if position == canonical.count + 1 {
             canonical.append(entry)
+        } else {
+            fail(.R5, "entry \(entry.index) is applied after \(canonical.count) were committed")
         }
     }
 
-    mutating func leads(_ server: RaftWorld.Server, _ term: Term) {
+    /// A server begins to lead.
+    mutating func leads(_ raft: Raft) {
         elections += 1
-        if let other = leaders.updateValue(server.id, forKey: term), other != server.id {
-            fail(.R1, "\(other) and \(server.id) both lead in term \(term)")
+        let term = raft.hardState.term
+        if let other = leaders.updateValue(raft.id, forKey: term), other != raft.id {
+            fail(.R1, "\(other) and \(raft.id) both lead in term \(term)")
         }
-        let raft = server.raft!
-        for entry in canonical where entry.index > raft.memoryBase {
-            if raft.entry(at: entry.index) != entry {
+        for entry in canonical.suffix(Self.depth) where entry.index > raft.memoryBase {
+            if raft.entry(at: entry.index).map({ EntryMark($0) }) != entry {
                 return fail(.R4, "the leader of term \(term) lacks committed \(entry.index)")
             }
         }
     }
 
-    mutating func sends(_ message: RaftMessage, to id: ServerID, _ server: RaftWorld.Server) {
+    /// - Parameters:
+    ///   - state: the sender's term and vote on its disk.
+    ///   - lastIndex: where the log on its disk ends.
+    mutating func sends(
+        _ message: RaftMessage, from sender: ServerID, to id: ServerID, state: HardState,
+        lastIndex: LogIndex
+    ) {
         switch message.body {
         case .voteReply(isGranted: true):
-            let vote = server.disk.state
-            if vote.term != message.term || vote.votedFor != Raft.bytes(of: id) {
-                fail(.D1, "\(server.id) tells of a vote that is not on its disk")
+            if state.term != message.term || state.votedFor != Raft.bytes(of: id) {
+                fail(.D1, "\(sender) tells of a vote that is not on its disk")
             }
-            let earlier = votes[server.id, default: [:]].updateValue(id, forKey: message.term)
+            let earlier = votes[sender, default: [:]].updateValue(id, forKey: message.term)
             if let earlier, earlier != id {
-                fail(.R6, "\(server.id) voted for \(earlier) and \(id) in term \(message.term)")
+                fail(.R6, "\(sender) voted for \(earlier) and \(id) in term \(message.term)")
             }
         case .vote:
-            if server.disk.state.term < message.term {
-                fail(.D1, "\(server.id) campaigns in a term that is not on its disk")
+            if state.term < message.term {
+                fail(.D1, "\(sender) campaigns in a term that is not on its disk")
             }
         case .appendReply(let matched), .heartbeatReply(_, let matched, _):
-            if server.disk.lastIndex < matched {
-                fail(.D1, "\(server.id) acknowledges \(matched), which is not on its disk")
+            if lastIndex < matched {
+                fail(.D1, "\(sender) acknowledges \(matched), which is not on its disk")
             }
         default: break
         }
-        if message.term < terms[server.id] ?? 0, server.disk.state.term > message.term {
-            fail(.R6, "the term of \(server.id) decreases")
+        if message.term < terms[sender] ?? 0, state.term > message.term {
+            fail(.R6, "the term of \(sender) decreases")
         }
-        terms[server.id] = max(terms[server.id] ?? 0, message.term)
+        terms[sender] = max(terms[sender] ?? 0, message.term)
     }
 
     /// A snapshot through `last` takes the place of a log: that must not have all of it, for what it
@@ -97,20 +128,17 @@ struct RaftJudge {
 
     mutating func readFailed(_ id: UInt64) { reads[id] = nil }
 
-    /// A leader that reaches no majority gives up in time.
-    mutating func watch(
-        _ server: RaftWorld.Server, canReachMajority: Bool, delay: Duration, at time: Instant
-    ) {
-        aloneSince = server.aloneSince
-        guard server.raft!.role == .leader, !canReachMajority else { return aloneSince = nil }
-        aloneSince = aloneSince ?? time
-        // What was sent before may still come in.
-        let bound = server.raft!.tunables.electionMaximum * 2 + .milliseconds(200) + delay
-        if time - aloneSince! > bound {
-            fail(.R10, "\(server.id) leads without a majority since \(aloneSince!.nanoseconds)")
+    /// A leader that reaches no majority gives up in time, and members change one at a time.
+    /// - Parameters:
+    ///   - since: since when it has had no majority; nil if it has one.
+    ///   - slack: how long what was sent before may still come in.
+    mutating func watch(_ raft: Raft, aloneSince since: TrueTime?, slack: Duration) {
+        guard raft.role == .leader else { return }
+        if let since, time - since > raft.tunables.electionMaximum * 2 + slack {
+            fail(.R10, "\(raft.id) leads without a majority since \(timeText(since))")
         }
-        if server.raft!.isLeading, server.raft!.openChanges > 1 {
-            fail(.R8, "two membership changes of \(server.id) are not committed")
+        if raft.isLeading, raft.openChanges > 1 {
+            fail(.R8, "two membership changes of \(raft.id) are not committed")
         }
     }
 }

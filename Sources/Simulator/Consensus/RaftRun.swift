@@ -85,7 +85,7 @@ struct RaftRun {
 
     var line: String {
         guard let violation else { return "ok seed \(seed)" }
-        let time = violation.time.nanoseconds / 1_000_000
+        let time = violation.time.wholeMilliseconds
         return
             "FAIL \(violation.id.rawValue): raft seed \(seed) at \(time) ms: \(violation.message)"
     }

@@ -17,7 +17,7 @@ struct RaftWorld {
         /// The earliest wake-up that is queued.
         var wakesAt = Instant.distantFuture
         /// Since when it has led without a majority that it could reach.
-        var aloneSince: Instant?
+        var aloneSince: TrueTime?
     }
 
     enum Event {
@@ -53,6 +53,8 @@ struct RaftWorld {
     var outcast: Int?
     var changesMembers: Bool
     var judge = RaftJudge()
+    /// The entries that were committed anywhere.
+    private var committed: [LogEntry] = []
     var nextRead: UInt64 = 0
     var steps = 0
     var snapshots = 0
@@ -95,7 +97,7 @@ struct RaftWorld {
         while let item = queue.first, item.time <= end, judge.violation == nil {
             _ = queue.popFirst()
             time = item.time
-            judge.time = time
+            judge.time = time - .zero
             steps += 1
             handle(item.event)
         }
@@ -147,10 +149,16 @@ struct RaftWorld {
             let wait = max(deadline - now, .zero)
             push(.wake(index, life: servers[index].life), after: wait + .microseconds(100))
         }
+        watch(index)
+    }
+
+    private mutating func watch(_ index: Int) {
+        let raft = servers[index].raft!
+        let isAlone = raft.role == .leader && !canReachMajority(index)
+        servers[index].aloneSince = isAlone ? servers[index].aloneSince ?? time - .zero : nil
         judge.watch(
-            servers[index], canReachMajority: canReachMajority(index), delay: meanDelay * 20,
-            at: time)
-        servers[index].aloneSince = judge.aloneSince
+            raft, aloneSince: servers[index].aloneSince,
+            slack: .milliseconds(200) + meanDelay * 20)
     }
 
     private mutating func perform(_ action: Raft.Action, _ index: Int) {
@@ -160,11 +168,14 @@ struct RaftWorld {
         case .truncate(let first): servers[index].unsynced.append(.truncate(from: first))
         case .commit(let entry):
             servers[index].applied.append(entry)
-            judge.committed(entry, at: servers[index].applied.count)
-        case .lead(let term): judge.leads(servers[index], term)
+            judge.committed(EntryMark(entry), at: servers[index].applied.count)
+            if committed.count < judge.canonical.count { committed.append(entry) }
+        case .lead: judge.leads(servers[index].raft!)
         case .resign: break
         case .send(let id, let message):
-            judge.sends(message, to: id, servers[index])
+            judge.sends(
+                message, from: servers[index].id, to: id, state: servers[index].disk.state,
+                lastIndex: servers[index].disk.lastIndex)
             send(message, from: index, to: id)
         case .sendSnapshot(let id): sendSnapshot(from: index, to: id)
         case .readReady(let id, let readIndex): judge.read(id, answeredAt: readIndex)
@@ -303,7 +314,7 @@ struct RaftWorld {
         servers[index].wakesAt = .distantFuture
         servers[index].isSyncing = false
         servers[index].unsynced = []
-        servers[index].applied = Array(judge.canonical.prefix(Int(disk.base)))
+        servers[index].applied = Array(committed.prefix(Int(disk.base)))
         var raft = Raft(
             id: servers[index].id, configuration: disk.firstConfiguration, tunables: tunables,
             random: random.split(number: UInt64(index * 1_000 + servers[index].life)))

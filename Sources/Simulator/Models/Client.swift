@@ -40,6 +40,14 @@ struct Operation: Sendable {
     var isWrite: Bool {
         draft.method != "GET" && draft.method != "HEAD" && draft.method != "OPTIONS"
     }
+    /// Any server answers it from what it knows itself.
+    var isLocal: Bool {
+        let path = target.prefix { $0 != "?" }
+        if isWrite { return false }
+        guard path.hasPrefix("/v1/") else { return true }
+        return target.contains("stale")
+            || ["/v1/members", "/v1/leader", "/v1/isleader"].contains { path == $0 }
+    }
     var isBackup: Bool { target == "/v1/backup" && draft.method == "GET" }
     var isRepeatable: Bool {
         !isWrite || draft.method == "PUT"
@@ -66,11 +74,16 @@ struct Client: Sendable {
     var current: Int?
     var retriesLeft = 0
     var draws: DrawStream
+    /// Which server it turns to next.
+    var servers: DrawStream
+    var server: Int
     /// The newest execution of each job that this client has heard of.
     var lastExecution: [String: String] = [:]
 
     init(index: Int, draws: Draws) {
         self.index = index
         self.draws = draws.stream("client/\(index)")
+        servers = draws.stream("client/\(index)/server")
+        server = index
     }
 }

@@ -87,7 +87,8 @@ struct Supervisor: Sendable {
         let job = Self.environment(spec, "DKRON_JOB_NAME") ?? "?"
         let count = startsOfJob[job, default: 0]
         startsOfJob[job] = count + 1
-        var stream = draws.stream("proc/\(job)").child(count)
+        let path = node == 0 ? "proc/\(job)" : "proc/\(job)@\(node + 1)"
+        var stream = draws.stream(path).child(count)
         let key = stream.next()
         let behaviour = Behaviour(command: spec.command.arguments) ?? Behaviour()
         runs[index] = Run(spec: spec, behaviour: behaviour, draws: stream, outputKey: key)

@@ -26,14 +26,23 @@ struct Plan: Sendable, Hashable {
 
     enum When: Sendable, Hashable {
         case at(Duration)
-        /// At the n-th effect of a kind that the first server wants, right after it was performed.
-        case onEffect(EffectKind, Int)
+        /// At the n-th effect of a kind that a server wants, right after it was performed.
+        case onEffect(EffectKind, Int, of: Int)
     }
 
     enum Target: Sendable, Hashable {
         /// `s1`, `s2` …
         case server(Int)
         case leader
+        /// `follower#1` …: the servers that do not lead, in order.
+        case follower(Int)
+        /// Fewer than half of the servers, none of which leads.
+        case minority
+    }
+
+    /// Which way a partition cuts, as seen from the side that is named first.
+    enum Direction: String, Sendable, Hashable, CaseIterable {
+        case both, inward = "in", outward = "out"
     }
 
     enum CrashKind: String, Sendable, Hashable, CaseIterable {
@@ -80,6 +89,12 @@ struct Plan: Sendable, Hashable {
         case reload(Target, tags: [Setting]?)
         /// A zone file vanishes or returns.
         case zone(String, isPresent: Bool)
+        /// Cuts some servers off from the others that are named, or from all others.
+        case partition([Target], from: [Target]?, Direction, for: Duration)
+        /// Holds up what travels from one server to another.
+        case clog(Target, to: Target, for: Duration)
+        /// So many messages of a thousand are lost.
+        case lossy(Int, for: Duration)
         /// Does nothing but end the safety phase early in hand-written plans.
         case note(String)
     }
@@ -117,6 +132,7 @@ struct Parameters: Sendable {
     var stallOneIn: UInt64
     var cpuMean: Duration
     var spawnMean: Duration
+    var weather: Network.Weather
     var clientLatency: Duration
     var clientTimeout: Duration
     var clientRetries: Int
@@ -124,6 +140,8 @@ struct Parameters: Sendable {
     var startPaused: Bool
     var tunables: [Plan.Setting]
     var mustHalt: Bool
+    /// What peace does to the servers that it can do without.
+    var fate: Phases.Fate
     var tags: [Plan.Setting]
 
     init(_ plan: Plan) {
@@ -143,12 +161,32 @@ struct Parameters: Sendable {
         stallOneIn = UInt64(clamping: number("disk.stall", 0))
         cpuMean = duration("step.cpu", .microseconds(20))
         spawnMean = duration("spawn", .milliseconds(3))
+        weather = Network.Weather(
+            least: duration("net.least", .microseconds(200)),
+            mean: duration("net.mean", .milliseconds(1)),
+            tailOneIn: UInt64(clamping: number("net.tail", 0)),
+            loss: UInt64(clamping: number("net.loss", 0)),
+            duplication: UInt64(clamping: number("net.repeat", 0)),
+            reorders: plan["net.reorder"] == "1")
         clientLatency = duration("client.latency", .milliseconds(1))
         clientTimeout = duration("client.timeout", .seconds(60))
         clientRetries = Int(number("client.retries", 2))
         startPaused = plan["start.paused"] == "1"
         tunables = plan.settings.filter { $0.name.hasPrefix("tune.") }
         tags = plan.settings.filter { $0.name.hasPrefix("tag.") }
+        fate = plan["peace"].flatMap { Phases.Fate(rawValue: $0) } ?? .healthy
         mustHalt = plan["must.halt"] == "1"
+    }
+
+    /// The clock of a server: the first one's is the plan's, the others' are as wrong.
+    func clock(of server: Int, _ draws: Draws) -> Clock {
+        var clock = Clock(epoch: epoch)
+        clock.offset = clockOffset
+        clock.ratePPM = clockRatePPM
+        guard server > 0, clockClass != .exact else { return clock }
+        var errors = draws.stream("clock/\(server + 1)")
+        clock.ratePPM = Int64(errors.int(-200...200))
+        clock.offset = .milliseconds(Int64(errors.int(-1_000...1_000)))
+        return clock
     }
 }

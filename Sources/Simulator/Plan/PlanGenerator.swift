@@ -8,30 +8,36 @@ struct PlanGenerator {
     private var parameters: DrawStream
     private var faults: DrawStream
     private var workload: Workload
+    private var network: DrawStream
     private var plan = Plan()
 
-    static func plan(seed: UInt64) -> Plan {
-        var generator = PlanGenerator(seed: seed)
+    /// - Parameter isCluster: of two to five servers, instead of one.
+    static func plan(seed: UInt64, isCluster: Bool = false) -> Plan {
+        var generator = PlanGenerator(seed: seed, isCluster: isCluster)
         return generator.generate()
     }
 
-    private init(seed: UInt64) {
+    private init(seed: UInt64, isCluster: Bool) {
         self.seed = seed
         let draws = Draws(seed: seed)
         var swarmDraws = draws.stream("plan/swarm")
         swarm = Swarm(seed: seed, draws: &swarmDraws)
+        network = draws.stream("plan/network")
+        if isCluster { swarm.becomeCluster(&network) }
         parameters = draws.stream("plan/parameters")
         faults = draws.stream("plan/faults")
         workload = Workload(swarm: swarm, draws: draws.stream("plan/workload"))
     }
 
     private mutating func generate() -> Plan {
-        plan.name = "seed \(seed)"
+        plan.name = swarm.servers > 1 ? "cluster seed \(seed)" : "seed \(seed)"
         plan.seed = seed
+        plan.servers = swarm.servers
         plan.horizon = swarm.horizon
         setParameters()
         addRequests()
         addFaults()
+        if swarm.servers > 1 { addNetworkFaults() }
         plan.items = plan.items.enumerated().sorted { a, b in
             let x = Self.time(of: a.element)
             let y = Self.time(of: b.element)
@@ -65,11 +71,23 @@ struct PlanGenerator {
         plan.set("spawn", Self.rounded(parameters.logScale(.milliseconds(1), .milliseconds(200))))
         if parameters.chance(1, 2) { plan.set("tag.role", "web") }
         if parameters.chance(1, 20) { plan.set("start.paused", "1") }
-        for (name, values) in TunableNames.choices where parameters.chance(1, 3) {
+        if swarm.servers > 1 { setNetwork() }
+        let choices = swarm.servers > 1 ? TunableNames.clusterChoices : TunableNames.choices
+        for (name, values) in choices where parameters.chance(1, 3) {
             plan.set("tune.\(name)", parameters.element(values))
         }
         // Always far below the default, which no run would reach.
         plan.set("tune.backlog", parameters.element(["20000", "200000", "600000"]))
+    }
+
+    private mutating func setNetwork() {
+        plan.set("net.mean", Self.rounded(network.logScale(.microseconds(100), .milliseconds(60))))
+        plan.set("net.least", Self.rounded(network.logScale(.microseconds(50), .milliseconds(20))))
+        if network.chance(1, 3) { plan.set("net.tail", "\(network.int(100...2_000))") }
+        if network.chance(1, 3) { plan.set("net.loss", "\(network.int(1...200))") }
+        if network.chance(1, 3) { plan.set("net.repeat", "\(network.int(1...300))") }
+        if network.chance(1, 3) { plan.set("net.reorder", "1") }
+        plan.set("peace", network.element(Phases.Fate.allCases).rawValue)
     }
 
     /// Two significant digits: plans are for reading.
@@ -104,7 +122,7 @@ struct PlanGenerator {
         guard swarm.faultWeights.contains(where: { $0 > 0 }) else { return }
         let kind = Swarm.Fault.allCases[faults.weighted(swarm.faultWeights)]
         let restart = Self.short(faults.logScale(.milliseconds(10), .minutes(10)))
-        let target = Plan.Target.server(0)
+        let target = victim()
         func tear() -> TearMode? {
             faults.chance(1, 2) ? nil : faults.element(TearMode.allCases)
         }
@@ -145,7 +163,7 @@ struct PlanGenerator {
             let crash = faults.element([Plan.CrashKind.process, .power, .both])
             plan.items.append(
                 Plan.Item(
-                    when: .onEffect(kind, count),
+                    when: .onEffect(kind, count, of: index(of: target)),
                     action: .crash(target, crash, tear: tear(), restartAfter: restart)))
         }
     }
@@ -161,7 +179,7 @@ struct PlanGenerator {
     }
 
     private mutating func addClockFault(at time: Duration) {
-        let target = Plan.Target.server(0)
+        let target = victim()
         switch swarm.clockClass {
         case .exact: return
         case .bounded:
@@ -182,6 +200,63 @@ struct PlanGenerator {
                 default: .right
                 }
             add(time, .clock(target, fault))
+        }
+    }
+
+    // MARK: Several servers
+
+    /// Whom a fault strikes: the leader more often than any other.
+    private mutating func victim() -> Plan.Target {
+        guard swarm.servers > 1 else { return .server(0) }
+        switch network.weighted([3, 2, 4]) {
+        case 0: return .leader
+        case 1: return .follower(network.int(1...swarm.servers - 1))
+        default: return .server(network.int(0...swarm.servers - 1))
+        }
+    }
+
+    private mutating func index(of target: Plan.Target) -> Int {
+        if case .server(let index) = target { return index }
+        return network.int(0...swarm.servers - 1)
+    }
+
+    private mutating func addNetworkFaults() {
+        var time = network.exponential(swarm.networkGap)
+        var count = 0
+        while time < plan.horizon, count < 40 {
+            count += 1
+            addNetworkFault(at: .milliseconds(time.wholeMilliseconds))
+            time = time + network.exponential(swarm.networkGap) + .milliseconds(100)
+        }
+    }
+
+    private mutating func addNetworkFault(at time: Duration) {
+        let length = Self.short(network.logScale(.milliseconds(100), .minutes(3)))
+        let direction = network.element([Plan.Direction.both, .both, .inward, .outward])
+        let all = (0..<swarm.servers).map { Plan.Target.server($0) }
+        switch network.weighted([3, 2, 2, 2, 3, 1, 2]) {
+        case 0: add(time, .partition([.leader], from: nil, direction, for: length))
+        case 1: add(time, .partition([victim()], from: nil, direction, for: length))
+        case 2: add(time, .partition([.minority], from: nil, direction, for: length))
+        case 3:
+            // A bridge: one server in the middle is heard on both sides.
+            let middle = network.int(0...swarm.servers - 1)
+            let left = all.prefix(middle)
+            let right = all.suffix(swarm.servers - 1 - middle)
+            guard !left.isEmpty, !right.isEmpty else { return }
+            add(time, .partition(Array(left), from: Array(right), direction, for: length))
+        case 4:
+            let from = victim()
+            let to = victim()
+            add(time, .clog(from, to: to, for: min(length, .seconds(20))))
+        case 5: add(time, .lossy(network.int(50...900), for: length))
+        default:
+            // One after the other is cut off for a moment.
+            for (step, server) in all.enumerated() {
+                add(
+                    min(time + length * Int64(step), plan.horizon),
+                    .partition([server], from: nil, direction, for: length))
+            }
         }
     }
 

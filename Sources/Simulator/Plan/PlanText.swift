@@ -6,6 +6,9 @@
 //     at 1.2s client 1 POST /v1/jobs {"name":"a","schedule":"@every 10s"}
 //     at 30s crash s1 power tear=subset restart=4s
 //     on append#17 crash s1 process restart=0s
+//     on send#40 of s2 crash leader process restart=2s
+//     at 40s partition {leader} from rest oneway=out for 20s
+//     at 41s clog s1 to follower#2 for 3s
 
 import Core
 
@@ -99,7 +102,16 @@ extension Plan.Item {
             guard parts.count == 2, let kind = EffectKind(rawValue: String(parts[0])),
                 let count = Int(parts[1])
             else { throw PlanMistake("'on' wants KIND#NUMBER") }
-            when = .onEffect(kind, count)
+            var server = 0
+            var ahead = words
+            if try ahead.next() == "of" {
+                guard case .server(let index) = try ahead.target() else {
+                    throw PlanMistake("'of' wants a server")
+                }
+                server = index
+                words = ahead
+            }
+            when = .onEffect(kind, count, of: server)
         case let other: throw PlanMistake("a line begins with 'at' or 'on', not '\(other)'")
         }
         action = try Plan.Action(parsing: &words)
@@ -109,7 +121,8 @@ extension Plan.Item {
         let begin =
             switch when {
             case .at(let time): "at \(durationText(time))"
-            case .onEffect(let kind, let count): "on \(kind.rawValue)#\(count)"
+            case .onEffect(let kind, let count, let server):
+                "on \(kind.rawValue)#\(count)" + (server > 0 ? " of s\(server + 1)" : "")
             }
         return begin + " " + action.text
     }
@@ -148,11 +161,38 @@ struct Words {
 
     mutating func target() throws(PlanMistake) -> Plan.Target {
         let word = try next()
+        return try Self.target(word)
+    }
+
+    private static func target(_ word: Substring) throws(PlanMistake) -> Plan.Target {
         if word == "leader" { return .leader }
+        if word == "minority" { return .minority }
+        if word.hasPrefix("follower#"), let number = Int(word.dropFirst(9)), number > 0 {
+            return .follower(number)
+        }
         guard word.first == "s", let number = Int(word.dropFirst()), number > 0 else {
             throw PlanMistake("target \(word)")
         }
         return .server(number - 1)
+    }
+
+    /// One target, or several in braces; nil for `rest`.
+    mutating func targets() throws(PlanMistake) -> [Plan.Target]? {
+        let word = try next()
+        if word == "rest" { return nil }
+        guard word.first == "{" else { return [try Self.target(word)] }
+        guard word.last == "}" else { throw PlanMistake("targets \(word)") }
+        var found: [Plan.Target] = []
+        for part in word.dropFirst().dropLast().split(separator: ",") {
+            found.append(try Self.target(part))
+        }
+        return found
+    }
+
+    /// Takes a word that must come here.
+    mutating func expect(_ wanted: String) throws(PlanMistake) {
+        let word = try next()
+        guard word == wanted else { throw PlanMistake("'\(wanted)' is missing before '\(word)'") }
     }
 
     mutating func directory() throws(PlanMistake) -> StorageDirectory {
@@ -193,9 +233,38 @@ extension Plan.Action {
         case "zone":
             let name = String(try words.next())
             self = .zone(name, isPresent: try words.next() == "present")
+        case "partition": self = try Self.partition(&words)
+        case "clog":
+            let from = try words.target()
+            try words.expect("to")
+            let to = try words.target()
+            try words.expect("for")
+            self = .clog(from, to: to, for: try words.duration())
+        case "lossy":
+            guard let perMille = Int(try words.next()) else { throw PlanMistake("lossy by what") }
+            try words.expect("for")
+            self = .lossy(perMille, for: try words.duration())
         case "note": self = .note(String(words.rest))
         default: throw PlanMistake("unknown action '\(verb)'")
         }
+    }
+
+    /// `partition {s1,s2} from rest for 20s`, in one direction with `oneway=out` or `oneway=in`.
+    private static func partition(_ words: inout Words) throws(PlanMistake) -> Plan.Action {
+        guard let side = try words.targets() else { throw PlanMistake("a partition of what") }
+        try words.expect("from")
+        let rest = try words.targets()
+        var direction = Plan.Direction.both
+        var word = try words.next()
+        if word.hasPrefix("oneway=") {
+            guard let found = Plan.Direction(rawValue: String(word.dropFirst(7))) else {
+                throw PlanMistake("direction \(word)")
+            }
+            direction = found
+            word = try words.next()
+        }
+        guard word == "for" else { throw PlanMistake("'for' is missing before '\(word)'") }
+        return .partition(side, from: rest, direction, for: try words.duration())
     }
 
     /// `reload s1`, or with the tags that hold from then on: `reload s1 tags role=web`.
@@ -287,6 +356,15 @@ extension Plan.Action {
         case .clock(let target, let fault): return "clock \(target.text) \(fault.text)"
         case .zone(let name, let isPresent):
             return "zone \(name) \(isPresent ? "present" : "absent")"
+        case .partition(let side, let rest, let direction, let length):
+            let way = direction == .both ? "" : " oneway=\(direction.rawValue)"
+            return "partition \(Plan.Target.text(side)) from "
+                + "\(rest.map { Plan.Target.text($0) } ?? "rest")\(way) for "
+                + durationText(length)
+        case .clog(let from, let to, let length):
+            return "clog \(from.text) to \(to.text) for \(durationText(length))"
+        case .lossy(let perMille, let length):
+            return "lossy \(perMille) for \(durationText(length))"
         case .note(let text): return "note\(text)"
         }
     }
@@ -297,7 +375,13 @@ extension Plan.Target {
         switch self {
         case .server(let index): "s\(index + 1)"
         case .leader: "leader"
+        case .follower(let number): "follower#\(number)"
+        case .minority: "minority"
         }
+    }
+
+    static func text(_ targets: [Plan.Target]) -> String {
+        "{" + targets.map(\.text).joined(separator: ",") + "}"
     }
 }
 

@@ -15,6 +15,9 @@ struct Swarm {
     var operationWeights: [Int]
     var operations: Int
     var clients: Int
+    var servers = 1
+    /// Mean time between faults of the network.
+    var networkGap = Duration.zero
     /// The shortest period of a job, so that long runs do not drown in ticks.
     var shortestPeriod: Duration
 
@@ -50,6 +53,16 @@ struct Swarm {
         operations = [8, 20, 50, 120, 300][draws.weighted([15, 30, 30, 20, 5])]
         clients = draws.int(1...4)
         shortestPeriod = max(.seconds(1), .seconds(horizon.wholeSeconds / 400))
+    }
+
+    /// Several servers: runs are shorter, because servers are never silent.
+    mutating func becomeCluster(_ draws: inout DrawStream) {
+        servers = 2 + draws.weighted([15, 45, 15, 25])
+        networkGap = draws.logScale(.seconds(5), .minutes(10))
+        horizon = min(horizon, .seconds(draws.duration(.minutes(1), .minutes(15)).wholeSeconds))
+        shortestPeriod = max(.seconds(1), .seconds(horizon.wholeSeconds / 400))
+        // What is due follows the leader's clock alone so far, not the median of all.
+        if clockClass == .wild { clockClass = .bounded }
     }
 
     /// Near a change of the zone's offset, a month's end or a leap day; in seconds.

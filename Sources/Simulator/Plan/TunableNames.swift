@@ -22,6 +22,14 @@ enum TunableNames {
         ("history", ["30000", "1000000"]),
     ]
 
+    /// The same for several servers. Snapshots are not among them: see `World.configuration`.
+    static let clusterChoices: [(name: String, values: [String])] =
+        choices.filter { $0.name != "snapshot" } + [
+            ("beat", ["50ms", "200ms", "500ms"]),
+            ("message", ["1", "1000"]),
+            ("flight", ["1", "4"]),
+        ]
+
     /// Applies the settings that begin with `tune.`.
     static func apply(_ settings: [Plan.Setting], to config: inout Config) {
         for setting in settings {
@@ -55,6 +63,13 @@ enum TunableNames {
         case "grace": tunables.grace = duration ?? tunables.grace
         case "proposals": tunables.proposalLimit = number ?? tunables.proposalLimit
         case "window": tunables.dispatchWindow = number ?? tunables.dispatchWindow
+        case "beat":
+            guard let duration else { return }
+            tunables.raft.heartbeat = duration
+            tunables.raft.electionMinimum = duration * 5
+            tunables.raft.electionMaximum = duration * 10
+        case "message": tunables.raft.messageBytes = number ?? tunables.raft.messageBytes
+        case "flight": tunables.raft.inFlightMessages = number ?? tunables.raft.inFlightMessages
         case "backlog": tunables.backlogLimit = number ?? tunables.backlogLimit
         default: break
         }

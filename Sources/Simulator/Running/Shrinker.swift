@@ -34,6 +34,7 @@ struct Shrinker {
             removeItems()
         }
         removeFamilies()
+        removeServers()
         removeItems()
         simplify()
         removeItems()
@@ -85,7 +86,7 @@ struct Shrinker {
 
     /// Whole kinds of items at once, and single parameters.
     private mutating func removeFamilies() {
-        for kind in 0..<10 {
+        for kind in 0..<11 {
             var candidate = best
             candidate.items.removeAll { Self.kind(of: $0.action) == kind }
             _ = accept(candidate)
@@ -94,6 +95,15 @@ struct Shrinker {
             var candidate = best
             candidate.settings.removeAll { $0 == setting }
             _ = accept(candidate)
+        }
+    }
+
+    /// An odd number fewer: what names a server that there is not does nothing.
+    private mutating func removeServers() {
+        while best.servers > 1 {
+            var candidate = best
+            candidate.servers = best.servers.isMultiple(of: 2) ? best.servers - 1 : best.servers - 2
+            if !accept(candidate) { return }
         }
     }
 
@@ -109,6 +119,7 @@ struct Shrinker {
         case .clock: 7
         case .reload, .zone: 8
         case .note: 9
+        case .partition, .clog, .lossy: 10
         }
     }
 

@@ -61,6 +61,31 @@ extension Trace {
             absorb(16)
             absorb(UInt64(truncatingIfNeeded: id))
             absorb(bytes)
+        case .reach(let id, let address):
+            absorb(17)
+            absorb(UInt64(truncatingIfNeeded: id))
+            absorb(address?.description ?? "")
+        case .belong(let cluster):
+            absorb(18)
+            absorb(cluster)
+        case .packet(let address, let bytes):
+            absorb(19)
+            absorb(address.description)
+            absorb(bytes)
+        case .exchange(let exchange, let address, let bytes):
+            absorb(20 &+ exchange << 8)
+            absorb(address.description)
+            absorb(bytes)
+        case .closeExchange(let exchange): absorb(21 &+ exchange << 8)
+        case .answerExchange(let request, let bytes):
+            absorb(22 &+ request << 8)
+            absorb(bytes ?? [])
+        case .changeKeys(let request):
+            absorb(23)
+            absorb(request.operation.rawValue)
+        case .resolve(let host):
+            absorb(24)
+            absorb(host)
         case .exit: absorb(11)
         case .halt(let reason):
             absorb(12)
@@ -121,6 +146,13 @@ extension World {
         case .peer(let id, let bytes):
             trace.absorb(UInt64(truncatingIfNeeded: id))
             trace.absorb(UInt64(bytes.count))
+        case .packet(let address, let bytes):
+            trace.absorb(address.description)
+            trace.absorb(UInt64(bytes.count))
+        case .exchange(let exchange, _): trace.absorb(30 &+ exchange << 8)
+        case .exchangeRequest(let request, _, _): trace.absorb(31 &+ request << 8)
+        case .keysChanged: trace.absorb(32)
+        case .resolved(let host, _, _): trace.absorb(host)
         case .disk(let space): trace.absorb(29 &+ space.free << 8)
         }
     }
@@ -141,7 +173,16 @@ func describe(_ input: Input) -> String {
     case .call(let id, let event): "call \(id) \(describe(event))"
     case .zone(let name, let bytes): "zone \(name) \(bytes.map { "\($0.count) bytes" } ?? "none")"
     case .control(let control): "control \(control)"
-    case .peer(let id, let bytes): "from \(String(id, radix: 16)) \(bytes.count) bytes"
+    case .peer(let id, let bytes): "from s\(World.position(of: id) + 1) \(describe(message: bytes))"
+    case .packet(let address, let bytes): "packet from \(address) \(bytes.count) bytes"
+    case .exchange(let exchange, .answered(let bytes)):
+        "exchange \(exchange) answered \(bytes.count) bytes"
+    case .exchange(let exchange, .failed(let reason)): "exchange \(exchange) failed: \(reason)"
+    case .exchangeRequest(let request, let address, let bytes):
+        "exchange request \(request) from \(address) \(bytes.count) bytes"
+    case .keysChanged(let request, _): "keys \(request.operation)"
+    case .resolved(let host, let addresses, let problem):
+        "resolved \(host) \(addresses) \(problem)"
     case .disk(let space): "disk \(space.free) of \(space.total) bytes free"
     }
 }
@@ -156,7 +197,18 @@ func describe(_ effect: Effect) -> String {
     case .respondChunk(let id, let bytes, let last):
         "chunk \(id.number) \(bytes.count) bytes\(last ? ", the last" : "")"
     case .abort(let id): "abort \(id.number)"
-    case .send(let id, let bytes): "to \(String(id, radix: 16)) \(bytes.count) bytes"
+    case .send(let id, let bytes): "to s\(World.position(of: id) + 1) \(describe(message: bytes))"
+    case .reach(let id, let address):
+        "reach \(String(id, radix: 16)) at \(address.map { "\($0)" } ?? "nowhere")"
+    case .belong(let cluster): "belong to \(cluster)"
+    case .packet(let address, let bytes): "packet to \(address) \(bytes.count) bytes"
+    case .exchange(let exchange, let address, let bytes):
+        "exchange \(exchange) with \(address) \(bytes.count) bytes"
+    case .closeExchange(let exchange): "close exchange \(exchange)"
+    case .answerExchange(let request, let bytes):
+        "answer exchange \(request) \(bytes.map { "\($0.count) bytes" } ?? "nothing")"
+    case .changeKeys(let request): "change keys \(request.operation)"
+    case .resolve(let host): "resolve \(host)"
     case .store(let ticket, let operation):
         "store \(ticket.owner)#\(ticket.number) \(describe(operation))"
     case .start(let spec):
@@ -176,6 +228,37 @@ func describe(_ effect: Effect) -> String {
             + record.fields.map { " \($0.name)=\($0.value)" }.joined()
     case .exit: "exit"
     case .halt(let reason): "HALT \(reason)"
+    }
+}
+
+private func describe(message bytes: [UInt8]) -> String {
+    guard let message = try? PeerMessage(decoding: bytes) else { return "\(bytes.count) bytes" }
+    switch message {
+    case .raft(let message):
+        guard case .append(let index, let term, let entries, let commit) = message.body else {
+            return "term \(message.term): \(message.body)"
+        }
+        return "term \(message.term): append \(entries.count) after \(index) of \(term), "
+            + "commit \(commit)"
+    case .promise(let servers, let wantsAnswer):
+        return "promise \(servers)\(wantsAnswer ? ", and yours?" : "")"
+    case .leads(let term, let cluster): return "leads \(cluster) in term \(term)"
+    case .assignment(.run(let assignment, _)): return "run \(assignment.id)"
+    case .assignment(let order): return "\(order)"
+    case .report(.news(let report)):
+        if case .output(let chunk, let bytes) = report.news {
+            return "report \(report.key.number) output \(chunk), \(bytes.count) bytes"
+        }
+        return "report \(report.key.number) \(report.news)"
+    case .report(let report): return "\(report)"
+    case .request(let id, let request):
+        return "request \(id.request.number) \(request.method) \(request.target)"
+    case .requestAbandoned(let id): return "request \(id.request.number) abandoned"
+    case .requestDrained(let id): return "request \(id.request.number) drained"
+    case .response(let id, let response):
+        return "response \(id.request.number) \(response.status)"
+    case .responseChunk(let id, let bytes, let last):
+        return "response \(id.request.number) \(bytes.count) bytes\(last ? ", the last" : "")"
     }
 }
 

@@ -1,6 +1,8 @@
 // Two questions, two modes. In the safety phase anything may fail and nothing bad may happen. Then
 // faults end for good, and the good things must happen in bounded time; at last everything stops,
 // and the records are compared with what really happened.
+//
+// Of several servers a majority is enough for that: the others may stay down, or cut off, for good.
 
 import Core
 
@@ -17,15 +19,29 @@ struct Phases {
         case pausing(operation: Int)
         /// No more ticks; what runs comes to its end.
         case draining(since: TrueTime, lastKill: TrueTime)
+        /// Nothing is left to do but to hear of each other.
+        case idle(since: TrueTime, steps: UInt64, messages: Int)
+    }
+
+    /// What becomes of the servers that peace does not need.
+    enum Fate: String, CaseIterable, Sendable {
+        case healthy, down, cut, deaf, mute
     }
 
     let horizon: Duration
     var stage = Stage.safety
     var excuse: String?
+    /// Servers that are not healed, in order.
+    var outcasts: [Int] = []
+    /// Who leads in peace, and in which term.
+    var leader: (server: Int, term: Term)?
     /// When the node last had as much to do at once as it may.
     var lastSaturation = TrueTime.zero
 
     static let settleBound = Duration.minutes(20)
+    /// After so long a leader is known to all.
+    static let electionBound = Duration.minutes(3)
+    static let idleLength = Duration.seconds(5)
     static let fireBound = Duration.minutes(3)
     static let quietLength = Duration.seconds(15)
     static let drainPatience = Duration.minutes(5)
@@ -47,7 +63,9 @@ extension World {
         case .quiet(let since): stayQuiet(since)
         case .pausing(let operation): awaitPause(operation)
         case .draining(let since, let lastKill): drain(since, lastKill)
+        case .idle(let since, let steps, let messages): idle(since, steps, messages)
         }
+        if checkers.violation == nil { requireLeader() }
         let pace: Duration
         if case .draining = phases.stage { pace = .seconds(5) } else { pace = .seconds(1) }
         queue.push(.phase, at: time + pace, lane: Lane.plan)
@@ -58,6 +76,7 @@ extension World {
         trace.note(time, "phase", "faults are over")
         faultsAreOver = true
         zoneFolder.absent.removeAll()
+        chooseOutcasts()
         for node in nodes.indices {
             nodes[node].disk.faults = DiskFaults()
             nodes[node].pausedUntil = time
@@ -80,6 +99,60 @@ extension World {
         phases.stage = .settling(since: time)
     }
 
+    /// Fewer than half of the servers stay as bad as they can be.
+    private mutating func chooseOutcasts() {
+        network.becomeCalm()
+        let fate = parameters.fate
+        guard nodes.count > 2, fate != .healthy else { return }
+        var draws = draws.stream("core")
+        var count = draws.int(1...(nodes.count - 1) / 2)
+        while count > 0 {
+            let server = draws.int(0...nodes.count - 1)
+            guard !phases.outcasts.contains(server) else { continue }
+            phases.outcasts.append(server)
+            count -= 1
+        }
+        phases.outcasts.sort()
+        checkers.didCastOut(phases.outcasts.map { nodes[$0].name })
+        trace.note(time, "phase", "\(phases.outcasts.map { $0 + 1 }) stay \(fate)")
+        let core = core
+        switch fate {
+        case .healthy: break
+        case .down:
+            for server in phases.outcasts {
+                if nodes[server].isRunning { end(server, .down) }
+                nodes[server].isBanned = true
+            }
+        case .cut: _ = network.cut(phases.outcasts, from: core, .both)
+        case .deaf: _ = network.cut(phases.outcasts, from: core, .inward)
+        case .mute: _ = network.cut(phases.outcasts, from: core, .outward)
+        }
+    }
+
+    /// The servers that are healthy in peace.
+    private var core: [Int] { nodes.indices.filter { !phases.outcasts.contains($0) } }
+
+    /// The leader whom all healthy servers know.
+    private var agreedLeader: (server: Int, term: Term)? {
+        guard core.allSatisfy({ nodes[$0].core?.node.phase == .running }),
+            let leader = core.first(where: { nodes[$0].core!.node.raft.isLeading })
+        else { return nil }
+        let term = nodes[leader].core!.node.raft.hardState.term
+        let isKnown = core.allSatisfy {
+            let raft = nodes[$0].core!.node.raft
+            return raft.leader == Self.identity(of: leader) && raft.hardState.term == term
+        }
+        return isKnown ? (leader, term) : nil
+    }
+
+    /// Once there is peace, the leader stays.
+    private mutating func requireLeader() {
+        guard let leader = phases.leader else { return }
+        let now = agreedLeader
+        guard now?.server != leader.server || now?.term != leader.term else { return }
+        fail(.L8, "\(nodes[leader.server].name) led in term \(leader.term) and does not any more")
+    }
+
     /// The clock stops jumping. It goes on from the latest time it ever showed to the node: stamps
     /// never decrease, so a clock set back would make every job wait for the old reading.
     private mutating func steadyClock(_ node: Int) {
@@ -100,9 +173,16 @@ extension World {
         }
         // A forward step of the clock must stand for a minute before it is believed.
         guard clientsAreIdle, time - since > .seconds(75) else { return }
-        guard nodes[0].isRunning else {
-            return fail(.L2, "the node does not come back: \(nodes[0].life)")
+        for node in core where !nodes[node].isRunning {
+            return fail(.L2, "\(nodes[node].name) does not come back: \(nodes[node].life)")
         }
+        guard let leader = agreedLeader else {
+            if time - since > Phases.electionBound {
+                fail(.L1, "nobody leads whom all healthy servers know")
+            }
+            return
+        }
+        phases.leader = leader
         submit(Plan.Draft(method: "POST", target: "/v1/unpause"), client: 0, isProbe: true)
         let body =
             #"{"name":"\#(Phases.probeJob)","schedule":"@every 2s","executor":"shell","#
@@ -141,8 +221,11 @@ extension World {
     /// As many commands run as the node may run at once, or as many requests as it may have
     /// connections.
     private var isSaturated: Bool {
-        let running = nodes[0].supervisor.runningCount + nodes[0].web.executions.count
-        return running >= configuration(of: 0).tunables.maxRunning || nodes[0].web.waitingCount > 0
+        let room = configuration(of: 0).tunables.maxRunning
+        return nodes.contains {
+            $0.supervisor.runningCount + $0.web.executions.count >= room
+                || $0.web.waitingCount > 0
+        }
     }
 
     private mutating func stayQuiet(_ since: TrueTime) {
@@ -153,7 +236,8 @@ extension World {
         }
         checkers.becomeCalm(bound: nil)
         checkers.requireTotality(
-            now: nodes[0].clock.wall(at: time), bound: .seconds(5) + disk, at: time)
+            now: nodes[phases.leader?.server ?? 0].clock.wall(at: time), bound: .seconds(5) + disk,
+            at: time)
         let operation = submit(
             Plan.Draft(method: "POST", target: "/v1/pause"), client: 0, isProbe: true)
         phases.stage = .pausing(operation: operation)
@@ -169,13 +253,17 @@ extension World {
 
     private mutating func drain(_ since: TrueTime, _ lastKill: TrueTime) {
         let open = checkers.view.groups.count
+        let healthy = core.map { nodes[$0] }
         if open == 0, clientsAreIdle, isAllReleased, time - since > .seconds(30) {
-            checkers.requireAllEnded(nodes[0], runLog, at: time)
+            checkers.requireAllEnded(healthy, runLog, at: time)
             trace.note(time, "phase", "drained")
-            return finish()
+            guard nodes.count > 1 else { return finish() }
+            phases.stage = .idle(
+                since: time, steps: statistics.steps, messages: statistics.messages)
+            return
         }
         if time - since > Phases.drainBound {
-            checkers.requireAllEnded(nodes[0], runLog, at: time)
+            checkers.requireAllEnded(healthy, runLog, at: time)
             return fail(.L5, "the drain does not end: \(open) groups open")
         }
         requireStarts(since)
@@ -192,17 +280,36 @@ extension World {
         }
     }
 
+    /// Servers that have nothing to do say and do little, and agree.
+    private mutating func idle(_ since: TrueTime, _ steps: UInt64, _ messages: Int) {
+        guard time - since >= Phases.idleLength else { return }
+        let beat = max(.milliseconds(1), configuration(of: 0).tunables.raft.heartbeat)
+        let beats = UInt64((time - since).nanoseconds / beat.nanoseconds)
+        let bound = beats * 4 * UInt64(nodes.count) + 100
+        let done = statistics.steps - steps
+        let said = UInt64(statistics.messages - messages)
+        if done > bound || said > bound {
+            fail(
+                .B4,
+                "in \(durationText(time - since)) idle servers took \(done) steps and sent "
+                    + "\(said) messages, more than \(bound)")
+        }
+        for node in core { checkers.requireAll(of: nodes[node], at: time) }
+        finish()
+    }
+
     /// With room for it, whatever waits for its start gets it.
     private mutating func requireStarts(_ since: TrueTime) {
         if isSaturated { phases.lastSaturation = time }
         let calm = max(since, phases.lastSaturation)
         guard time - calm > Phases.startBound else { return }
-        checkers.requireStarted(createdBefore: time - Phases.startBound, at: time)
+        checkers.requireStarted(
+            createdBefore: time - Phases.startBound, on: core.map { nodes[$0].name }, at: time)
     }
 
     /// Commands of deleted jobs may go on for ever.
     private var isAllReleased: Bool {
-        nodes.allSatisfy {
+        core.map { nodes[$0] }.allSatisfy {
             $0.supervisor.heldRuns == checkers.orphans(of: $0.supervisor)
                 && $0.web.executions.count == checkers.orphans(of: $0.web)
                 && $0.web.keptCount == 0

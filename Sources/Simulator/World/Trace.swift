@@ -48,6 +48,11 @@ struct Trace {
         lines.append("\(pad(timeText(time), 13))  \(pad(who(), 10))  \(what())")
     }
 
+    /// A number for some bytes; equal bytes have equal ones.
+    static func digest(of bytes: ArraySlice<UInt8>) -> UInt64 {
+        bytes.withUnsafeBytes { digest($0) }
+    }
+
     private static func digest(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         var hash = UInt64(bytes.count) &* 0x9e37_79b9_7f4a_7c15
         var position = 0

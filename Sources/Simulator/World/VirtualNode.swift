@@ -54,6 +54,10 @@ final class VirtualNode {
     /// Faults of the disk that entitle the node to halt.
     var mayHalt: String?
     var restartAfter: Duration = .seconds(1)
+    /// It is down for good.
+    var isBanned = false
+    /// Pending triggers by kind of effect, soonest first.
+    @exclusivity(unchecked) var triggers: [EffectKind: [(count: Int, item: Int)]] = [:]
     /// The node's tags since a reload that brought some.
     var tags: [TagEntry]?
 
@@ -72,10 +76,8 @@ final class VirtualNode {
     struct OpenRequest {
         var client: Int
         var operation: Int
-        /// The newest index that clients had seen when it arrived.
+        /// The least index at which it may be answered.
         var floor: LogIndex
-        /// The state's hash when a streamed answer began.
-        var hash: RecordHash?
         var body: [UInt8] = []
         var response: HTTPResponse?
         /// The client has gone, and the node has not heard of it yet: an answer goes nowhere.
@@ -87,7 +89,7 @@ final class VirtualNode {
 
 /// Kinds of effects that a plan's triggers can name.
 enum EffectKind: String, CaseIterable {
-    case append, sync, name, read, respond, start, release, zone, log, halt, other
+    case append, sync, name, read, respond, send, start, release, zone, log, halt, other
 
     init(_ effect: Effect) {
         switch effect {
@@ -100,11 +102,14 @@ enum EffectKind: String, CaseIterable {
             case .list, .read: self = .read
             }
         case .start, .call: self = .start
+        case .send: self = .send
         case .release: self = .release
         case .loadZone: self = .zone
         case .log: self = .log
         case .halt: self = .halt
-        case .adopt, .stop, .hangUp, .renewFences, .measureDisk, .send, .exit: self = .other
+        case .adopt, .stop, .hangUp, .renewFences, .measureDisk, .reach, .belong, .packet,
+            .exchange, .closeExchange, .answerExchange, .changeKeys, .resolve, .exit:
+            self = .other
         }
     }
 }

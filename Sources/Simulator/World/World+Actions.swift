@@ -32,19 +32,15 @@ extension World {
         case .zone(let name, let isPresent):
             if isPresent { zoneFolder.absent.remove(name) } else { zoneFolder.absent.insert(name) }
             checkers.zonesMayBeAbsent()
+        case .partition(let side, let rest, let direction, let length):
+            if allowsFaults { partition(side, from: rest, direction, for: length) }
+        case .clog(let from, let to, let length): if allowsFaults { clog(from, to, for: length) }
+        case .lossy(let perMille, let length): if allowsFaults { beLossy(perMille, for: length) }
         case .note: break
         }
     }
 
     private var allowsFaults: Bool { !faultsAreOver }
-
-    /// The server a symbolic target stands for now.
-    func resolve(_ target: Plan.Target) -> Int? {
-        switch target {
-        case .server(let index): nodes.indices.contains(index) ? index : nil
-        case .leader: nodes.firstIndex { $0.isRunning } ?? 0
-        }
-    }
 
     private mutating func ask(
         _ target: Plan.Target, _ control: Control, _ restartAfter: Duration

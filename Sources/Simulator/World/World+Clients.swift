@@ -59,7 +59,7 @@ extension World {
         guard operations[index].attempts == attempt, clients[client].current == index else {
             return
         }
-        let node = 0
+        let node = server(for: client, attempt)
         guard nodes[node].isRunning else {
             // Connection refused: certainly not done.
             return turnedAway(client, index)
@@ -67,7 +67,8 @@ extension World {
         let id = RequestID(nodes[node].nextRequest)
         nodes[node].nextRequest += 1
         nodes[node].requests[id] = VirtualNode.OpenRequest(
-            client: client, operation: index, floor: checkers.newestAnswerIndex)
+            client: client, operation: index,
+            floor: checkers.floor(of: operations[index], at: node))
         var headers = HTTPHeaders()
         headers.append("Host", "\(nodes[node].name):8080")
         for header in operations[index].draft.headers {
@@ -84,6 +85,16 @@ extension World {
         offer(.request(id, request), to: node, life: nodes[node].incarnation)
     }
 
+    /// Where a client turns: mostly to the server it turned to before, and after a failure to any.
+    private mutating func server(for client: Int, _ attempt: Int) -> Int {
+        guard nodes.count > 1 else { return 0 }
+        if attempt > 1 || clients[client].servers.chance(1, 4) {
+            let candidates = nodes.indices.filter { !phases.outcasts.contains($0) }
+            clients[client].server = clients[client].servers.element(candidates)
+        }
+        return clients[client].server % nodes.count
+    }
+
     // MARK: Answers
 
     mutating func respond(_ node: Int, _ id: RequestID, _ response: HTTPResponse) {
@@ -97,12 +108,11 @@ extension World {
         switch response.body {
         case .stream:
             nodes[node].requests[id]!.response = response
-            nodes[node].requests[id]!.hash = checkers.referenceHash
             // Unless a piece follows in the same step, the head leaves by itself.
             loneHeads.append(id)
         case .bytes(let bytes):
             nodes[node].requests[id] = nil
-            deliver(request, response, bytes)
+            deliver(request, from: node, response, bytes)
         }
     }
 
@@ -116,11 +126,25 @@ extension World {
         request.body += bytes
         if last {
             nodes[node].requests[id] = nil
-            deliver(request, response, request.body)
+            deliver(request, from: node, response, request.body)
         } else {
             nodes[node].requests[id] = request
             drain(node, id, request.client)
         }
+    }
+
+    /// A connection is closed in the middle of an answer.
+    mutating func abort(_ node: Int, _ id: RequestID) {
+        guard let request = nodes[node].requests.removeValue(forKey: id) else {
+            return fail(.A6, "the end of request \(id.number), which nobody waits for")
+        }
+        loneHeads.removeAll { $0 == id }
+        if request.isAbandoned { return }
+        let attempt = operations[request.operation].attempts
+        queue.push(
+            .reply(
+                client: request.client, operation: request.operation, attempt: attempt, nil),
+            at: time + parameters.clientLatency, lane: Lane.client(request.client))
     }
 
     /// What was sent leaves for the client.
@@ -140,16 +164,17 @@ extension World {
     }
 
     private mutating func deliver(
-        _ request: VirtualNode.OpenRequest, _ response: HTTPResponse, _ body: [UInt8]
+        _ request: VirtualNode.OpenRequest, from node: Int, _ response: HTTPResponse,
+        _ body: [UInt8]
     ) {
         let reply = Reply(
             status: response.status,
             index: response.headers["X-Dkron-Index"].flatMap { UInt64($0) },
             headers: response.headers, body: body)
         checkers.didAnswer(
-            operations[request.operation], reply, arrivedAfter: request.floor, at: time)
-        if let hash = request.hash, operations[request.operation].isBackup {
-            checkers.didTakeBackup(body, hash: hash)
+            operations[request.operation], reply, by: node, arrivedAfter: request.floor, at: time)
+        if case .stream = response.body, operations[request.operation].isBackup {
+            checkers.didTakeBackup(body, at: reply.index ?? 0)
         }
         let attempt = operations[request.operation].attempts
         let latency = clients[request.client].draws.exponential(parameters.clientLatency)

@@ -6,7 +6,7 @@ extension World {
     // MARK: Starting
 
     mutating func start(_ index: Int) {
-        guard !nodes[index].isRunning else { return }
+        guard !nodes[index].isRunning, !nodes[index].isBanned else { return }
         nodes[index].incarnation += 1
         nodes[index].life = .running
         nodes[index].startedAt = time
@@ -24,8 +24,7 @@ extension World {
         let seed = seeds.next()
         let configuration = configuration(of: index)
         let now = nodes[index].clock.now(at: time)
-        checkers.beginLife(
-            of: nodes[index].disk, life, configuration, seed: seed, now: now, at: time)
+        checkers.beginLife(of: nodes[index], configuration, seed: seed, now: now, at: time)
         out.clear()
         nodes[index].core = VirtualNode.Core(
             Node(configuration, seed: seed, at: now, into: &out))
@@ -33,8 +32,22 @@ extension World {
     }
 
     func configuration(of index: Int) -> Config {
+        var config = ownConfiguration(of: index)
+        guard nodes.count > 1 else { return config }
+        config.firstServers = nodes.indices.map { Self.identity(of: $0) }
+        config.otherMembers = nodes.indices.filter { $0 != index }.map {
+            let other = ownConfiguration(of: $0)
+            return Member(other, tags: other.tags)
+        }
+        // Until servers send each other snapshots, one that is behind needs the whole log.
+        config.tunables.snapshotBytes = 1 << 40
+        config.tunables.raft.cacheBytes = 1 << 40
+        return config
+    }
+
+    private func ownConfiguration(of index: Int) -> Config {
         var config = Config(
-            nodeName: NodeName(nodes[index].name), dataID: 0xD0 + DataID(index),
+            nodeName: NodeName(nodes[index].name), dataID: Self.identity(of: index),
             incarnation: nodes[index].incarnation, version: "0.0.0-simulated")
         config.defaultZone = parameters.defaultZone
         config.startPaused = parameters.startPaused && nodes[index].incarnation == 1
@@ -101,7 +114,7 @@ extension World {
         let life = nodes[index].incarnation
         let cost = nodes[index].cpu.exponential(parameters.cpuMean)
         nodes[index].busyUntil = max(time + cost, nodes[index].pausedUntil)
-        checkers.didEmit(nodes[index].core!, out.effects, runLog, at: time)
+        checkers.didEmit(nodes[index].core!, index, out.effects, runLog, at: time)
         loneHeads.removeAll(keepingCapacity: true)
         // Effects are performed one by one, and a crash can fall between any two.
         var position = 0
@@ -126,9 +139,9 @@ extension World {
     }
 
     private mutating func triggered(_ kind: EffectKind, _ count: Int, by index: Int) -> Int? {
-        guard index == 0, !faultsAreOver, let first = triggers[kind]?.first, first.count <= count
+        guard !faultsAreOver, let first = nodes[index].triggers[kind]?.first, first.count <= count
         else { return nil }
-        triggers[kind]!.removeFirst()
+        nodes[index].triggers[kind]!.removeFirst()
         return first.item
     }
 
@@ -154,7 +167,11 @@ extension World {
         switch effect {
         case .respond(let id, let response): respond(index, id, response)
         case .respondChunk(let id, let bytes, let last): respond(index, id, bytes, last: last)
-        case .abort, .send: fail(.B3, "a cluster of one server has nobody to speak with")
+        case .abort(let id): abort(index, id)
+        case .send(let id, let bytes): transmit(bytes, from: index, to: id)
+        case .reach, .belong, .packet, .exchange, .closeExchange, .answerExchange, .changeKeys,
+            .resolve:
+            fail(.B3, "the servers of a plan know each other from the start")
         case .store(let ticket, let operation):
             let at = nodes[index].disk.performanceTime(of: operation, asked: time)
             queue.push(

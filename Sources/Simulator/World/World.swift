@@ -21,6 +21,10 @@ enum Event {
     case reply(client: Int, operation: Int, attempt: Int, Reply?)
     case clientTimeout(client: Int, operation: Int, attempt: Int)
     case endOfFault(node: Int, Plan.DiskFault)
+    /// A message between servers, at its goal.
+    case packet(from: Int, to: Int, [UInt8])
+    /// A partition ends.
+    case heal([Int])
     case phase
 }
 
@@ -32,6 +36,7 @@ struct World {
     var trace: Trace
     var time = TrueTime.zero
     var nodes: [VirtualNode]
+    var network: Network
     var clients: [Client]
     var operations: [Operation] = []
     var runLog = RunLog()
@@ -42,8 +47,6 @@ struct World {
     var webOut = Web.Output()
     /// Requests whose answer began in this step and has no piece yet.
     var loneHeads: [RequestID] = []
-    /// Pending triggers by kind of effect, soonest first.
-    var triggers: [EffectKind: [(count: Int, item: Int)]] = [:]
     var zoneFolder = ZoneFolder()
     var faultsAreOver = false
     var statistics = Statistics()
@@ -58,15 +61,15 @@ struct World {
         self.draws = draws
         queue = EventQueue(ties: draws.stream("order"))
         trace = Trace(text: options.keepsText, checkpoints: options.keepsCheckpoints)
-        checkers = Checkers(parameters: parameters, samplesReplay: options.samplesReplay)
+        checkers = Checkers(
+            parameters: parameters, servers: plan.servers,
+            samplesReplay: options.samplesReplay)
         phases = Phases(horizon: plan.horizon)
         budget = Budget(horizon: plan.horizon)
+        network = Network(servers: plan.servers, draws: draws, weather: parameters.weather)
         nodes = (0..<plan.servers).map { index in
-            var clock = Clock(epoch: parameters.epoch)
-            clock.offset = parameters.clockOffset
-            clock.ratePPM = parameters.clockRatePPM
-            return VirtualNode(
-                index: index, clock: clock,
+            VirtualNode(
+                index: index, clock: parameters.clock(of: index, draws),
                 disk: Disk(
                     draws: draws, path: "disk/\(index + 1)", meanSync: parameters.meanSync,
                     stallOneIn: parameters.stallOneIn),
@@ -94,11 +97,14 @@ struct World {
             switch item.when {
             case .at(let time):
                 queue.push(.item(index), at: min(time, plan.horizon), lane: Lane.plan)
-            case .onEffect(let kind, let count):
-                triggers[kind, default: []].append((count, index))
+            case .onEffect(let kind, let count, let server):
+                guard nodes.indices.contains(server) else { continue }
+                nodes[server].triggers[kind, default: []].append((count, index))
             }
         }
-        for kind in EffectKind.allCases { triggers[kind]?.sort { $0.count < $1.count } }
+        for node in nodes {
+            for kind in EffectKind.allCases { node.triggers[kind]?.sort { $0.count < $1.count } }
+        }
         queue.push(.phase, at: plan.horizon, lane: Lane.plan)
     }
 
@@ -147,6 +153,8 @@ struct World {
         case .clientTimeout(let client, let operation, let attempt):
             loseClientPatience(client, operation, attempt)
         case .endOfFault(let node, let fault): endFault(node, fault)
+        case .packet(let from, let to, let bytes): arrive(bytes, from: from, at: to)
+        case .heal(let cut): heal(cut)
         case .phase: advancePhase()
         }
     }
@@ -180,6 +188,9 @@ enum Lane {
     static func supervisor(_ index: Int) -> UInt64 { 0x3_0000 + UInt64(index) }
     static func web(_ index: Int) -> UInt64 { 0x5_0000 + UInt64(index) }
     static func client(_ index: Int) -> UInt64 { 0x4_0000 + UInt64(index) }
+    static func link(_ from: Int, _ to: Int) -> UInt64 {
+        0x6_0000 + UInt64(from) * 0x100 + UInt64(to)
+    }
 }
 
 /// How one run is to be watched.
@@ -200,6 +211,8 @@ struct Statistics: Sendable {
     var simulatorMarks: UInt64 = 0
     var acknowledged = 0
     var ticksJudged = 0
+    /// Between servers.
+    var messages = 0
 
     mutating func add(_ other: Statistics) {
         steps += other.steps
@@ -211,6 +224,7 @@ struct Statistics: Sendable {
         simulatorMarks |= other.simulatorMarks
         acknowledged += other.acknowledged
         ticksJudged += other.ticksJudged
+        messages += other.messages
     }
 }
 

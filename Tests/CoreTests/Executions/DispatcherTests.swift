@@ -6,7 +6,7 @@ import Testing
 @Suite struct DispatcherTests {
     private struct Fixture {
         var store = StoreFixture()
-        var dispatcher = Dispatcher()
+        var dispatcher = Dispatcher(own: NodeName("n1"), incarnation: 1)
         var now = Instant(nanoseconds: 1_000_000_000_000)
         var actions: [Dispatcher.Action] = []
 
@@ -14,12 +14,16 @@ import Testing
             defer { actions = [] }
             return actions.compactMap { action -> String? in
                 switch action {
-                case .send(_, .run(let assignment)): "run \(assignment.group)"
+                case .send(_, .run(let assignment, _)): "run \(assignment.group)"
                 case .send(_, .kill): "kill"
                 case .send(_, .settle): "settle"
                 case .send(_, .heartbeatHeard): "heard"
                 case .report(let report):
-                    if case .lost(let reason) = report.news { "lost: \(reason)" } else { "?" }
+                    switch report.news {
+                    case .lost(let reason): "lost: \(reason)"
+                    case .ended(let result): "\(result.state): \(result.error)"
+                    default: "?"
+                    }
                 case .retry: "retry"
                 case .decideChild: "child"
                 case .mark: nil
@@ -34,13 +38,14 @@ import Testing
 
         mutating func wait(_ seconds: Int64) -> [String] {
             now = now + .seconds(seconds)
-            dispatcher.deadline(at: now, into: &actions)
+            dispatcher.deadline(store.store, at: now, into: &actions)
             return take()
         }
 
-        mutating func heartbeat() -> [String] {
-            dispatcher.heartbeat(
-                from: store.node, sentAt: Instant(nanoseconds: 5), at: now, into: &actions)
+        mutating func heartbeat(from node: String = "n1") -> [String] {
+            dispatcher.heard(
+                Heartbeat(incarnation: 1, sentAt: Instant(nanoseconds: 5)), from: NodeName(node),
+                at: now, into: &actions)
             return take()
         }
 
@@ -95,6 +100,69 @@ import Testing
         #expect(fixture.dispatcher.outstandingCount == 1)
     }
 
+    // MARK: Other nodes
+
+    /// A run of the store on another node.
+    private func remote(_ fixture: inout Fixture) -> Assignment {
+        fixture.store.node = NodeName("n2")
+        fixture.store.put("a")
+        fixture.store.runNow("a")
+        return fixture.store.launched[0]
+    }
+
+    @Test func whoWasNotHeardIsSentNothingAndGivenUpAfterAMinute() {
+        var fixture = Fixture()
+        let run = remote(&fixture)
+        same(fixture.launch(run), [])
+        same(fixture.wait(55), [])
+        same(fixture.wait(6), ["failed: the node could not be reached for 60 s"])
+        #expect(fixture.dispatcher.nextDeadline == nil)
+    }
+
+    @Test func whatWaitsIsSentOnceTheAgentIsHeard() {
+        var fixture = Fixture()
+        let run = remote(&fixture)
+        same(fixture.launch(run), [])
+        #expect(!fixture.dispatcher.wantsStep)
+        same(fixture.heartbeat(from: "n2"), ["heard"])
+        #expect(fixture.dispatcher.wantsStep)
+        same(fixture.takeOver(), ["run \(run.group)"])
+    }
+
+    @Test func anOrderIsRepeatedUntilItIsAcceptedOrTooOld() {
+        var fixture = Fixture()
+        let run = remote(&fixture)
+        _ = fixture.heartbeat(from: "n2")
+        same(fixture.launch(run), ["run \(run.group)"])
+        same(fixture.wait(5), ["run \(run.group)"])
+        fixture.dispatcher.accepted(run.key)
+        same(fixture.wait(5), [])
+        var late = Fixture()
+        let other = remote(&late)
+        _ = late.heartbeat(from: "n2")
+        _ = late.launch(other)
+        var times: [Int] = []
+        var end: [String] = []
+        for second in stride(from: 5, through: 70, by: 5) where end.isEmpty {
+            _ = late.heartbeat(from: "n2")
+            let told = late.wait(5)
+            if told.contains("run \(other.group)") { times.append(second) } else { end = told }
+            if second > 30, !end.isEmpty { break }
+            if second > 30 { continue }
+            end = []
+        }
+        same(times, [5, 10, 15, 20, 25, 30])
+    }
+
+    @Test func whatAnEarlierLeaderMayHaveSentIsNotGivenUpEarly() {
+        var fixture = Fixture()
+        _ = remote(&fixture)
+        fixture.dispatcher.gainLeadership(at: fixture.now)
+        same(fixture.takeOver(), [])
+        same(fixture.wait(120), [])
+        same(fixture.wait(185), ["lost: the agent was not heard of for 5m0s"])
+    }
+
     // MARK: The window
 
     @Test func anAgentHoldsABoundedNumberOfUnstartedRuns() {
@@ -124,6 +192,7 @@ import Testing
             _ = fixture.launch(assignment(Int64(number + 1)))
         }
         same(fixture.launch(assignment(5_000)), [])
+        _ = fixture.heartbeat(from: "n2")
         same(fixture.launch(assignment(5_001, node: "n2")), ["run 5001"])
     }
 

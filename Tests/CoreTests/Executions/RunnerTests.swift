@@ -67,8 +67,15 @@ struct RunnerFixture {
         }
     }
 
-    mutating func assign(_ number: Int64, executor: String = "shell") -> [String] {
-        runner.assign(Self.assignment(number, executor: executor), into: &actions)
+    /// - Parameter life: which life of the agent the leader has heard, `age` ago.
+    mutating func assign(
+        _ number: Int64, executor: String = "shell", life: UInt64 = 1, age: Duration = .zero
+    ) -> [String] {
+        runner.assign(
+            Self.assignment(number, executor: executor),
+            after: Heartbeat(incarnation: life, sentAt: now.monotonic + (.zero - age)),
+            at: now.monotonic,
+            into: &actions)
         return take()
     }
 
@@ -329,13 +336,40 @@ struct RunnerFixture {
         #expect(fixture.wait(1_000).filter { $0.hasPrefix("told") }.isEmpty)
     }
 
+    @Test func anOrderThatIsTooOldStartsNothing() {
+        var fixture = Fixture()
+        same(fixture.assign(1, age: .seconds(31)), [])
+        same(fixture.assign(1, life: 7), [])
+        #expect(fixture.runner.heldCount == 0)
+        #expect(!fixture.assign(1, age: .seconds(30)).isEmpty)
+        #expect(fixture.runner.heldCount == 1)
+    }
+
+    @Test func aNewLeaderIsToldWhatIsKnown() {
+        var fixture = Fixture()
+        fixture.bring(to: "running")
+        _ = fixture.event(1, Fixture.started)
+        fixture.runner.leaderChanged(at: fixture.now.monotonic, into: &fixture.actions)
+        same(fixture.take().filter { $0.hasPrefix("told") }, ["told started 1"])
+        _ = fixture.event(1, Fixture.ended())
+        _ = fixture.sync()
+        fixture.runner.leaderChanged(at: fixture.now.monotonic, into: &fixture.actions)
+        let told = fixture.wait(0)
+        #expect(told.contains { $0.hasPrefix("told success") })
+    }
+
     @Test func heartbeatsGoOnWhileThereIsWork() {
         var fixture = Fixture()
         fixture.bring(to: "running")
         same(fixture.wait(5), ["heartbeat"])
         same(fixture.wait(4), [])
-        fixture.runner.heartbeatHeard(
-            sentAt: Instant(nanoseconds: 0), at: fixture.now.monotonic, into: &fixture.actions)
+        fixture.runner.heard(
+            Heartbeat(incarnation: 2, sentAt: Instant(nanoseconds: 0)), at: fixture.now.monotonic,
+            into: &fixture.actions)
+        same(fixture.take(), [])
+        fixture.runner.heard(
+            Heartbeat(incarnation: 1, sentAt: Instant(nanoseconds: 0)), at: fixture.now.monotonic,
+            into: &fixture.actions)
         same(fixture.take(), ["renew 9"])
         _ = fixture.event(1, Fixture.ended())
         _ = fixture.sync()

@@ -90,6 +90,7 @@ struct LogJournalTests {
             driver.take(&requests)
             for action in actions {
                 switch action {
+                case .founded(let founders): recovered.hardState.founders = founders
                 case .entry(let entry):
                     isContiguous = isContiguous && entry.index == recovered.last + 1
                     recovered.entries.append(entry)

@@ -92,23 +92,24 @@ import Testing
             clientAddress: "10.0.0.1:1")
         let id = ForwardID(incarnation: 3, request: RequestID(4))
         let key = ExecutionKey(generation: 5, number: 6)
-        let messages: [PeerMessage] =
-            [
-                .raft(RaftMessage(term: 1, body: .timeoutNow))
-            ]
-            + Self.transfers.map {
-                .transfer(TransferMessage(term: 1, number: 300, body: $0))
-            } + [
-                .assignment(.kill(key)), .assignment(.settle(key)),
-                .assignment(.heartbeatHeard(sentAt: .zero)),
-                .report(.accepted(key)), .report(.heartbeat(sentAt: .zero)),
-                .report(.news(Report(job: JobName("a"), key: key, news: .lost(reason: "x")))),
-                .request(id, request), .requestAbandoned(id), .requestDrained(id),
-                .response(id, HTTPResponse(status: 200, headers: ["A": "b"], body: .stream)),
-                .response(id, HTTPResponse(status: 503, body: .bytes([7]), close: true)),
-                .responseChunk(id, [1, 2, 3], last: true),
-            ]
-        for message in messages {
+        let heartbeat = Heartbeat(incarnation: 8, sentAt: Instant(nanoseconds: 9))
+        let messages: [PeerMessage] = [
+            .raft(RaftMessage(term: 1, body: .timeoutNow)),
+            .assignment(.kill(key)), .assignment(.settle(key)),
+            .promise([1, 2, 1 << 100], wantsAnswer: true), .leads(7, cluster: "c"),
+            .assignment(.heartbeatHeard(heartbeat)),
+            .assignment(.run(RunnerFixture.assignment(9), after: heartbeat)),
+            .report(.accepted(key)), .report(.heartbeat(heartbeat)),
+            .report(.news(Report(job: JobName("a"), key: key, news: .lost(reason: "x")))),
+            .request(id, request), .requestAbandoned(id), .requestDrained(id),
+            .response(id, HTTPResponse(status: 200, headers: ["A": "b"], body: .stream)),
+            .response(id, HTTPResponse(status: 503, body: .bytes([7]), close: true)),
+            .responseChunk(id, [1, 2, 3], last: true),
+        ]
+        let transfers = Self.transfers.map {
+            PeerMessage.transfer(TransferMessage(term: 1, number: 300, body: $0))
+        }
+        for message in messages + transfers {
             #expect(try PeerMessage(decoding: message.encoded) == message)
             for length in message.encoded.indices {
                 #expect(throws: ByteError.self) {

@@ -31,19 +31,24 @@ struct NodeHarness {
     private var queue: [Input] = []
     private var nextRequest: UInt64 = 1
     private var starts: UInt64 = 1
-    private var config: Config
+    private(set) var config: Config
 
     /// Messages for other nodes.
     var outgoing: [(to: ServerID, bytes: [UInt8])] = []
+    /// What gossip wants, and the addresses at which others are reached.
+    var gossip: [Effect] = []
+    var reached: [ServerID: GossipAddress] = [:]
     /// Requests whose answer was cut off.
     var aborted: [RequestID] = []
 
     init(
         tunables: Tunables = Tunables(), at wall: Int64 = 1_700_000_000, name: String = "n1",
-        id: ServerID = 7, among servers: [ServerID]? = nil
+        id: ServerID = 7, among servers: [ServerID]? = nil,
+        configure: (inout Config) -> Void = { _ in }
     ) {
         config = Config(nodeName: NodeName(name), dataID: id, incarnation: 1, version: "1.0")
         config.firstServers = servers
+        configure(&config)
         config.tunables = tunables
         now = Now(monotonic: Instant(nanoseconds: 1_000_000_000), wall: WallTime(seconds: wall))
         var out = Outbox()
@@ -68,6 +73,9 @@ struct NodeHarness {
         queue = []
         starts += 1
         answers = [:]
+        (outgoing, gossip) = ([], [])
+        config.incarnation += 1
+        hasExited = false
         var out = Outbox()
         node = Node(config, seed: starts, at: now, into: &out)
         perform(out)
@@ -209,6 +217,9 @@ struct NodeHarness {
                 queue.append(.call(call.execution, .ended(end)))
             case .hangUp(let id): stopped.append(id)
             case .renewFences: break
+            case .reach(let id, let address): reached[id] = address
+            case .packet, .exchange, .answerExchange, .resolve: gossip.append(effect)
+            case .belong, .closeExchange, .changeKeys: break
             case .measureDisk: queue.append(.disk(space))
             case .loadZone(let name): queue.append(.zone(name, nil))
             case .log(let record): logs.append(record)

@@ -83,7 +83,6 @@ import Testing
         #expect(!server.raft.needsSnapshot(3))
         _ = server.take()
         #expect(server.raft.hasCaughtUp(3))
-        #expect(server.raft.hasCaughtUp(1))
         #expect(!server.raft.hasCaughtUp(9))
     }
 

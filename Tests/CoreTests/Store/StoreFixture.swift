@@ -7,7 +7,7 @@ struct StoreFixture {
     var store = Store()
     var events: [StoreEvent] = []
     var stamp = WallTime(seconds: 1_000_000)
-    let node = NodeName("n1")
+    var node = NodeName("n1")
 
     init(settings: ClusterSettings = ClusterSettings()) {
         apply(.bootstrap(clusterID: "c", settings: settings, paused: false))

@@ -1,0 +1,331 @@
+// Who is there, as gossip tells it: members, the addresses of peers, and what each says of itself.
+
+/// Asking others to take this node in.
+struct Joining {
+    /// The first attempts follow each other quickly: nodes are often started together.
+    static let firstWait = Duration.seconds(1)
+
+    var nextAttempt = Instant.distantFuture
+    var wait = Joining.firstWait
+    var attempts = 0
+    /// Names whose addresses are being looked up, and addresses found so far.
+    var unresolved: [JoinAddress] = []
+    var addresses: [GossipAddress] = []
+    /// Why the last attempt reached nobody.
+    var problems: [String] = []
+    var isDone = false
+}
+
+extension Node {
+    /// The tags of gossip that tell our nodes from others: the identity of the data directory, and
+    /// that of the cluster, once it is known.
+    static var idTag: String { "dkron_id" }
+    static var clusterTag: String { "dkron_cluster" }
+
+    // MARK: Start
+
+    mutating func beginMembership(_ out: inout Outbox) {
+        guard let settings = config.gossip, let ip = IPAddress(text: config.gossipAddress) else {
+            return
+        }
+        var own = MembershipConfig(
+            name: config.nodeName, address: GossipAddress(ip, config.gossipPort),
+            tags: gossipTags, profile: settings.profile)
+        own.reconnectTimeout = settings.reconnectTimeout
+        own.packetBytes -= settings.sealBytes
+        own.identityTag = Self.idTag
+        var random = random.split(label: "membership")
+        let seed = random.next()
+        do throws(MemberTagsError) {
+            membership = try Membership(own, seed: seed, at: now.monotonic)
+        } catch {
+            return halt("\(error); give this node fewer or shorter tags", &out)
+        }
+        if config.joinsOthers { joining.nextAttempt = now.monotonic }
+    }
+
+    /// This node's own tags as gossip carries them.
+    private var gossipTags: [MemberTag] {
+        guard let own = member(named: config.nodeName) else { return [] }
+        var tags = own.tags.filter { $0.name != "role" || $0.value != Member.standardRole }
+            .map { MemberTag($0.name, $0.value) }
+        tags.append(MemberTag(Self.idTag, Hexadecimal.text(ofIdentity: config.dataID)))
+        if let clusterID { tags.append(MemberTag(Self.clusterTag, clusterID)) }
+        return tags
+    }
+
+    /// Tells the others what has changed about this node.
+    mutating func tellOwnTags(_ out: inout Outbox) {
+        let tags = gossipTags
+        var problem: MemberTagsError?
+        withMembership(&out) { membership, actions in
+            do throws(MemberTagsError) {
+                try membership.setTags(tags, into: &actions)
+            } catch {
+                problem = error
+            }
+        }
+        if let problem { out.log(.error, "the other nodes keep the tags from before: \(problem)") }
+    }
+
+    // MARK: Belonging
+
+    /// The cluster is known: of others nothing is wanted.
+    mutating func belong(to cluster: String, _ out: inout Outbox) {
+        guard clusterID == nil, !cluster.isEmpty else { return }
+        clusterID = cluster
+        if let own = members.firstIndex(where: { $0.name == config.nodeName }) {
+            members[own].clusterID = cluster
+        }
+        guard membership != nil else { return }
+        out.emit(.belong(to: cluster))
+        for member in members where member.clusterID.map({ $0 != cluster }) ?? false {
+            forget(member, &out)
+        }
+        tellOwnTags(&out)
+    }
+
+    // MARK: Inputs
+
+    mutating func withMembership(
+        _ out: inout Outbox, _ body: (inout Membership, inout [Membership.Action]) -> Void
+    ) {
+        guard membership != nil else { return }
+        var actions: [Membership.Action] = []
+        body(&membership!, &actions)
+        for action in actions where !isHalted { perform(action, &out) }
+    }
+
+    private mutating func perform(_ action: Membership.Action, _ out: inout Outbox) {
+        switch action {
+        case .send(let address, let bytes): out.emit(.packet(to: address, bytes))
+        case .open(let exchange, let address, let bytes):
+            out.emit(.exchange(exchange, to: address, bytes))
+        case .close(let exchange): out.emit(.closeExchange(exchange))
+        case .answer(let request, let bytes): out.emit(.answerExchange(request, bytes))
+        case .drop(let request): out.emit(.answerExchange(request, nil))
+        case .keys(let request): out.emit(.changeKeys(request))
+        case .event(let event): heard(event, &out)
+        case .log(let record): out.emit(.log(record))
+        }
+    }
+
+    mutating func ended(
+        _ exchange: GossipExchange, _ end: ExchangeEnd, _ out: inout Outbox
+    ) {
+        let monotonic = now.monotonic
+        withMembership(&out) {
+            switch end {
+            case .answered(let bytes):
+                $0.exchangeAnswered(exchange, bytes[...], at: monotonic, into: &$1)
+            case .failed(let reason):
+                $0.exchangeFailed(exchange, reason, at: monotonic, into: &$1)
+            }
+        }
+    }
+
+    mutating func asked(
+        _ request: GossipRequest, _ bytes: [UInt8], from source: GossipAddress,
+        _ out: inout Outbox
+    ) {
+        let monotonic = now.monotonic
+        guard membership != nil else { return out.emit(.answerExchange(request, nil)) }
+        withMembership(&out) {
+            $0.request(request, from: source, bytes[...], at: monotonic, into: &$1)
+        }
+    }
+
+    // MARK: Events
+
+    private mutating func heard(_ event: MembershipEvent, _ out: inout Outbox) {
+        switch event {
+        case .joined(let member), .updated(let member), .leaving(let member), .left(let member),
+            .failed(let member):
+            changed(member, &out)
+        case .reaped(let member):
+            if let known = self.member(named: member.name) { forget(known, &out) }
+        case .joinEnded(let result): joinEnded(result, &out)
+        case .conflict(let name, let known, let other):
+            out.log(
+                .error, "two nodes use one name; give one of them another with --node-name",
+                [
+                    .init("name", name.text), .init("address", "\(known)"),
+                    .init("other", "\(other)"),
+                ])
+        case .nameLost(let other):
+            halt(
+                "the node at \(other.address) has the name \(config.nodeName.text) since before "
+                    + "this one; give this node another name with --node-name", &out)
+        case .hasLeft: hasLeft(&out)
+        }
+    }
+
+    private mutating func changed(_ gossip: GossipMember, _ out: inout Outbox) {
+        guard gossip.name != config.nodeName else { return }
+        guard let member = Member(gossip) else {
+            guard gossip.tag("role") == Member.standardRole, gossip.tag("server") != nil else {
+                return
+            }
+            return halt(
+                "\(gossip.name.text) at \(gossip.address) belongs to a cluster of Dkron itself, "
+                    + "which this server can't join; move over by export and restore: GET "
+                    + "/v1/jobs there, POST /v1/restore here", &out)
+        }
+        if let theirs = member.clusterID, let clusterID, theirs != clusterID {
+            if let known = self.member(named: member.name) { forget(known, &out) }
+            return out.log(
+                .warning, "a node of another cluster is left alone",
+                [
+                    .init("member", member.name.text), .init("address", "\(gossip.address)"),
+                    .init("cluster", theirs),
+                ])
+        }
+        let before = self.member(named: member.name)
+        guard before != member else { return }
+        if let before, let id = before.id, id != member.id {
+            reach(before, at: nil, &out)
+            if raft.configuration.contains(id) { seats.replaced[id] = true }
+        }
+        if let place = members.firstIndex(where: { $0.name >= member.name }) {
+            if members[place].name == member.name {
+                members[place] = member
+            } else {
+                members.insert(member, at: place)
+            }
+        } else {
+            members.append(member)
+        }
+        let isThere = member.status == .alive || member.status == .leaving
+        reach(member, at: isThere ? Self.peerAddress(of: member) : nil, &out)
+        announce(member, before, &out)
+        if member.status == .alive, before?.status != .alive { tellLeadership(to: member, &out) }
+        if !isThere { dispatcher.lostContact(member.name) }
+    }
+
+    private mutating func announce(_ member: Member, _ before: Member?, _ out: inout Outbox) {
+        let what =
+            before?.status == member.status ? "member changed" : "member \(member.status.text)"
+        out.log(
+            member.status == .failed ? .warning : .info, what,
+            [.init("member", member.name.text), .init("address", member.address)])
+    }
+
+    /// Where a node takes messages of others, as it says itself.
+    private static func peerAddress(of member: Member) -> GossipAddress? {
+        member.tag("rpc_addr").flatMap { GossipAddress(text: $0) }
+    }
+
+    private mutating func forget(_ member: Member, _ out: inout Outbox) {
+        guard member.name != config.nodeName else { return }
+        reach(member, at: nil, &out)
+        members.removeAll { $0.name == member.name }
+        dispatcher.lostContact(member.name)
+    }
+
+    private mutating func reach(
+        _ member: Member, at address: GossipAddress?, _ out: inout Outbox
+    ) {
+        guard let id = member.id, addresses[id] != address else { return }
+        addresses[id] = address
+        out.emit(.reach(id, at: address))
+    }
+
+    // MARK: Joining
+
+    mutating func continueJoining(_ out: inout Outbox) {
+        guard now.monotonic >= joining.nextAttempt, let settings = config.gossip else { return }
+        joining.nextAttempt = .distantFuture
+        // Whoever joined us was as good.
+        guard members.count < 2 else { return joining.isDone = true }
+        joining.attempts += 1
+        (joining.addresses, joining.problems) = ([], [])
+        let hosts = settings.join + settings.retryJoin
+        joining.unresolved = hosts.filter { IPAddress(text: $0.host) == nil }
+        for host in hosts {
+            if let ip = IPAddress(text: host.host) {
+                joining.addresses.append(GossipAddress(ip, host.port))
+            }
+        }
+        var asked: [String] = []
+        for host in joining.unresolved.map(\.host) where !asked.contains(host) {
+            asked.append(host)
+            out.emit(.resolve(host))
+        }
+        joinIfResolved(&out)
+    }
+
+    mutating func resolved(
+        _ host: String, _ found: [IPAddress], _ problem: String, _ out: inout Outbox
+    ) {
+        let wanted = joining.unresolved.filter { $0.host == host }
+        guard !wanted.isEmpty else { return }
+        joining.unresolved.removeAll { $0.host == host }
+        if found.isEmpty { joining.problems.append("\(host): \(problem)") }
+        for address in wanted {
+            joining.addresses += found.map { GossipAddress($0, address.port) }
+        }
+        joinIfResolved(&out)
+    }
+
+    private mutating func joinIfResolved(_ out: inout Outbox) {
+        guard joining.unresolved.isEmpty else { return }
+        let addresses = joining.addresses
+        let monotonic = now.monotonic
+        withMembership(&out) { $0.join(addresses, at: monotonic, into: &$1) }
+    }
+
+    private mutating func joinEnded(_ result: JoinResult, _ out: inout Outbox) {
+        guard let settings = config.gossip, !joining.isDone else { return }
+        guard result.reached.isEmpty else {
+            joining.isDone = true
+            return out.log(
+                .info, "joined", [.init("nodes", "\(result.reached.count)")])
+        }
+        let problems =
+            joining.problems + result.failures.map { "\($0.address): \($0.reason)" }
+        // Nobody but itself was named: there is nothing wrong with that.
+        if !problems.isEmpty {
+            out.log(
+                .warning, "no node could be joined yet",
+                [
+                    .init("attempt", "\(joining.attempts)"),
+                    .init("problems", problems.joined(separator: "; ")),
+                ])
+        }
+        if settings.join.isEmpty, let limit = settings.retryLimit, joining.attempts > limit {
+            return halt(
+                "no node could be joined in \(joining.attempts) attempts: "
+                    + problems.joined(separator: "; "), &out)
+        }
+        joining.nextAttempt = now.monotonic + joining.wait
+        joining.wait = min(joining.wait + joining.wait, settings.retryInterval)
+    }
+}
+
+extension Member {
+    /// A member of gossip that is one of our nodes; nil for anybody else, such as an agent of Serf.
+    init?(_ gossip: GossipMember) {
+        guard let id = gossip.tag(Node.idTag).flatMap(Hexadecimal.identity) else { return nil }
+        var tags = gossip.tags.filter { $0.name != Node.idTag && $0.name != Node.clusterTag }
+            .map { Setting(name: $0.name, value: $0.value) }
+        if gossip.tag("role") == nil {
+            tags.append(Setting(name: "role", value: Self.standardRole))
+        }
+        self.init(
+            name: gossip.name, id: id, clusterID: gossip.tag(Node.clusterTag),
+            address: gossip.address.ip.description, port: gossip.address.port, tags: tags,
+            status: Status(gossip.status))
+    }
+}
+
+extension Member.Status {
+    fileprivate init(_ status: GossipMember.Status) {
+        switch status {
+        case .none: self = .none
+        case .alive: self = .alive
+        case .leaving: self = .leaving
+        case .left: self = .left
+        case .failed: self = .failed
+        }
+    }
+}

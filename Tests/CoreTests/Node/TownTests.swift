@@ -1,0 +1,198 @@
+import Testing
+
+@testable import Core
+
+/// Nodes that come to a cluster by gossip, and go.
+@Suite struct TownTests {
+    private static let job =
+        #"{"name":"a","schedule":"@every 1s","executor":"shell","#
+        + #""executor_config":{"command":"date"}}"#
+    private static let tagged =
+        #"{"name":"b","schedule":"@manually","tags":{"kind":"worker"},"executor":"shell","#
+        + #""executor_config":{"command":"date"}}"#
+
+    private func three(expect: Int = 3) -> TownHarness {
+        var town = TownHarness()
+        for position in 0..<3 {
+            town.add(expect: expect, joining: (0..<3).filter { $0 != position })
+        }
+        return town
+    }
+
+    @Test func threeServersThatExpectEachOtherFoundOneCluster() throws {
+        var town = three()
+        let isFounded = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        #expect(isFounded)
+        town.advance(.seconds(2))
+        let clusters = Set(town.nodes.map(\.node.clusterID))
+        #expect(clusters.count == 1)
+        #expect(clusters.first != .some(nil))
+        for node in town.nodes {
+            #expect(node.node.raft.configuration.voters == [101, 102, 103])
+            #expect(node.node.members.count == 3)
+        }
+    }
+
+    @Test func twoOfThreeFoundNothing() {
+        var town = TownHarness()
+        town.add(expect: 3, joining: [1])
+        town.add(expect: 3, joining: [0])
+        town.advance(.seconds(30))
+        #expect(town.leader == nil)
+        #expect(town.nodes[0].logs.contains { $0.message.contains("waiting for the servers") })
+        // The third makes it complete.
+        town.add(expect: 3, joining: [0])
+        let isFounded = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        #expect(isFounded)
+    }
+
+    @Test func aPromiseOutlivesACrashAndIsNotGivenTwice() {
+        var town = three()
+        let hasPromised = town.advance(atMost: .seconds(20)) {
+            $0.nodes.allSatisfy { $0.node.raft.promised?.count == 3 }
+        }
+        #expect(hasPromised)
+        for position in town.nodes.indices { town.nodes[position].restart() }
+        let isFounded = town.advance(atMost: .seconds(30)) { $0.leader != nil }
+        #expect(isFounded)
+        #expect(town.nodes.allSatisfy { $0.node.raft.promised == [101, 102, 103] })
+    }
+
+    @Test func aServerThatJoinsIsTakenInAndNeverBeginsAlone() throws {
+        var town = TownHarness()
+        town.add()
+        town.advance(.seconds(2))
+        #expect(town.leader == 0)
+        town.add(joining: [0])
+        town.add(joining: [0])
+        let votes = town.advance(atMost: .seconds(30)) {
+            $0.nodes[0].node.raft.configuration.voters == [101, 102, 103]
+        }
+        #expect(votes)
+        let agree = town.advance(atMost: .seconds(5)) { town in
+            town.nodes.allSatisfy { $0.node.store.hash == town.nodes[0].node.store.hash }
+        }
+        #expect(agree)
+        // It survives the loss of the first.
+        town.isolated = [0]
+        let goesOn = town.advance(atMost: .seconds(10)) { ($0.leader ?? 0) != 0 }
+        #expect(goesOn)
+    }
+
+    @Test func aServerWithNobodyToJoinWaits() {
+        var town = TownHarness()
+        town.add(joining: [5])
+        town.advance(.seconds(40))
+        #expect(town.leader == nil)
+        #expect(town.nodes[0].logs.contains { $0.message.contains("never begins a cluster") })
+        #expect(town.nodes[0].logs.contains { $0.message.contains("could be joined") })
+    }
+
+    @Test func anAgentRunsWhatItIsChosenFor() throws {
+        var town = three()
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        let agent = town.add(server: false, joining: [1]) { config in
+            config.tags = [TagEntry(name: "kind", value: "worker")]
+        }
+        let belongs = town.advance(atMost: .seconds(20)) { $0.nodes[agent].node.clusterID != nil }
+        #expect(belongs)
+        town.advance(.seconds(1))
+        let leader = try #require(town.leader)
+        let follower = (leader + 1) % 3
+        same(town.ask(follower, .post, "/v1/jobs", Self.tagged).status, 201)
+        let ran = town.ask(follower, .post, "/v1/jobs/b/run")
+        same(ran.status, 200)
+        #expect(town.nodes[agent].started.count == 1)
+        let shown = town.ask(leader, .get, "/v1/jobs/b/executions")
+        #expect(shown.body.contains("hello"))
+        #expect(shown.body.contains(#""success":true"#))
+        // It needs no restart when the leader goes.
+        town.isolated = [leader]
+        let goesOn = town.advance(atMost: .seconds(10)) { ($0.leader ?? leader) != leader }
+        #expect(goesOn)
+        let next = try #require(town.leader)
+        town.advance(.seconds(6))
+        same(town.ask(next, .post, "/v1/jobs/b/run").status, 200)
+        #expect(town.nodes[agent].started.count == 2)
+    }
+
+    @Test func anAgentThatIsGoneFailsWhatItWasChosenFor() throws {
+        var town = TownHarness()
+        town.add()
+        let agent = town.add(server: false, joining: [0]) { config in
+            config.tags = [TagEntry(name: "kind", value: "worker")]
+        }
+        let belongs = town.advance(atMost: .seconds(20)) { $0.nodes[agent].node.clusterID != nil }
+        #expect(belongs)
+        same(town.ask(0, .post, "/v1/jobs", Self.tagged).status, 201)
+        // Silent, and not yet suspected: it is chosen all the same.
+        town.isolated = [agent]
+        town.advance(.milliseconds(100))
+        let ran = town.ask(0, .post, "/v1/jobs/b/run?wait=0s")
+        same(ran.status, 202)
+        town.advance(.seconds(90))
+        let shown = town.ask(0, .get, "/v1/jobs/b/executions")
+        #expect(shown.body.contains("did not answer for 60 s") || shown.body.contains("reached"))
+        #expect(town.ask(0, .post, "/v1/jobs/b/run").status == 409, "nobody else matches")
+    }
+
+    @Test func aServerThatLeavesGivesUpItsSeat() throws {
+        var town = three()
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        town.advance(.seconds(2))
+        let leader = try #require(town.leader)
+        town.nodes[leader].feed(.control(.leave))
+        let isGone = town.advance(atMost: .seconds(40)) { $0.nodes[leader].hasExited }
+        #expect(isGone)
+        let isRemoved = town.advance(atMost: .seconds(20)) { town in
+            town.leader.map { town.nodes[$0].node.raft.configuration.voters.count == 2 } ?? false
+        }
+        #expect(isRemoved)
+    }
+
+    @Test func aLeaderThatStopsHandsOverFirst() throws {
+        var town = three()
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        town.advance(.seconds(2))
+        let leader = try #require(town.leader)
+        town.nodes[leader].feed(.control(.stop))
+        let isQuick = town.advance(atMost: .milliseconds(600)) {
+            $0.nodes[leader].hasExited && ($0.leader ?? leader) != leader
+        }
+        #expect(isQuick)
+        let next = try #require(town.leader)
+        #expect(town.nodes[next].node.raft.configuration.voters.count == 3, "the seat is kept")
+    }
+
+    @Test func clustersThatMeetLeaveEachOtherAlone() throws {
+        var town = TownHarness()
+        town.add()
+        town.add()
+        town.advance(.seconds(2))
+        #expect(town.nodes[0].node.clusterID != town.nodes[1].node.clusterID)
+        let third = town.add(server: false, joining: [0, 1])
+        town.advance(.seconds(20))
+        for node in [0, 1] {
+            #expect(town.nodes[node].node.raft.configuration.voters.count == 1)
+            #expect(!town.nodes[node].node.members.contains { $0.name.text == "n\(2 - node)" })
+            #expect(town.nodes[node].logs.contains { $0.message.contains("another cluster") })
+        }
+        // An agent belongs to the one that spoke first.
+        #expect(town.nodes[third].node.clusterID != nil)
+    }
+
+    @Test func aJobOfEverySecondOutlivesItsLeader() throws {
+        var town = three()
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        let leader = try #require(town.leader)
+        same(town.ask(leader, .post, "/v1/jobs", Self.job).status, 201)
+        town.advance(.seconds(3))
+        town.isolated = [leader]
+        town.advance(.seconds(5))
+        let next = try #require(town.leader)
+        #expect(next != leader)
+        let rows = town.ask(next, .get, "/v1/jobs/a/ticks")
+        #expect(!rows.body.contains("missed"))
+        #expect(rows.body.contains("ran"))
+    }
+}
