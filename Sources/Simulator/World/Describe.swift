@@ -240,6 +240,7 @@ private func describe(message bytes: [UInt8]) -> String {
         }
         return "term \(message.term): append \(entries.count) after \(index) of \(term), "
             + "commit \(commit)"
+    case .transfer(let message): return describe(message)
     case .promise(let servers, let wantsAnswer):
         return "promise \(servers)\(wantsAnswer ? ", and yours?" : "")"
     case .leads(let term, let cluster): return "leads \(cluster) in term \(term)"
@@ -259,6 +260,21 @@ private func describe(message bytes: [UInt8]) -> String {
         return "response \(id.request.number) \(response.status)"
     case .responseChunk(let id, let bytes, let last):
         return "response \(id.request.number) \(bytes.count) bytes\(last ? ", the last" : "")"
+    }
+}
+
+private func describe(_ message: TransferMessage) -> String {
+    let name = "transfer \(message.number) of term \(message.term): "
+    switch message.body {
+    case .offer: return name + "offer"
+    case .ready(let index): return name + "ready, outputs through \(index)"
+    case .part(let place, .head(let head)): return name + "\(place), head of \(head.index)"
+    case .part(let place, .slice(let records)): return name + "\(place), \(records.count) bytes"
+    case .part(let place, .outputs(let chunks)):
+        return name + "\(place), \(chunks.count) outputs"
+    case .part(let place, .end): return name + "\(place), the end"
+    case .taken(let count): return name + "\(count) taken"
+    case .over: return name + "over"
     }
 }
 
