@@ -70,7 +70,7 @@ struct RaftWorld {
         loss = random.chance(1, 2) ? random.below(25) : 0
         duplication = random.chance(1, 2) ? random.below(25) : 0
         tunables.cacheBytes = random.chance(1, 2) ? random.int(in: 0...300) : 1 << 20
-        tunables.followerCacheBytes = random.chance(1, 2) ? random.int(in: 0...600) : 1 << 20
+        tunables.followerCacheBytes = random.chance(4, 5) ? random.int(in: 0...300) : 1 << 20
         tunables.messageBytes = random.chance(1, 2) ? random.int(in: 1...100) : 256 << 10
         tunables.inFlightMessages = random.int(in: 1...64)
         let voters = RaftConfiguration(voters: (0..<count).map { ServerID($0 + 1) })
