@@ -258,7 +258,8 @@ package final class DataDirectory {
         return id
     }
 
-    private static func writeDurably(
+    /// Replaces a file: after a crash it holds the old bytes or the new ones.
+    static func writeDurably(
         _ bytes: [UInt8], to file: String, in directory: String
     ) throws(SystemError) {
         let draft = file + ".new"

@@ -12,6 +12,8 @@ package final class Driver {
     private let storage: FileStorage
     private let supervisor: SupervisorClient
     private let outbound: HTTPOutbound
+    private let cluster: ClusterSockets
+    private let resolver: Resolver
     private let signals: Signals
     private let log: LogWriter
     private let reloader: Reloader
@@ -37,7 +39,8 @@ package final class Driver {
     package init(
         config: Config, directory: DataDirectory, loop: EventLoop, listener: HTTPListener,
         storage: FileStorage, supervisor: SupervisorClient, outbound: HTTPOutbound,
-        signals: Signals, log: LogWriter, reloader: Reloader, manager: ServiceManager?
+        cluster: ClusterSockets, resolver: Resolver, signals: Signals,
+        log: LogWriter, reloader: Reloader, manager: ServiceManager?
     ) {
         out = Outbox()
         node = Node(config, seed: Entropy.number(), at: Clocks.now(), into: &out)
@@ -47,6 +50,8 @@ package final class Driver {
         self.storage = storage
         self.supervisor = supervisor
         self.outbound = outbound
+        self.cluster = cluster
+        self.resolver = resolver
         self.signals = signals
         self.log = log
         self.reloader = reloader
@@ -54,6 +59,7 @@ package final class Driver {
         loop.watch(signals.fileDescriptor, for: .read, as: .init(.signals))
         loop.watch(storage.fileDescriptor, for: .read, as: .init(.storage))
         loop.watch(supervisor.fileDescriptor, for: .read, as: .init(.supervisor))
+        loop.watch(resolver.fileDescriptor, for: .read, as: .init(.names))
     }
 
     /// Runs until the node has stopped. Returns the status for the process: 0 after a stop, 2 when
@@ -74,6 +80,7 @@ package final class Driver {
     /// Lets what the last round left behind leave together.
     private func settle() {
         listener.flush(at: Clocks.now(), into: &inbox)
+        cluster.flush(at: Clocks.monotonic())
         supervisor.flush()
         writeSupervisorLog()
         if !isReadyTold, node.isReady {
@@ -89,6 +96,7 @@ package final class Driver {
         deadline = min(deadline, listener.nextDeadline ?? .distantFuture)
         deadline = min(deadline, trimAt ?? .distantFuture)
         deadline = min(deadline, outbound.nextDeadline ?? .distantFuture)
+        deadline = min(deadline, cluster.nextDeadline ?? .distantFuture)
         deadline = min(deadline, supervisor.nextDeadline(now: now) ?? .distantFuture)
         let rest = inbox.isEmpty ? deadline - now : .zero
         loop.wait(milliseconds: Self.milliseconds(rest), into: &events)
@@ -111,14 +119,15 @@ package final class Driver {
                 for (ticket, result) in storage.receive() { inbox.append(.storage(ticket, result)) }
             case .supervisor:
                 for (id, event) in supervisor.receive() { inbox.append(.run(id, event)) }
-            case .names, .outbound: outbound.handle(event, at: now, into: &inbox)
+            case .names: receiveNames(at: now)
+            case .outbound: outbound.handle(event, at: now, into: &inbox)
             case .listener, .connection: listener.handle(event, at: now, into: &inbox)
-            // The node does not listen for gossip yet.
-            case .gossip: break
+            case .gossip, .peers: cluster.handle(event, at: now.monotonic, into: &inbox)
             }
         }
         if isDue(listener.nextDeadline, now) { listener.expire(at: now, into: &inbox) }
         if isDue(outbound.nextDeadline, now) { outbound.expire(at: now, into: &inbox) }
+        if isDue(cluster.nextDeadline, now) { cluster.expire(at: now.monotonic) }
         if isDue(supervisor.nextDeadline(now: now.monotonic), now) {
             for (id, event) in supervisor.tick(now: now.monotonic) { inbox.append(.run(id, event)) }
         }
@@ -126,6 +135,15 @@ package final class Driver {
         if isDue(trimAt, now) {
             trimAt = nil
             HostProcess.trimMemory()
+        }
+    }
+
+    private func receiveNames(at now: Now) {
+        for answer in resolver.receive() {
+            switch answer.asker {
+            case .calls: outbound.resolved(answer, at: now, into: &inbox)
+            case .node: inbox.append(answer.input)
+            }
         }
     }
 
@@ -201,10 +219,9 @@ package final class Driver {
             case .abort(let id):
                 listener.abort(id)
                 finish(id)
-            // Without connections to other nodes every message to one is lost.
             case .send, .reach, .belong, .packet, .exchange, .closeExchange, .answerExchange,
                 .changeKeys, .resolve:
-                break
+                speak(effect, at: now.monotonic)
             case .store(let ticket, let operation): storage.ask(ticket, operation)
             case .start(let spec): supervisor.start(spec)
             case .adopt(let id, let identity): supervisor.adopt(id, identity)
@@ -225,6 +242,24 @@ package final class Driver {
         }
     }
 
+    /// Performs what concerns other nodes.
+    private func speak(_ effect: Effect, at now: Instant) {
+        switch effect {
+        case .send(let id, let message): cluster.send(message, to: id, at: now)
+        case .reach(let id, let address): cluster.reach(id, at: address, now: now)
+        case .belong(let name): cluster.belong(to: name, at: now)
+        case .packet(let address, let bytes): cluster.packet(bytes, to: address, at: now)
+        case .exchange(let exchange, let address, let message):
+            cluster.exchange(exchange, with: address, message, into: &inbox)
+        case .closeExchange(let exchange): cluster.close(exchange)
+        case .answerExchange(let request, let message):
+            cluster.answer(request, message, into: &inbox)
+        case .changeKeys(let request): cluster.changeKeys(request, at: now, into: &inbox)
+        case .resolve(let host): cluster.resolve(host)
+        default: break
+        }
+    }
+
     private func finish(_ id: RequestID) {
         if !largeRequests.isEmpty, largeRequests.remove(id) != nil { trimSoon() }
     }
@@ -240,6 +275,7 @@ package final class Driver {
             listener.flush(at: Clocks.now(), into: &inbox)
             return 2
         case .exit, nil:
+            cluster.flush(at: Clocks.monotonic())
             sendAnswers()
             if isDetaching { supervisor.detach() } else { supervisor.endAll() }
             supervisor.flush()

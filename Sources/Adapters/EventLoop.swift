@@ -19,7 +19,7 @@ package final class EventLoop {
     /// Whose descriptor it is, and which one of that owner's.
     package struct Token: Hashable, Sendable {
         package enum Owner: UInt8, Sendable {
-            case signals, storage, supervisor, listener, connection, names, outbound, gossip
+            case signals, storage, supervisor, listener, connection, names, outbound, gossip, peers
         }
         package var owner: Owner
         /// Below 2^56.

@@ -1,11 +1,19 @@
-internal import Core
+package import Core
 internal import Glibc
 internal import Synchronization
 
 /// Looks up the addresses of hosts on threads of its own: the C library's lookup can block for as
 /// long as name servers are silent, and nothing can cut it short.
-final class Resolver: Sendable {
-    struct Answer: Sendable {
+package final class Resolver: Sendable {
+    /// Who wants to know.
+    package enum Asker: Sendable {
+        /// A request of the executor `http`.
+        case calls
+        case node
+    }
+
+    package struct Answer: Sendable {
+        var asker: Asker
         var host: String
         /// IP text, in the order of preference.
         var addresses: [String]
@@ -13,8 +21,17 @@ final class Resolver: Sendable {
         var problem: String
     }
 
+    private struct Question {
+        var asker: Asker
+        var host: String
+
+        func answered(_ addresses: [String], problem: String) -> Answer {
+            Answer(asker: asker, host: host, addresses: addresses, problem: problem)
+        }
+    }
+
     private struct State {
-        var pending: [String] = []
+        var pending: [Question] = []
         var threads = 0
         var isIdle = 0
     }
@@ -28,18 +45,19 @@ final class Resolver: Sendable {
     private let state = Mutex(State())
     private let wake = Semaphore()
 
-    init() throws(SystemError) { mailbox = try Mailbox() }
+    package init() throws(SystemError) { mailbox = try Mailbox() }
 
     /// Readable when there are answers.
-    var fileDescriptor: Int32 { mailbox.fileDescriptor }
+    package var fileDescriptor: Int32 { mailbox.fileDescriptor }
 
-    func receive() -> [Answer] { mailbox.drain() }
+    package func receive() -> [Answer] { mailbox.drain() }
 
     /// Asks for one answer.
-    func resolve(_ host: String) {
+    func resolve(_ host: String, for asker: Asker) {
+        let question = Question(asker: asker, host: host)
         let (isAccepted, needsThread) = state.withLock { state in
             guard state.pending.count < Self.mostPending else { return (false, false) }
-            state.pending.append(host)
+            state.pending.append(question)
             let needsThread =
                 state.pending.count > state.isIdle && state.threads < Self.mostThreads
             if needsThread { state.threads += 1 }
@@ -47,7 +65,7 @@ final class Resolver: Sendable {
         }
         guard isAccepted else {
             let problem = "more than \(Self.mostPending) names wait for their lookup"
-            return mailbox.post(Answer(host: host, addresses: [], problem: problem))
+            return mailbox.post(question.answered([], problem: problem))
         }
         wake.signal()
         if needsThread { startThread() }
@@ -73,39 +91,45 @@ final class Resolver: Sendable {
         // With another thread the name has only to wait; without any nobody would answer.
         let orphans = state.withLock { state in
             state.threads -= 1
-            guard state.threads == 0 else { return [String]() }
+            guard state.threads == 0 else { return [Question]() }
             defer { state.pending = [] }
             return state.pending
         }
         let problem = "no thread for the lookup: \(errorText(result))"
-        for host in orphans {
-            mailbox.post(Answer(host: host, addresses: [], problem: problem))
-        }
+        for question in orphans { mailbox.post(question.answered([], problem: problem)) }
     }
 
     private func work() {
         while true {
             state.withLock { $0.isIdle += 1 }
             wake.wait()
-            let host = state.withLock { state -> String? in
+            let question = state.withLock { state -> Question? in
                 state.isIdle -= 1
                 return state.pending.isEmpty ? nil : state.pending.removeFirst()
             }
-            if let host { mailbox.post(Self.answer(host)) }
+            if let question { mailbox.post(Self.answer(question)) }
         }
     }
 
-    private static func answer(_ host: String) -> Answer {
+    private static func answer(_ question: Question) -> Answer {
         do throws(AddressError) {
             var addresses: [String] = []
-            for address in try SocketAddress.resolve(Endpoint(host: host, port: 0)) {
+            for address in try SocketAddress.resolve(Endpoint(host: question.host, port: 0)) {
                 let text = address.host
                 if !text.isEmpty, !addresses.contains(text) { addresses.append(text) }
             }
-            return Answer(host: host, addresses: addresses, problem: "")
+            return question.answered(addresses, problem: "")
         } catch {
-            return Answer(host: host, addresses: [], problem: error.reason)
+            return question.answered([], problem: error.reason)
         }
+    }
+}
+
+extension Resolver.Answer {
+    /// For the node.
+    package var input: Input {
+        .resolved(
+            host: host, addresses.compactMap { IPAddress(text: $0) }, problem: problem)
     }
 }
 

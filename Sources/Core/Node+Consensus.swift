@@ -46,7 +46,7 @@ extension Node {
             case .entry(let entry):
                 bytes += entry.payload.count
                 apply(entry, &out)
-            case .lead(let term): lead(term, &out)
+            case .lead(let term): takeLead(term, &out)
             }
         }
     }
@@ -70,7 +70,7 @@ extension Node {
 
     // MARK: Leadership
 
-    private mutating func lead(_ term: Term, _ out: inout Outbox) {
+    mutating func lead(_ term: Term, _ out: inout Outbox) {
         // It may have been lost again before this came up.
         guard raft.isLeading, raft.hardState.term == term else { return }
         out.log(
@@ -82,7 +82,8 @@ extension Node {
         readZonesAgain(&out)
         dispatcher.gainLeadership(at: now.monotonic)
         tellLeadership(&out)
-        seats = Seats()
+        seats.replaced = SortedMap()
+        seats.silentSince = SortedMap()
         seats.nextLook = now.monotonic
         if store.cluster.clusterID.isEmpty { bootstrap(&out) }
         // Whoever sent them was told that nothing was imported, or was not told anything.

@@ -48,6 +48,8 @@ extension Node {
         case .transfer(let message): receive(message, from: id, &out)
         case .promise(let servers, let wantsAnswer):
             receivePromise(servers, wantsAnswer: wantsAnswer, from: id, &out)
+        case .askTime(let askedAt): send(.tellTime(now.wall, askedAt: askedAt), to: id, &out)
+        case .tellTime(let wall, let askedAt): hearTime(wall, askedAt: askedAt, from: id, &out)
         case .leads(let term, let cluster): hearLeader(id, term, cluster, &out)
         case .assignment(let message): receive(message, &out)
         case .report(let report):
@@ -56,11 +58,13 @@ extension Node {
         case .request(let forwarded, let request):
             take(request, as: forwarded, from: id, &out)
         case .requestAbandoned(let forwarded): abandon(forwarded, from: id, &out)
-        case .requestDrained(let forwarded): drain(forwarded, from: id, &out)
+        case .requestDrained(let forwarded, let taken):
+            drain(forwarded, taken: taken, from: id, &out)
         case .response(let forwarded, let response):
             answered(forwarded, response, from: id, &out)
-        case .responseChunk(let forwarded, let bytes, let last):
-            answered(forwarded, bytes, last: last, from: id, &out)
+        case .responseChunk(let forwarded, let number, let bytes, let last):
+            let piece = Forwarding.Piece(number: number, bytes: bytes, isLast: last)
+            answered(forwarded, piece, from: id, &out)
         }
     }
 
@@ -107,10 +111,9 @@ extension Node {
     }
 
     private mutating func refuse(_ reader: LeaseReader, _ out: inout Outbox) {
-        // The API tells the client that this server does not lead.
         guard case .request(let id, let request) = reader else { return }
         readersOfRequests.remove(id)
-        withAPI(&out) { $0.request(id, request, $1, into: &$2) }
+        withAPI(&out) { $0.forwardFailed(id, request, .noLeader, $1, into: &$2) }
     }
 
     /// A client that reads went away before it could be answered.
@@ -180,6 +183,8 @@ extension Node {
 
     /// This server does not lead any more. What it was asked to do may still happen.
     mutating func resign(_ out: inout Outbox) {
+        clocks = VoterClocks()
+        clusterTime.shift = .zero
         guard isLeading else { return }
         isLeading = false
         out.log(

@@ -9,6 +9,8 @@ struct Seats {
     var nextLook = Instant.distantFuture
     /// Servers whose name another one has now.
     var replaced = SortedMap<ServerID, Bool>()
+    /// Who asked for changes that are not committed yet.
+    var waiting: [(index: LogIndex, request: RequestID)] = []
     /// Since when this leader has not heard a server.
     var silentSince = SortedMap<ServerID, Instant>()
 }
@@ -104,11 +106,11 @@ extension Node {
 
     // MARK: Handing over
 
-    /// Hands the lead to the server that lacks least.
+    /// Hands the lead to that server, or to the one that lacks least.
     /// - Returns: false if there is none that answers.
-    mutating func handOver(_ out: inout Outbox) -> Bool {
+    mutating func handOver(to target: ServerID? = nil, _ out: inout Outbox) -> Bool {
         let candidates = raft.peers.filter {
-            raft.configuration.isVoter($0.id) && isAnswering($0.id)
+            target ?? $0.id == $0.id && raft.configuration.isVoter($0.id) && isAnswering($0.id)
                 && member($0.id)?.status ?? .alive == .alive
         }
         guard let best = candidates.max(by: { $0.matched < $1.matched }) else { return false }
@@ -118,5 +120,81 @@ extension Node {
             isBegun = $0.transferLeadership(to: best.id, at: monotonic, into: &$1)
         }
         return isBegun
+    }
+
+    // MARK: By hand
+
+    /// Does what a person wants, and answers once it is committed or refused.
+    mutating func arrange(_ order: SeatOrder, for request: RequestID, _ out: inout Outbox) {
+        switch order {
+        case .leave:
+            withAPI(&out) { $0.arranged(request, .done, $1, into: &$2) }
+            beginLeaving(&out)
+        case .transfer(let target): transfer(to: target, for: request, &out)
+        case .remove(let id): removeSeat(id, for: request, &out)
+        }
+    }
+
+    private mutating func transfer(
+        to target: ServerID?, for request: RequestID, _ out: inout Outbox
+    ) {
+        let outcome: SeatOutcome
+        if let target, target == config.dataID {
+            outcome = .refused("That server leads already.")
+        } else if let target, !isAnswering(target) {
+            outcome = .refused("That server does not answer, so it can't lead.")
+        } else if raft.isTransferring {
+            outcome = .refused("The lead is being handed over already.")
+        } else {
+            let isBegun = handOver(to: target, &out)
+            outcome = isBegun ? .done : .refused("No other server could lead now.")
+        }
+        withAPI(&out) { $0.arranged(request, outcome, $1, into: &$2) }
+    }
+
+    private mutating func removeSeat(
+        _ id: ServerID, for request: RequestID, _ out: inout Outbox
+    ) {
+        var refusal: SeatOutcome?
+        if !raft.configuration.contains(id) {
+            refusal = .unknownServer
+        } else if id == config.dataID {
+            refusal = .refused(
+                "That server leads; POST /v1/raft/transfer first, or POST /v1/leave there.")
+        } else if !mayRemove(id) {
+            refusal = .refused(
+                "Without that server the servers that answer would be no majority, and nothing"
+                    + " could be decided any more.")
+        }
+        var index: LogIndex?
+        if refusal == nil {
+            withRaft(&out) { raft, actions in
+                do throws(MembershipRefusal) {
+                    index = try raft.change(.remove(id), into: &actions)
+                } catch {
+                    switch error {
+                    case .changeUnderWay:
+                        refusal = .refused("Another change of seats is under way; try again.")
+                    case .notLeading: refusal = .failed(.noLeader)
+                    case .meaningless:
+                        refusal = .refused("The cluster would have no server left.")
+                    }
+                }
+            }
+        }
+        if let index { return seats.waiting.append((index, request)) }
+        withAPI(&out) { $0.arranged(request, refusal ?? .unknownServer, $1, into: &$2) }
+    }
+
+    /// Answers those whose change is committed, or may not be.
+    mutating func answerSeats(_ out: inout Outbox) {
+        guard !seats.waiting.isEmpty else { return }
+        let done = raft.commitIndex
+        let waiting = seats.waiting
+        seats.waiting = waiting.filter { isLeading && $0.index > done }
+        for (index, request) in waiting where !isLeading || index <= done {
+            let outcome: SeatOutcome = isLeading ? .done : .failed(.outcomeUnknown)
+            withAPI(&out) { $0.arranged(request, outcome, $1, into: &$2) }
+        }
     }
 }

@@ -154,8 +154,7 @@ extension Node {
             case .kill(let key): runner.kill(key, at: now.wall, into: &actions)
             case .settle(let key): runner.settle(key, at: now.monotonic, into: &actions)
             case .heartbeatHeard(let heartbeat):
-                runner.heard(heartbeat, at: now.monotonic, into: &actions)
-                runner.startQueued(at: now, into: &actions)
+                runner.heard(heartbeat, at: now, into: &actions)
             }
         }
     }
@@ -281,10 +280,12 @@ extension Node {
     ) -> [APIAction] {
         var actions: [APIAction] = []
         let runner = runner
-        let context = APIContext(
+        var context = APIContext(
             now: now, stamp: stamp, store: store, config: config, role: role, zones: zones,
             members: members, history: history, appliedTerm: snapshotting.appliedTerm,
             liveTail: { runner.liveTail(of: $0) })
+        context.configuration = raft.configuration
+        context.leaderID = leaderID
         body(&api, context, &actions)
         return actions
     }
@@ -323,6 +324,7 @@ extension Node {
         case .respond(let id, let response):
             respond(id, response, &out)
         case .measure(let id): measure(id, &out)
+        case .arrange(let id, let order): arrange(order, for: id, &out)
         case .respondChunk(let id, let bytes, let last):
             respond(id, chunk: bytes, last: last, &out)
         case .propose(let id, let body): propose(body, for: id, &out)

@@ -61,6 +61,7 @@ package struct Node {
     package internal(set) var store = Store()
     var zones = ZoneTable()
     package internal(set) var clusterTime: ClusterTime
+    var clocks = VoterClocks()
     var scheduler = Scheduler()
     var dispatcher: Dispatcher
     package internal(set) var runner: Runner
@@ -256,6 +257,7 @@ package struct Node {
         if isDue(membership?.nextDeadline) {
             withMembership(&out) { $0.deadline(at: monotonic, into: &$1) }
         }
+        askClocks(&out)
         if isLeading, isDue(nextTelling) { tellLeadership(&out) }
         continueJoining(&out)
         continueFounding(&out)
@@ -270,6 +272,7 @@ package struct Node {
         applyCommitted(&out)
         guard !isHalted else { return }
         noticeLeader(&out)
+        answerSeats(&out)
         serveReaders(&out)
         continueSlices(&out)
         decideDueTicks(&out)
@@ -333,6 +336,7 @@ package struct Node {
             if isLeading, membership != nil { consider(seats.nextLook) }
         }
         if isLeading, members.count > 1 { consider(nextTelling) }
+        if raft.role == .leader, !raft.isAlone { consider(clocks.nextAsk) }
         consider(forwarding.nextDeadline)
         consider(transfers.nextDeadline)
         consider(stopping.nextDeadline)

@@ -23,7 +23,7 @@ func runCommand(_ arguments: [String]) -> Int32 {
         return runCommand([topic] + rest.dropFirst() + ["--help"])
     // Started by `agent` alone: owns the processes of its jobs.
     case "supervisor": return SupervisorMain.run(rest)
-    case "doc", "completion", "leave", "raft", "acl", "shell", "http":
+    case "doc", "completion", "acl", "shell", "http":
         printError("dkron: the command \"\(word)\" is not available in this version\n\n\(overview)")
         return 1
     default:

@@ -39,7 +39,7 @@ struct ConfigurationReportTests {
         #expect(lines.contains(["mail-password", "(set,notshown)", "/c.yml:3"]))
         let everything = options.report + options.warnings.joined() + options.problems.joined()
         #expect(!everything.contains("swordfish"), "\(everything)")
-        #expect(options.problems.count == 2, "\(options.problems)")
+        #expect(options.problems.count == 3, "\(options.problems)")
     }
 
     @Test func `names are unique, and each is recognised where it may stand`() throws {

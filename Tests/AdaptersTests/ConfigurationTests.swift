@@ -121,10 +121,11 @@ struct ConfigurationTests {
         ("shutdown-timeout: 10", ":1: shutdown-timeout: column 3: a unit is missing"),
         ("retry-interval: soon", ":1: retry-interval: column 1:"),
         ("mail-port: 99999", ":1: mail-port must be a number from 0 to 65535"),
-        ("bootstrap-expect: 3", ":1: bootstrap-expect 3: this version runs one server alone"),
+        ("bootstrap-expect: x", ":1: bootstrap-expect must be a number from 0 to 1000"),
         ("backend: etcd", ":1: backend etcd: jobs are kept in the data directory"),
-        ("encrypt: abc", ":1: encrypt: encryption between nodes is not available"),
-        ("keyring-file: f", ":1: keyring-file: encryption between nodes is not available"),
+        ("encrypt: abc", ":1: encrypt: a key is 16, 24 or 32 bytes in base64"),
+        ("keyring-file: f", ":1: keyring-file: keys that were changed while the cluster ran"),
+        ("retry-join:\n- a\n- provider=aws", ":3: retry-join: cloud discovery is not available"),
         ("client-cert-auth: true", ":1: client-cert-auth: TLS is not available"),
         ("cert-file: f", ":1: cert-file: TLS is not available"),
         ("username: u", ":1: username: access control is not available"),
@@ -162,11 +163,12 @@ struct ConfigurationTests {
 
     @Test func `options without effect warn once, with their place`() throws {
         let options = try read(
-            "server: true\njoin: [a, b]\nbackend-machines: x\ndevmode: true\n",
-            environment: ["DKRON_JOIN=c", "DKRON_MAIL_PORT=25"], arguments: "--ui --ui=false")
+            "server: true\ndog-statsd-tags: [a, b]\nbackend-machines: x\ndevmode: true\n",
+            environment: ["DKRON_DOG_STATSD_TAGS=c", "DKRON_MAIL_PORT=25"],
+            arguments: "--ui --ui=false")
         #expect(
             options.warnings == [
-                "environment variable DKRON_JOIN has no effect yet",
+                "environment variable DKRON_DOG_STATSD_TAGS has no effect yet",
                 "option backend-machines (\(path):3) has no effect yet",
                 "option devmode (\(path):4) has no effect yet",
                 "environment variable DKRON_MAIL_PORT has no effect yet",
@@ -197,7 +199,7 @@ struct ConfigurationTests {
                     + "file", "environment variable DKRON_FOO is not known and has no effect",
             ])
         for (entry, message) in [
-            ("DKRON_ENCRYPT=k", "environment variable DKRON_ENCRYPT: encryption between nodes"),
+            ("DKRON_ENCRYPT=k", "environment variable DKRON_ENCRYPT: a key is 16, 24 or 32"),
             ("DKRON_RPC_PORT=x", "environment variable DKRON_RPC_PORT must be a number"),
             ("DKRON_SERVER=yes", "environment variable DKRON_SERVER is either true or false"),
             ("DKRON_TAGS=a", "environment variable DKRON_TAGS must hold a JSON object: line 1"),

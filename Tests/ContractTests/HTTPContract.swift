@@ -221,6 +221,7 @@ struct SocketWorld: HTTPWorld {
     let loopback: LoopbackServer
     let loop: EventLoop
     let outbound: HTTPOutbound
+    private let resolver: Resolver
     private var inputs: [Input] = []
     private var events: [EventLoop.Event] = []
 
@@ -228,7 +229,10 @@ struct SocketWorld: HTTPWorld {
         loopback = try LoopbackServer()
         server = "localhost:\(loopback.port)"
         loop = try EventLoop()
-        outbound = try HTTPOutbound(loop: loop, log: LogWriter(level: .error), limits: limits)
+        resolver = try Resolver()
+        loop.watch(resolver.fileDescriptor, for: .read, as: .init(.names))
+        outbound = HTTPOutbound(
+            loop: loop, log: LogWriter(level: .error), resolver: resolver, limits: limits)
     }
 
     func close() { loopback.stop() }
@@ -249,7 +253,15 @@ struct SocketWorld: HTTPWorld {
             let rest = min(end, outbound.nextDeadline ?? end) - Clocks.monotonic()
             loop.wait(
                 milliseconds: Int32(clamping: max(0, rest.wholeMilliseconds + 1)), into: &events)
-            for event in events { outbound.handle(event, at: Clocks.now(), into: &inputs) }
+            for event in events {
+                guard event.token.owner == .names else {
+                    outbound.handle(event, at: Clocks.now(), into: &inputs)
+                    continue
+                }
+                for answer in resolver.receive() {
+                    outbound.resolved(answer, at: Clocks.now(), into: &inputs)
+                }
+            }
             outbound.expire(at: Clocks.now(), into: &inputs)
         }
         return news

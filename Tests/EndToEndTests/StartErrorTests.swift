@@ -32,7 +32,9 @@ extension EndToEnd {
                 (["--tag", "nonsense"], ["--tag", "nonsense", "="]),
                 (["--shutdown-timeout", "soon"], ["--shutdown-timeout", "90s"]),
                 (["--backend", "etcd"], ["--backend"]),
-                (["--encrypt", "kPpdjphiipNSsjd4QHWbkA=="], ["--encrypt"]),
+                (["--encrypt", "kPpdjphiipNSsjd4"], ["--encrypt", "keygen"]),
+                (["--bind-addr", "0.0.0.0"], ["--bind-addr", "--encrypt", "--insecure-peers"]),
+                (["--metrics-addr", ":9"], ["--metrics-addr", "--http-addr"]),
                 (["--config", "none.yml"], ["none.yml", "no such file"]),
                 (["stray"], ["stray"]),
             ])

@@ -29,6 +29,12 @@ package struct OpenSSL: @unchecked Sendable {
     private typealias Control =
         @convention(c) (Context, Int32, Int32, UnsafeMutableRawPointer?) -> Int32
     private typealias ClearErrors = @convention(c) () -> Void
+    private typealias NewKeyContext = @convention(c) (Int32, OpaquePointer?) -> Context?
+    private typealias KeyStep = @convention(c) (Context) -> Int32
+    private typealias GiveDigest = @convention(c) (Context, OpaquePointer?) -> Int32
+    private typealias GiveBytes = @convention(c) (Context, Bytes?, Int32) -> Int32
+    private typealias Derive =
+        @convention(c) (Context, MutableBytes?, UnsafeMutablePointer<Int>) -> Int32
 
     private let newContext: NewContext
     private let freeContext: FreeContext
@@ -40,6 +46,15 @@ package struct OpenSSL: @unchecked Sendable {
     private let finish: Finish
     private let control: Control
     private let clearErrors: ClearErrors
+    private let newKeyContext: NewKeyContext
+    private let freeKeyContext: FreeContext
+    private let sha256: GetCipher
+    private let beginDerivation: KeyStep
+    private let giveDigest: GiveDigest
+    private let giveSalt: GiveBytes
+    private let giveKey: GiveBytes
+    private let addInfo: GiveBytes
+    private let derive: Derive
 
     // MARK: Loading
 
@@ -79,6 +94,15 @@ package struct OpenSSL: @unchecked Sendable {
         finish = try symbol("EVP_CipherFinal_ex", as: Finish.self)
         control = try symbol("EVP_CIPHER_CTX_ctrl", as: Control.self)
         clearErrors = try symbol("ERR_clear_error", as: ClearErrors.self)
+        newKeyContext = try symbol("EVP_PKEY_CTX_new_id", as: NewKeyContext.self)
+        freeKeyContext = try symbol("EVP_PKEY_CTX_free", as: FreeContext.self)
+        sha256 = try symbol("EVP_sha256", as: GetCipher.self)
+        beginDerivation = try symbol("EVP_PKEY_derive_init", as: KeyStep.self)
+        giveDigest = try symbol("EVP_PKEY_CTX_set_hkdf_md", as: GiveDigest.self)
+        giveSalt = try symbol("EVP_PKEY_CTX_set1_hkdf_salt", as: GiveBytes.self)
+        giveKey = try symbol("EVP_PKEY_CTX_set1_hkdf_key", as: GiveBytes.self)
+        addInfo = try symbol("EVP_PKEY_CTX_add1_hkdf_info", as: GiveBytes.self)
+        derive = try symbol("EVP_PKEY_derive", as: Derive.self)
     }
 
     // MARK: AES-GCM (NIST SP 800-38D)
@@ -121,6 +145,33 @@ package struct OpenSSL: @unchecked Sendable {
             add(data, context) && transform(ciphertext, into: &output, context, checking: &tag)
         }
         return isOpen ? output : nil
+    }
+
+    // MARK: HKDF (RFC 5869)
+
+    /// A key of `count` bytes, made of another one by HKDF with SHA-256. Whoever has it learns
+    /// nothing about `key`, nor about keys with another salt or purpose.
+    /// - Parameter purpose: what RFC 5869 calls `info`, at most 1,024 bytes.
+    package func deriveKey(
+        _ key: [UInt8], salt: [UInt8], purpose: [UInt8], count: Int
+    ) throws(CryptographyError) -> [UInt8] {
+        guard let context = newKeyContext(Self.hkdf, nil) else {
+            throw CryptographyError("OpenSSL does not know HKDF")
+        }
+        defer { freeKeyContext(context) }
+        var output = [UInt8](repeating: 0, count: count)
+        var size = count
+        let isDerived =
+            beginDerivation(context) == 1 && giveDigest(context, sha256()) == 1
+            && giveSalt(context, salt, Int32(salt.count)) == 1
+            && giveKey(context, key, Int32(key.count)) == 1
+            && addInfo(context, purpose, Int32(purpose.count)) == 1
+            && derive(context, &output, &size) == 1 && size == count
+        guard isDerived else {
+            clearErrors()
+            throw CryptographyError("OpenSSL can't derive a key")
+        }
+        return output
     }
 
     // MARK: Helpers
@@ -194,4 +245,6 @@ package struct OpenSSL: @unchecked Sendable {
     /// `EVP_CTRL_GCM_GET_TAG` and `EVP_CTRL_GCM_SET_TAG`.
     private static let getTag: Int32 = 0x10
     private static let setTag: Int32 = 0x11
+    /// `EVP_PKEY_HKDF`.
+    private static let hkdf: Int32 = 1036
 }

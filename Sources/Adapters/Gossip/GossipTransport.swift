@@ -9,15 +9,6 @@ internal import Glibc
 /// Nothing blocks. What a member does wrong ends its connection or drops its packet, and is logged
 /// at most once in ten seconds.
 package final class GossipTransport {
-    /// What Core's `Membership` is told, under the names of its methods.
-    package enum Event: Hashable, Sendable {
-        case packet(from: GossipAddress, [UInt8])
-        case request(GossipRequest, from: GossipAddress, [UInt8])
-        case answered(GossipExchange, [UInt8])
-        /// A sentence without its full stop.
-        case failed(GossipExchange, reason: String)
-    }
-
     /// Nil: nothing is sealed.
     package var seal: GossipSeal?
     private let loop: EventLoop
@@ -146,23 +137,23 @@ package final class GossipTransport {
         }
     }
 
-    /// Begins an exchange: `answered` or `failed` tells of its end, unless it is closed before.
+    /// Begins an exchange: `Input.exchange` tells of its end, unless it is closed before.
     package func open(
         _ exchange: GossipExchange, to address: GossipAddress, _ message: [UInt8],
-        into events: inout [Event]
+        into inputs: inout [Input]
     ) {
         let family = address.ip.isIPv4 ? AF_INET : AF_INET6
         let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         guard let target = SocketAddress(address, family: family) else { return }
         let descriptor = socket(family, flags, 0)
         guard descriptor >= 0 else {
-            return events.append(.failed(exchange, reason: errorText(errno)))
+            return inputs.append(.exchange(exchange, .failed(errorText(errno))))
         }
         let result = target.withSocketAddress { Glibc.connect(descriptor, $0, $1) }
         guard result == 0 || errno == EINPROGRESS || errno == EINTR else {
             let reason = errorText(errno)
             Glibc.close(descriptor)
-            return events.append(.failed(exchange, reason: reason))
+            return inputs.append(.exchange(exchange, .failed(reason)))
         }
         let connection = GossipConnection(
             descriptor, nextSerial, address, .asking(exchange), isOpen: result == 0,
@@ -170,7 +161,7 @@ package final class GossipTransport {
         nextSerial += 1
         connections[connection.serial] = connection
         asking[exchange] = connection.serial
-        submit(message, on: connection, into: &events)
+        submit(message, on: connection, into: &inputs)
     }
 
     package func close(_ exchange: GossipExchange) {
@@ -179,71 +170,44 @@ package final class GossipTransport {
         }
     }
 
-    /// Answers a request; the connection ends when the answer has left.
+    /// Answers a request; the connection ends when the answer has left, or at once without one.
     package func answer(
-        _ request: GossipRequest, _ message: [UInt8], into events: inout [Event]
+        _ request: GossipRequest, _ message: [UInt8]?, into inputs: inout [Input]
     ) {
         guard let connection = connections[request], connection.outgoing.isEmpty else { return }
+        guard let message else { return drop(connection) }
         connection.isAnswered = true
-        submit(message, on: connection, into: &events)
-    }
-
-    package func drop(_ request: GossipRequest) {
-        if let connection = connections[request] { drop(connection) }
+        submit(message, on: connection, into: &inputs)
     }
 
     private func submit(
-        _ message: [UInt8], on connection: GossipConnection, into events: inout [Event]
+        _ message: [UInt8], on connection: GossipConnection, into inputs: inout [Input]
     ) {
         do throws(CryptographyError) {
             connection.outgoing = (try seal?.sealStream(message) ?? message)[...]
         } catch {
-            return fail(connection, error.description, into: &events)
+            return fail(connection, error.description, into: &inputs)
         }
-        if connection.isOpen { transmit(connection, into: &events) } else { watch(connection) }
-    }
-
-    /// Changes the keys, at once.
-    package func perform(_ request: GossipKeyRequest) -> SerfKeyResponse {
-        guard var ring = seal?.ring else {
-            return SerfKeyResponse(
-                succeeded: false, message: "this node does not encrypt its gossip", keys: [],
-                primaryKey: "")
-        }
-        do throws(CryptographyError) {
-            switch request.operation {
-            case .install: try ring.install(request.key)
-            case .use: try ring.use(request.key)
-            case .remove: try ring.remove(request.key)
-            case .list: break
-            }
-        } catch {
-            return SerfKeyResponse(
-                succeeded: false, message: error.description, keys: [], primaryKey: "")
-        }
-        seal?.ring = ring
-        let keys = request.operation == .list ? ring.keys.map(Base64Text.encode) : []
-        return SerfKeyResponse(
-            succeeded: true, message: "", keys: keys, primaryKey: keys.first ?? "")
+        if connection.isOpen { transmit(connection, into: &inputs) } else { watch(connection) }
     }
 
     // MARK: What happens
 
-    package func handle(_ event: EventLoop.Event, at now: Instant, into events: inout [Event]) {
+    package func handle(_ event: EventLoop.Event, at now: Instant, into inputs: inout [Input]) {
         switch event.token.number {
-        case Self.packetToken: receivePackets(at: now, into: &events)
+        case Self.packetToken: receivePackets(at: now, into: &inputs)
         case Self.listenerToken: accept(at: now)
         default:
             guard let connection = connections[event.token.number] else { return }
             if !connection.isOpen {
-                finishOpening(connection, into: &events)
+                finishOpening(connection, into: &inputs)
             } else {
-                if event.writable { transmit(connection, into: &events) }
+                if event.writable { transmit(connection, into: &inputs) }
                 guard connections[connection.serial] != nil else { return }
                 if connection.isAtEnd {
                     if event.broken { drop(connection) }
                 } else if event.readable || event.broken {
-                    receive(connection, at: now, into: &events)
+                    receive(connection, at: now, into: &inputs)
                 }
             }
         }
@@ -269,7 +233,7 @@ package final class GossipTransport {
 
     // MARK: Packets
 
-    private func receivePackets(at now: Instant, into events: inout [Event]) {
+    private func receivePackets(at now: Instant, into inputs: inout [Input]) {
         guard let packets else { return }
         // Bounded, so that a flood leaves time for everything else.
         for _ in 0..<Self.mostPacketsAtOnce {
@@ -288,7 +252,7 @@ package final class GossipTransport {
             guard let from = source.gossip else { continue }
             let bytes = Array(UnsafeBufferPointer(rebasing: buffer[..<count]))
             do throws(GossipSealError) {
-                events.append(.packet(from: from, try seal?.open(bytes[...]) ?? bytes))
+                inputs.append(.packet(from: from, try seal?.open(bytes[...]) ?? bytes))
             } catch {
                 complain("a packet was refused", from, error.description, now)
             }
@@ -321,18 +285,18 @@ package final class GossipTransport {
         }
     }
 
-    private func finishOpening(_ connection: GossipConnection, into events: inout [Event]) {
+    private func finishOpening(_ connection: GossipConnection, into inputs: inout [Input]) {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         if getsockopt(connection.descriptor, SOL_SOCKET, SO_ERROR, &code, &size) != 0 {
             code = errno
         }
-        guard code == 0 else { return fail(connection, errorText(code), into: &events) }
+        guard code == 0 else { return fail(connection, errorText(code), into: &inputs) }
         connection.isOpen = true
-        transmit(connection, into: &events)
+        transmit(connection, into: &inputs)
     }
 
-    private func transmit(_ connection: GossipConnection, into events: inout [Event]) {
+    private func transmit(_ connection: GossipConnection, into inputs: inout [Input]) {
         while !connection.outgoing.isEmpty {
             let count = connection.outgoing.withUnsafeBytes { bytes in
                 retryingInterrupted {
@@ -346,7 +310,7 @@ package final class GossipTransport {
             } else if errno == EAGAIN || errno == EWOULDBLOCK {
                 break
             } else {
-                return fail(connection, errorText(errno), into: &events)
+                return fail(connection, errorText(errno), into: &inputs)
             }
         }
         // One that was asked has read everything, so the close is no reset.
@@ -355,7 +319,7 @@ package final class GossipTransport {
     }
 
     private func receive(
-        _ connection: GossipConnection, at now: Instant, into events: inout [Event]
+        _ connection: GossipConnection, at now: Instant, into inputs: inout [Input]
     ) {
         let count = retryingInterrupted {
             recv(connection.descriptor, buffer.baseAddress, buffer.count, 0)
@@ -366,11 +330,11 @@ package final class GossipTransport {
                 connection.isAtEnd = true
                 return watch(connection)
             }
-            return fail(connection, "it closed the connection without an answer", into: &events)
+            return fail(connection, "it closed the connection without an answer", into: &inputs)
         }
         guard count > 0 else {
             if errno == EAGAIN || errno == EWOULDBLOCK { return }
-            return fail(connection, errorText(errno), into: &events)
+            return fail(connection, errorText(errno), into: &inputs)
         }
         // Whoever goes on after the message says nothing that we heed.
         guard !connection.frame.isComplete else { return }
@@ -378,11 +342,11 @@ package final class GossipTransport {
         do throws(ByteError) {
             try connection.frame.receive(UnsafeBufferPointer(rebasing: buffer[..<count]))
         } catch {
-            return refuse(connection, error.description, at: now, into: &events)
+            return refuse(connection, error.description, at: now, into: &inputs)
         }
         heldBytes += connection.frame.count - before
         guard heldBytes <= Self.mostHeldBytes else {
-            return refuse(connection, "too much is being received", at: now, into: &events)
+            return refuse(connection, "too much is being received", at: now, into: &inputs)
         }
         do throws(GossipSealError) {
             try checkSeal(connection)
@@ -390,13 +354,14 @@ package final class GossipTransport {
             let message = try seal?.openStream(frame) ?? Array(frame)
             switch connection.role {
             case .asked:
-                events.append(.request(connection.serial, from: connection.peer, message))
+                inputs.append(
+                    .exchangeRequest(connection.serial, from: connection.peer, message))
             case .asking(let exchange):
-                events.append(.answered(exchange, message))
+                inputs.append(.exchange(exchange, .answered(message)))
                 drop(connection)
             }
         } catch {
-            refuse(connection, error.description, at: now, into: &events)
+            refuse(connection, error.description, at: now, into: &inputs)
         }
     }
 
@@ -409,17 +374,17 @@ package final class GossipTransport {
 
     private func refuse(
         _ connection: GossipConnection, _ reason: String, at now: Instant,
-        into events: inout [Event]
+        into inputs: inout [Input]
     ) {
         complain("a stream was refused", connection.peer, reason, now)
-        fail(connection, reason, into: &events)
+        fail(connection, reason, into: &inputs)
     }
 
     private func fail(
-        _ connection: GossipConnection, _ reason: String, into events: inout [Event]
+        _ connection: GossipConnection, _ reason: String, into inputs: inout [Input]
     ) {
         if case .asking(let exchange) = connection.role {
-            events.append(.failed(exchange, reason: reason))
+            inputs.append(.exchange(exchange, .failed(reason)))
         }
         drop(connection)
     }

@@ -25,18 +25,16 @@ package final class HTTPOutbound {
 
     /// - Parameter limits: `connections` must leave descriptors for everything else.
     package init(
-        loop: EventLoop, log: LogWriter, limits: HTTPCaller.Limits
-    ) throws(SystemError) {
+        loop: EventLoop, log: LogWriter, resolver: Resolver, limits: HTTPCaller.Limits
+    ) {
         self.loop = loop
         self.log = log
         limit = limits.connections
         calls = HTTPCalls(limits: limits)
-        resolver = try Resolver()
-        loop.watch(resolver.fileDescriptor, for: .read, as: .init(.names))
+        self.resolver = resolver
     }
 
     deinit {
-        loop.forget(resolver.fileDescriptor)
         for connection in connections.values { Glibc.close(connection.descriptor) }
     }
 
@@ -72,16 +70,17 @@ package final class HTTPOutbound {
 
     // MARK: What happens
 
-    /// Takes an event of a socket or of the name lookups.
+    /// Takes the answer to a lookup.
+    package func resolved(_ answer: Resolver.Answer, at now: Now, into inputs: inout [Input]) {
+        take(
+            .resolved(host: answer.host, addresses: answer.addresses, problem: answer.problem),
+            at: now)
+        drain(at: now, into: &inputs)
+    }
+
+    /// Takes an event of a socket.
     package func handle(_ event: EventLoop.Event, at now: Now, into inputs: inout [Input]) {
-        if event.token.owner == .names {
-            for answer in resolver.receive() {
-                take(
-                    .resolved(
-                        host: answer.host, addresses: answer.addresses, problem: answer.problem),
-                    at: now)
-            }
-        } else if let connection = connections[event.token.number] {
+        if let connection = connections[event.token.number] {
             let number = event.token.number
             if !connection.isOpen {
                 take(finishOpening(number, connection), at: now)
@@ -129,7 +128,7 @@ package final class HTTPOutbound {
     private func perform(_ action: HTTPSocketAction) -> HTTPSocketEvent? {
         switch action {
         case .resolve(let host):
-            resolver.resolve(host)
+            resolver.resolve(host, for: .calls)
             return nil
         case .open(let number, let address, let port): return open(number, address, port)
         case .send(let number, let bytes):

@@ -51,14 +51,57 @@ extension AgentOptions {
             form: .number(1 << 20...1 << 50)),
         .used("hide-env", .list, "NAME", "environment variable that jobs don't get"),
         .used(
-            "bind-addr", .value, "HOST:PORT", "address for other nodes",
-            standard: "127.0.0.1:8946"),
+            "bind-addr", .value, "HOST:PORT",
+            "address for other nodes: gossip, and with the port of rpc-port messages",
+            standard: "127.0.0.1:8946, in a cluster the private address"),
         .used(
-            "rpc-port", .value, "PORT", "port for other nodes", standard: "6868",
+            "advertise-addr", .value, "HOST:PORT",
+            "address under which other nodes reach this one", standard: "bind-addr"),
+        .used(
+            "rpc-port", .value, "PORT", "port for messages of other nodes", standard: "6868",
             form: .number(1...65_535)),
         .used(
-            "bootstrap-expect", .value, "N", "number of servers of the cluster: 1",
+            "advertise-rpc-port", .value, "PORT", "port under which other nodes reach rpc-port",
+            standard: "rpc-port", form: .number(0...65_535)),
+        .used(
+            "join", .list, "HOST:PORT",
+            "nodes of the cluster, one of which must take this one in at the start"),
+        .used(
+            "retry-join", .list, "HOST:PORT",
+            "nodes of the cluster, asked until one takes this one in"),
+        .used(
+            "retry-interval", .value, "DURATION", "between two attempts of retry-join",
+            standard: "30s", form: .duration),
+        .used(
+            "retry-max", .value, "N", "attempts of retry-join before giving up; 0: no end",
+            standard: "0", form: .number(0...1_000_000_000)),
+        .used(
+            "bootstrap-expect", .value, "N",
+            "found a cluster as soon as N servers that were told so have met",
             form: .number(0...1_000)),
+        .used(
+            "encrypt", .value, "KEY",
+            "encrypt what nodes say to each other; dkron keygen prints a key", isSecret: true),
+        .used(
+            "insecure-peers", .flag, "",
+            "let other machines connect although nothing is encrypted", standard: "false"),
+        .used(
+            "profile", .value, "NAME", "how patient gossip is: lan, wan or local",
+            standard: "lan", form: .word(["lan", "wan", "local"])),
+        .used(
+            "serf-reconnect-timeout", .value, "DURATION", "a failed node is forgotten after it",
+            standard: "24h", form: .duration),
+        .used(
+            "dead-server-timeout", .value, "DURATION",
+            "a server that does not answer loses its seat after it; 0: never", standard: "72h",
+            form: .duration),
+        .used(
+            "raft-multiplier", .value, "N",
+            "multiplies the times in which servers notice the loss of their leader",
+            standard: "1", form: .number(1...10)),
+        .used(
+            "metrics-addr", .value, "HOST:PORT",
+            "where a node without server answers /metrics; servers do so at http-addr"),
         .used("region", .value, "NAME", "region of this node", standard: "global"),
         .used("datacenter", .value, "NAME", "data centre of this node", standard: "dc1"),
         .used(
@@ -68,24 +111,17 @@ extension AgentOptions {
 
     private static let withoutEffect: [CommandLineOption] =
         CommandLineOption.withoutEffect(
-            .value, "advertise-addr", "mail-host", "mail-username", "mail-from", "mail-payload",
+            .value, "mail-host", "mail-username", "mail-from", "mail-payload",
             "mail-subject-prefix", "dog-statsd-addr", "statsd-addr", "otel-endpoint",
             "federation-mode")
         + CommandLineOption.withoutEffect(
-            .value, form: .number(0...65_535), "advertise-rpc-port", "mail-port")
-        + CommandLineOption.withoutEffect(
-            .value, form: .number(0...1_000_000_000), "retry-max")
-        + CommandLineOption.withoutEffect(.value, form: .number(1...10), "raft-multiplier")
+            .value, form: .number(0...65_535), "mail-port")
         + CommandLineOption.withoutEffect(.value, form: .number(-1...1), "raft-duration")
-        + CommandLineOption.withoutEffect(
-            .value, form: .duration, "retry-interval", "serf-reconnect-timeout")
-        + CommandLineOption.withoutEffect(
-            .value, form: .word(["lan", "wan", "local"]), "profile")
         // Addresses of web hooks often hold a token, and so does what is sent to them.
         + CommandLineOption.withoutEffect(
             .value, isSecret: true, "mail-password", "webhook-url", "webhook-endpoint",
             "webhook-payload", "pre-webhook-endpoint", "pre-webhook-payload", "cronitor-endpoint")
-        + CommandLineOption.withoutEffect(.list, "join", "retry-join", "dog-statsd-tags")
+        + CommandLineOption.withoutEffect(.list, "dog-statsd-tags")
         + CommandLineOption.withoutEffect(
             .list, isSecret: true, "webhook-header", "webhook-headers", "pre-webhook-headers")
         + CommandLineOption.withoutEffect(
@@ -109,11 +145,8 @@ extension AgentOptions {
 
     private static let refused: [CommandLineOption] =
         CommandLineOption.refused(
-            "encryption between nodes is not available in this version; leave the option out, and "
-                + "keep the node on a private network", .value, "encrypt")
-        + CommandLineOption.refused(
-            "encryption between nodes is not available in this version; leave the option out, and "
-                + "keep the node on a private network", .value, places: .file, "keyring-file")
+            "keys that were changed while the cluster ran are kept in the data directory; leave "
+                + "the option out", .value, places: .file, "keyring-file")
         + CommandLineOption.refused(
             "access control is not available in this version; leave the option out, and keep the "
                 + "API on a loopback address (--http-addr)", .value, "username", "password")
@@ -129,8 +162,5 @@ extension AgentOptions {
             "TLS is not available in this version; leave the option out, and keep the API on a "
                 + "loopback address (--http-addr)", .flag, "client-cert-auth", "auto-tls")
         + CommandLineOption.refused(
-            "not available in this version; leave it out", .value, "unknown-fields", "reads",
-            "dead-server-timeout")
-        + CommandLineOption.refused(
-            "not available in this version; leave it out", .flag, "insecure-peers")
+            "not available in this version; leave it out", .value, "unknown-fields", "reads")
 }

@@ -11,6 +11,7 @@ package struct AgentOptions: Sendable {
     package var rpcPort: UInt16 = 6868
     /// 0 when not given.
     package var bootstrapExpect = 0
+    package var cluster = ClusterOptions()
     package var dataDirectory = "dkron.data"
     package var tags: [TagEntry] = []
     package var region = "global"
@@ -34,7 +35,7 @@ package struct AgentOptions: Sendable {
     /// What stood somewhere, with its place.
     package private(set) var settings: [Setting] = []
     /// What is wrong, a sentence each. Nothing may be started if there is anything.
-    package private(set) var problems: [String] = []
+    package internal(set) var problems: [String] = []
 
     /// Reads command line, environment and configuration file. Returns nil when help is asked for.
     ///
@@ -71,11 +72,7 @@ package struct AgentOptions: Sendable {
         options.warnings = settings.warnings
         options.problems = settings.problems
         options.settle(settings.all, host)
-        if !options.isServer, options.problems.isEmpty {
-            options.problems.append(
-                "an agent without --server needs a cluster to join, which this version can't; "
-                    + "write server: true into the configuration file, or add --server")
-        }
+        options.settleCluster(host)
         return options
     }
 
@@ -116,11 +113,6 @@ package struct AgentOptions: Sendable {
             dataDirectory = value
         case "bootstrap-expect":
             bootstrapExpect = Int(value) ?? 0
-            guard bootstrapExpect <= 1 else {
-                throw UsageError(
-                    "\(subject) \(value): this version runs one server alone; use 1, or leave the "
-                        + "option out")
-            }
         case "tag", "tags":
             for item in setting.values {
                 tags.append(try Self.tag(item.text, setting.subject(item.origin)))
@@ -147,7 +139,9 @@ package struct AgentOptions: Sendable {
                     "\(subject) \(value): jobs are kept in the data directory, no other store is "
                         + "available in this version; leave the option out")
             }
-        default: warn(setting)
+        default:
+            guard case .used = setting.option.standing else { return warn(setting) }
+            try takeCluster(&setting, host)
         }
     }
 
@@ -175,7 +169,7 @@ package struct AgentOptions: Sendable {
         }
     }
 
-    private static func endpoint(
+    static func endpoint(
         _ setting: inout Setting, _ host: ConfigurationHost, defaultPort: UInt16
     ) throws(UsageError) -> Endpoint {
         var text = setting.text

@@ -61,11 +61,12 @@ package struct CommandLineOption: Sendable {
 
     package static func used(
         _ name: String, _ kind: Kind, _ placeholder: String = "", _ help: String,
-        standard: String = "", form: Form = .text, places: Places = .everywhere
+        standard: String = "", form: Form = .text, places: Places = .everywhere,
+        isSecret: Bool = false
     ) -> CommandLineOption {
         CommandLineOption(
             name: name, kind: kind, standing: .used, placeholder: placeholder, help: help,
-            form: form, standard: standard, places: places)
+            form: form, standard: standard, places: places, isSecret: isSecret)
     }
 
     static func withoutEffect(

@@ -100,13 +100,6 @@ extension API {
         respond(call, Answer(leads ? 200 : 404, writer), context, &actions)
     }
 
-    func leave(_ call: Call) throws(APIError) {
-        throw APIError(
-            409, "single_server",
-            "This is the cluster's only server, so there is nobody to leave it to. To shut it"
-                + " down, send SIGTERM to its process; the data stays for the next start.")
-    }
-
     func leaderName(_ context: APIContext) -> NodeName? {
         switch context.role {
         case .leader: context.config.nodeName

@@ -102,7 +102,7 @@ package struct API {
         case .metrics: scrapes.remove(id)
         case .backup: backup = nil
         case .restore: abandonRestore(&actions)
-        case .zone, .measurement: break
+        case .zone, .measurement, .seats: break
         }
     }
 
@@ -217,7 +217,7 @@ package struct API {
         case .backup:
             backup?.take(bytes)
             advanceBackup(&actions)
-        case .proposal, .group, .zone, .measurement, .metrics, .restore: break
+        case .proposal, .group, .zone, .measurement, .seats, .metrics, .restore: break
         }
     }
 
@@ -239,7 +239,7 @@ package struct API {
         switch pending[id] {
         case .stream: advanceStream(id, context, &actions)
         case .restore: advanceRestore(context, &actions)
-        case .proposal, .group, .zone, .output, .measurement, .metrics, .backup, nil: break
+        case .proposal, .group, .zone, .output, .measurement, .seats, .metrics, .backup, nil: break
         }
     }
 
@@ -293,6 +293,12 @@ package struct API {
 
     /// Whether the node is in a state to work on the call.
     private func admit(_ call: Call, _ context: APIContext) throws(APIError) {
+        guard context.config.isServer || call.route.isOfAgents else {
+            throw APIError(
+                404, "agent",
+                "This node is an agent: it answers /health, /ready and /metrics, the servers of"
+                    + " the cluster everything else.")
+        }
         if call.route.access == .local { return }
         switch context.role {
         case .leader: return
@@ -337,7 +343,10 @@ package struct API {
         case .members: members(call, context, &actions)
         case .leader: try leader(call, context, &actions)
         case .isLeader: isLeader(call, context, &actions)
-        case .leave: try leave(call)
+        case .leave: try leave(call, context, &actions)
+        case .listPeers: listPeers(call, context, &actions)
+        case .removePeer: try removePeer(call, context, &actions)
+        case .transfer: try transferLeadership(call, context, &actions)
         case .busy: try startStream(call, .busy, context, &actions)
         case .showPause: showPause(call, context, &actions)
         case .pause: try pause(call, context, &actions)

@@ -35,6 +35,8 @@ package enum APIAction: Sendable {
     case loadZone(String)
     /// The node answers with `API.measured`, in the same step.
     case measure(RequestID)
+    /// The node answers with `API.arranged` when it is done or refused.
+    case arrange(RequestID, SeatOrder)
     case log(LogRecord)
     case mark(Mark)
 }
@@ -71,6 +73,9 @@ package struct APIContext {
     package var role: Role
     package var zones: ZoneTable
     package var members: [Member]
+    /// The seats of the servers, and who leads.
+    package var configuration = RaftConfiguration.empty
+    package var leaderID: ServerID?
     package var history: HistoryStore
     /// The term of the last entry that the store has applied.
     package var appliedTerm: Term

@@ -12,6 +12,8 @@ enum Pending {
     case output
     /// For what the node has counted.
     case measurement(Call)
+    /// For a change of the seats.
+    case seats(Call, SeatOrder)
     /// See `API.scrapes`.
     case metrics
     /// See `API.backup`.

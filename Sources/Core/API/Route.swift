@@ -24,6 +24,7 @@ package struct Route: Sendable {
     enum Handler: Sendable {
         case root, page, health, ready, metrics, variables, status
         case members, leader, isLeader, leave, busy
+        case listPeers, removePeer, transfer
         case showPause, pause, unpause
         case showSettings, putSettings
         case backup, restore
@@ -45,6 +46,14 @@ package struct Route: Sendable {
         segments = pattern.split(separator: "/").map(String.init)
     }
 
+    /// Whether an agent answers it too.
+    var isOfAgents: Bool {
+        switch handler {
+        case .health, .ready, .metrics, .leave: true
+        default: false
+        }
+    }
+
     /// The router's table.
     package static let table: [Route] = [
         Route(.get, "/", .root, .local, "leads browsers to the page"),
@@ -58,6 +67,9 @@ package struct Route: Sendable {
         Route(.get, "/v1/leader", .leader, .local, "the leader's node"),
         Route(.get, "/v1/isleader", .isLeader, .local, "whether this node leads"),
         Route(.post, "/v1/leave", .leave, .local, "leave the cluster"),
+        Route(.get, "/v1/raft/peers", .listPeers, .read, "the servers that hold the log"),
+        Route(.delete, "/v1/raft/peers/:peer", .removePeer, .write, "take a server's seat"),
+        Route(.post, "/v1/raft/transfer", .transfer, .write, "have another server lead"),
         Route(.get, "/v1/busy", .busy, .read, "executions that have not ended"),
         Route(.get, "/v1/pause", .showPause, .read, "whether the cluster is paused"),
         Route(.post, "/v1/pause", .pause, .write, "stop ticks, submissions and runs by hand"),

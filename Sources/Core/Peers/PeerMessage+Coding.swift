@@ -12,6 +12,8 @@ extension PeerMessage {
         case responseChunk
         case promise
         case leads
+        case askTime
+        case tellTime
         case transfer
     }
 
@@ -36,6 +38,13 @@ extension PeerMessage {
             begin(.promise)
             writer.array(servers) { $0.serverID($1) }
             writer.bool(wantsAnswer)
+        case .askTime(let askedAt):
+            begin(.askTime)
+            writer.i64(askedAt.nanoseconds)
+        case .tellTime(let wall, let askedAt):
+            begin(.tellTime)
+            writer.i64(wall.nanoseconds)
+            writer.i64(askedAt.nanoseconds)
         case .leads(let term, let cluster):
             begin(.leads)
             writer.u64(term)
@@ -53,16 +62,18 @@ extension PeerMessage {
         case .requestAbandoned(let id):
             begin(.requestAbandoned)
             writer.forwardID(id)
-        case .requestDrained(let id):
+        case .requestDrained(let id, let taken):
             begin(.requestDrained)
             writer.forwardID(id)
+            writer.u64(taken)
         case .response(let id, let response):
             begin(.response)
             writer.forwardID(id)
             response.encode(into: &writer)
-        case .responseChunk(let id, let bytes, let last):
+        case .responseChunk(let id, let number, let bytes, let last):
             begin(.responseChunk)
             writer.forwardID(id)
+            writer.u64(number)
             writer.bool(last)
             writer.bytes(bytes)
         }
@@ -88,19 +99,26 @@ extension PeerMessage {
                 try reader.serverID()
             }
             self = .promise(servers, wantsAnswer: try reader.bool())
+        case .askTime: self = .askTime(Instant(nanoseconds: try reader.i64()))
+        case .tellTime:
+            self = .tellTime(
+                WallTime(nanoseconds: try reader.i64()),
+                askedAt: Instant(nanoseconds: try reader.i64()))
         case .leads: self = .leads(try reader.u64(), cluster: try reader.string())
         case .assignment: self = .assignment(try AgentMessage(from: &reader))
         case .report: self = .report(try AgentReport(from: &reader))
         case .request:
             self = .request(try reader.forwardID(), try HTTPRequest(from: &reader))
         case .requestAbandoned: self = .requestAbandoned(try reader.forwardID())
-        case .requestDrained: self = .requestDrained(try reader.forwardID())
+        case .requestDrained:
+            self = .requestDrained(try reader.forwardID(), taken: try reader.u64())
         case .response:
             self = .response(try reader.forwardID(), try HTTPResponse(from: &reader))
         case .responseChunk:
             let id = try reader.forwardID()
+            let number = try reader.u64()
             let last = try reader.bool()
-            self = .responseChunk(id, try reader.bytes(), last: last)
+            self = .responseChunk(id, number: number, try reader.bytes(), last: last)
         }
         try reader.expectEnd()
     }

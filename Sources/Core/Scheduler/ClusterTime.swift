@@ -10,6 +10,8 @@ package struct ClusterTime: Sendable {
     /// How long a step must stand.
     static let standTime = Duration.seconds(60)
 
+    /// What most servers' wall clocks show minus what this one's does; only a leader asks.
+    package var shift = Duration.zero
     /// Wall clock minus monotonic clock, as believed.
     private var offset: Duration
     /// When the step that is being guarded was first seen.
@@ -18,16 +20,28 @@ package struct ClusterTime: Sendable {
     private var steppedOffset = Duration.zero
 
     init(at now: Now) {
-        offset = Duration(
-            nanoseconds: saturatingDifference(now.wall.nanoseconds, now.monotonic.nanoseconds))
+        offset = .zero
+        offset = reading(now)
+    }
+
+    /// Wall clock, shifted, minus monotonic clock.
+    private func reading(_ now: Now) -> Duration {
+        let own = saturatingDifference(now.wall.nanoseconds, now.monotonic.nanoseconds)
+        return Duration(nanoseconds: saturatingSum(own, shift.nanoseconds))
+    }
+
+    /// Believes the shifted clock at once: a majority of clocks has just agreed on it.
+    package mutating func restart(shift: Duration, at now: Now) {
+        self.shift = shift
+        offset = reading(now)
+        stepSeen = nil
     }
 
     /// Takes a reading. Call once per step, before anything else uses the time.
     /// - Returns: whether a guard began with this reading.
     @discardableResult
     mutating func observe(_ now: Now) -> Bool {
-        let reading = Duration(
-            nanoseconds: saturatingDifference(now.wall.nanoseconds, now.monotonic.nanoseconds))
+        let reading = reading(now)
         guard reading - offset > Self.stepLimit else {
             offset = reading
             stepSeen = nil

@@ -24,12 +24,13 @@ enum TunableNames {
 
     /// The same for several servers.
     static let clusterChoices: [(name: String, values: [String])] =
-        choices + [
+        choices.filter { $0.name != "segment" } + [
+            ("segment", ["20000", "200000"]),
             ("cache", ["0", "1000", "20000"]),
             ("parts", ["1", "3"]),
             ("beat", ["50ms", "200ms", "500ms"]),
             ("message", ["1", "1000"]),
-            ("flight", ["1", "4"]),
+            ("flight", ["4", "16"]),
         ]
 
     /// Applies the settings that begin with `tune.`.

@@ -243,6 +243,8 @@ private func describe(message bytes: [UInt8]) -> String {
     case .transfer(let message): return describe(message)
     case .promise(let servers, let wantsAnswer):
         return "promise \(servers)\(wantsAnswer ? ", and yours?" : "")"
+    case .askTime: return "what time is it?"
+    case .tellTime(let wall, _): return "it is \(RFC3339.print(wall))"
     case .leads(let term, let cluster): return "leads \(cluster) in term \(term)"
     case .assignment(.run(let assignment, _)): return "run \(assignment.id)"
     case .assignment(let order): return "\(order)"
@@ -255,11 +257,13 @@ private func describe(message bytes: [UInt8]) -> String {
     case .request(let id, let request):
         return "request \(id.request.number) \(request.method) \(request.target)"
     case .requestAbandoned(let id): return "request \(id.request.number) abandoned"
-    case .requestDrained(let id): return "request \(id.request.number) drained"
+    case .requestDrained(let id, let taken):
+        return "request \(id.request.number) drained, \(taken) pieces"
     case .response(let id, let response):
         return "response \(id.request.number) \(response.status)"
-    case .responseChunk(let id, let bytes, let last):
-        return "response \(id.request.number) \(bytes.count) bytes\(last ? ", the last" : "")"
+    case .responseChunk(let id, let number, let bytes, let last):
+        return
+            "response \(id.request.number) piece \(number), \(bytes.count) bytes\(last ? ", the last" : "")"
     }
 }
 

@@ -62,20 +62,30 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     config.dataID = directory.id
     if let space = directory.space { config.tunables = Tunables(diskOf: space.total) }
     if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
+    config.tunables.raft.multiplyTimes(by: options.cluster.raftMultiplier)
     log.write(.info, "agent: data directory", [.init("path", directory.path)])
+    let keys = try KeyStore(directory: directory.path, given: options.cluster.key)
+    if let notice = keys.notice { log.write(notice, at: Clocks.wall()) }
+    if keys.ring != nil { config.gossip?.sealBytes = GossipSeal.overhead }
     let loop = try EventLoop()
     let listener = HTTPListener(loop: loop, log: log, mostConnections: connectionLimit())
     try listen(listener, options, log)
-    let zone = LogRecord.Field("zone", config.defaultZone)
-    log.write(.info, "agent: default time zone of a new cluster", [zone])
+    let resolver = try Resolver()
+    let cluster = try ClusterSockets(
+        loop: loop, log: log, config: config, keys: keys, resolver: resolver)
+    try listen(cluster, options, log)
+    if options.isServer {
+        let zone = LogRecord.Field("zone", config.defaultZone)
+        log.write(.info, "agent: default time zone of a new cluster", [zone])
+    }
     let supervisor = try SupervisorClient(
         dataDirectory: directory.path, executable: "/proc/self/exe",
         hideEnvironment: options.hideEnvironment)
-    let outbound = try HTTPOutbound(loop: loop, log: log, limits: callLimits())
+    let outbound = HTTPOutbound(loop: loop, log: log, resolver: resolver, limits: callLimits())
     return Driver(
         config: config, directory: directory, loop: loop, listener: listener,
         storage: try FileStorage(dataDirectory: directory.path), supervisor: supervisor,
-        outbound: outbound, signals: signals, log: log,
+        outbound: outbound, cluster: cluster, resolver: resolver, signals: signals, log: log,
         reloader: Reloader(arguments, started: options, host: { .current }), manager: manager)
 }
 
@@ -89,10 +99,16 @@ private func configuration(_ options: AgentOptions) throws -> Config {
     config.datacenter = options.datacenter
     config.tags = options.tags
     config.bootstrapExpect = options.bootstrapExpect
-    let bind = options.bindAddress ?? Endpoint(host: "127.0.0.1", port: 8946)
-    let address = try advertisedAddress(bind, options.subject("bind-addr"))
-    (config.gossipAddress, config.gossipPort) = (address, bind.port)
-    (config.rpcAddress, config.rpcPort) = (address, options.rpcPort)
+    let cluster = options.cluster
+    let bind = options.bindEndpoint
+    let advertised = cluster.advertiseAddress ?? bind
+    let subject = options.subject(cluster.advertiseAddress == nil ? "bind-addr" : "advertise-addr")
+    config.gossipAddress = try advertisedAddress(advertised, subject)
+    config.gossipPort = advertised.port
+    config.rpcAddress = config.gossipAddress
+    config.rpcPort = cluster.advertiseRPCPort ?? options.rpcPort
+    config.deadServerTimeout = cluster.deadServerTimeout
+    config.gossip = gossipSettings(cluster)
     if let zone = options.defaultZone {
         guard ZoneFiles.load(zone) != nil else {
             throw UsageError(
@@ -109,13 +125,31 @@ private func configuration(_ options: AgentOptions) throws -> Config {
     return config
 }
 
-/// The IP text under which others would reach an address to bind to.
-private func advertisedAddress(_ bind: Endpoint, _ subject: String) throws -> String {
-    guard !bind.isEveryInterface else { return "127.0.0.1" }
+private func gossipSettings(_ cluster: ClusterOptions) -> GossipSettings {
+    var settings = GossipSettings()
+    settings.profile = cluster.profile
+    settings.reconnectTimeout = cluster.reconnectTimeout
+    settings.join = cluster.join
+    settings.retryJoin = cluster.retryJoin
+    settings.retryInterval = cluster.retryInterval
+    settings.retryLimit = cluster.retryLimit
+    return settings
+}
+
+/// The IP text under which others would reach an endpoint.
+private func advertisedAddress(_ endpoint: Endpoint, _ subject: String) throws -> String {
+    if endpoint.isEveryInterface {
+        let addresses = HostAddress.ofThisMachine().filter { $0.isUp && $0.isForwardable }
+        let best =
+            addresses.first { $0.isPrivate && $0.isOnDefaultRoute }
+            ?? addresses.first { $0.isPrivate } ?? addresses.first { $0.isOnDefaultRoute }
+            ?? addresses.first
+        return best?.text ?? "127.0.0.1"
+    }
     do {
-        return try SocketAddress.resolve(bind).first?.host ?? bind.host
+        return try SocketAddress.resolve(endpoint).first?.host ?? endpoint.host
     } catch {
-        throw UsageError("\(subject) \(bind): \(error.reason)")
+        throw UsageError("\(subject) \(endpoint): \(error.reason)")
     }
 }
 
@@ -127,8 +161,37 @@ private func nodeName(_ options: AgentOptions) throws -> String {
     return name
 }
 
+/// Opens what other nodes connect to and says where it is.
+private func listen(
+    _ cluster: ClusterSockets, _ options: AgentOptions, _ log: LogWriter
+) throws {
+    func opened(
+        _ subject: String, _ open: () throws(AddressError) -> SocketAddress
+    ) throws(UsageError) -> String {
+        do throws(AddressError) { return try open().description } catch {
+            throw UsageError("\(subject): \(error); stop what uses it, or give another address")
+        }
+    }
+    let bind = options.bindEndpoint
+    let gossip = try opened(options.subject("bind-addr")) { () throws(AddressError) in
+        try cluster.listen(forGossip: bind)
+    }
+    let rpc = try opened(options.subject("rpc-port")) { () throws(AddressError) in
+        try cluster.listen(forPeers: Endpoint(host: bind.host, port: options.rpcPort))
+    }
+    log.write(
+        .info, "agent: listening for other nodes",
+        [.init("gossip", gossip), .init("messages", rpc)])
+}
+
 /// Opens the API's listeners and says where they are.
 private func listen(_ listener: HTTPListener, _ options: AgentOptions, _ log: LogWriter) throws {
+    guard options.isServer else {
+        // A node that is no server has no API, and tells its metrics only if it was asked to.
+        guard let endpoint = options.cluster.metricsAddress else { return }
+        let subject = options.subject("metrics-addr")
+        return announce(try bind(listener, endpoint, mustExist: true, subject), log)
+    }
     let subject = options.subject("http-addr")
     guard let endpoint = options.httpAddress else {
         let addresses =
@@ -181,6 +244,7 @@ private func callLimits() -> HTTPCaller.Limits {
 private let agentHelp: String = {
     var lines = [
         "Usage: dkron agent --server [OPTIONS]",
+        "       dkron agent --retry-join HOST:PORT [OPTIONS]",
         "       dkron agent --check-config [OPTIONS]",
         "",
         "Starts a node in the foreground. SIGTERM stops it: it waits for running jobs, a second",
@@ -195,3 +259,11 @@ private let agentHelp: String = {
     ]
     return lines.joined(separator: "\n")
 }()
+
+extension RaftTunables {
+    fileprivate mutating func multiplyTimes(by factor: Int64) {
+        heartbeat = heartbeat * factor
+        electionMinimum = electionMinimum * factor
+        electionMaximum = electionMaximum * factor
+    }
+}

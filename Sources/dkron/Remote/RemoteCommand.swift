@@ -55,7 +55,7 @@ struct RemoteCommand: Sendable {
         self.run = run
     }
 
-    static let all = jobCommands + clusterCommands + backupCommands
+    static let all = jobCommands + clusterCommands + raftCommands + backupCommands
 
     var name: String { words.joined(separator: " ") }
 

@@ -11,7 +11,8 @@ final class GossipBench {
     let transport: GossipTransport
     private let loop: EventLoop
     private var ready: [EventLoop.Event] = []
-    private var inputs: [GossipTransport.Event] = []
+    private var inputs: [Input] = []
+    private let keys: KeyStore
     private var actions: [Membership.Action] = []
 
     /// - Parameter host: an address of the loopback interface; the port is one that is free.
@@ -19,7 +20,8 @@ final class GossipBench {
         _ name: String, host: String = "127.0.0.1", tags: [MemberTag] = [], key: [UInt8]? = nil
     ) throws {
         loop = try EventLoop()
-        let seal = try key.map { try GossipSeal(GossipKeyRing([$0])) }
+        keys = KeyStore(try key.map { try GossipKeyRing([$0]) })
+        let seal = try keys.ring.map { try GossipSeal($0) }
         let profile = MembershipProfile.local
         transport = GossipTransport(
             loop: loop, log: LogWriter(level: .error), seal: seal,
@@ -61,16 +63,17 @@ final class GossipBench {
         }
     }
 
-    private func tell(_ input: GossipTransport.Event, at now: Instant) {
+    private func tell(_ input: Input, at now: Instant) {
         switch input {
         case .packet(let source, let bytes):
             machine.packet(from: source, bytes[...], at: now, into: &actions)
-        case .request(let number, let source, let bytes):
+        case .exchangeRequest(let number, let source, let bytes):
             machine.request(number, from: source, bytes[...], at: now, into: &actions)
-        case .answered(let exchange, let bytes):
+        case .exchange(let exchange, .answered(let bytes)):
             machine.exchangeAnswered(exchange, bytes[...], at: now, into: &actions)
-        case .failed(let exchange, let reason):
+        case .exchange(let exchange, .failed(let reason)):
             machine.exchangeFailed(exchange, reason, at: now, into: &actions)
+        default: break
         }
     }
 
@@ -82,9 +85,10 @@ final class GossipBench {
         case .close(let exchange): transport.close(exchange)
         case .answer(let request, let bytes):
             transport.answer(request, bytes, into: &inputs)
-        case .drop(let request): transport.drop(request)
+        case .drop(let request): transport.answer(request, nil, into: &inputs)
         case .keys(let request):
-            machine.keysAnswered(request, transport.perform(request), into: &actions)
+            machine.keysAnswered(request, keys.perform(request), into: &actions)
+            if let ring = keys.ring { transport.seal?.ring = ring }
         case .event(let event): events.append(event)
         case .log(let record): logged.append(record.message)
         }

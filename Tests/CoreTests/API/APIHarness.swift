@@ -183,6 +183,7 @@ struct APIHarness {
             let result = disk.perform(operation)
             run { $0.storage(ticket, result, $1, into: &$2) }
         case .loadZone(let name): loadZone(name)
+        case .arrange(let id, _): run { $0.arranged(id, .done, $1, into: &$2) }
         case .measure(let id): run { $0.measured(id, Metrics(), Gauges(), $1, into: &$2) }
         case .log(let record): logs.append(record)
         case .mark: break

@@ -96,15 +96,17 @@ import Testing
         let messages: [PeerMessage] = [
             .raft(RaftMessage(term: 1, body: .timeoutNow)),
             .assignment(.kill(key)), .assignment(.settle(key)),
+            .askTime(Instant(nanoseconds: 4)),
+            .tellTime(WallTime(seconds: 5), askedAt: Instant(nanoseconds: 4)),
             .promise([1, 2, 1 << 100], wantsAnswer: true), .leads(7, cluster: "c"),
             .assignment(.heartbeatHeard(heartbeat)),
             .assignment(.run(RunnerFixture.assignment(9), after: heartbeat)),
             .report(.accepted(key)), .report(.heartbeat(heartbeat)),
             .report(.news(Report(job: JobName("a"), key: key, news: .lost(reason: "x")))),
-            .request(id, request), .requestAbandoned(id), .requestDrained(id),
+            .request(id, request), .requestAbandoned(id), .requestDrained(id, taken: 3),
             .response(id, HTTPResponse(status: 200, headers: ["A": "b"], body: .stream)),
             .response(id, HTTPResponse(status: 503, body: .bytes([7]), close: true)),
-            .responseChunk(id, [1, 2, 3], last: true),
+            .responseChunk(id, number: 7, [1, 2, 3], last: true),
         ]
         let transfers = Self.transfers.map {
             PeerMessage.transfer(TransferMessage(term: 1, number: 300, body: $0))
@@ -117,5 +119,51 @@ import Testing
                 }
             }
         }
+    }
+}
+
+/// Clusters whose clocks do not agree.
+@Suite struct ClusterClockTests {
+    @Test func oneWrongClockMovesNothing() throws {
+        var cluster = ClusterHarness(3)
+        let first = try #require(cluster.leader)
+        let right = cluster.servers[first].now.wall
+        // The one that leads next is a year ahead.
+        let wrong = (first + 1) % 3
+        cluster.servers[wrong].now.wall = right + .hours(24 * 365)
+        cluster.isolated = [first]
+        cluster.advance(.seconds(4))
+        cluster.isolated = []
+        cluster.advance(.seconds(2))
+        // Whoever leads, stamps follow the two that agree.
+        let leader = try #require(cluster.leader)
+        let answer = cluster.ask(
+            leader, .post, "/v1/jobs",
+            #"{"name":"a","schedule":"@every 1s","executor":"shell","#
+                + #""executor_config":{"command":"date"}}"#)
+        same(answer.status, 201)
+        let stamp = cluster.servers[leader].node.store.cluster.lastStamp
+        #expect(stamp - right < .minutes(1))
+        #expect(right - stamp < .minutes(1))
+    }
+
+    @Test func theMedianIsTheEarlierOfTwo() {
+        var clocks = VoterClocks()
+        let now = Now(monotonic: Instant(nanoseconds: 9), wall: WallTime(seconds: 1_000))
+        func shift(_ voters: [ServerID]) -> Int64? {
+            clocks.shift(among: voters, own: 1, at: now.monotonic)?.wholeSeconds
+        }
+        same(shift([1]), 0)
+        same(shift([1, 2]), nil)
+        same(shift([1, 2, 3]), nil)
+        clocks.take(now.wall + .seconds(60), of: 2, askedAt: now.monotonic, at: now)
+        same(shift([1, 2]), 0)
+        same(shift([1, 2, 3]), 0)
+        clocks.take(now.wall + .seconds(90), of: 3, askedAt: now.monotonic, at: now)
+        same(shift([1, 2, 3]), 60)
+        // What was under way for long says nothing.
+        let late = Now(monotonic: now.monotonic + .seconds(2), wall: now.wall)
+        clocks.take(now.wall + .seconds(5), of: 4, askedAt: now.monotonic, at: late)
+        same(shift([1, 4]), nil)
     }
 }

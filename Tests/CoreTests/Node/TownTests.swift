@@ -195,4 +195,32 @@ import Testing
         #expect(!rows.body.contains("missed"))
         #expect(rows.body.contains("ran"))
     }
+
+    @Test func aPersonArrangesTheSeats() throws {
+        var town = three()
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        town.advance(.seconds(2))
+        let first = try #require(town.leader)
+        let other = (first + 1) % 3
+        let listed = town.ask(other, .get, "/v1/raft/peers")
+        same(listed.status, 200)
+        for node in 1...3 { #expect(listed.body.contains(#""node":"n\#(node)""#)) }
+        same(town.ask(other, .delete, "/v1/raft/peers/nobody").status, 404)
+        same(town.ask(other, .delete, "/v1/raft/peers/n\(first + 1)").status, 409)
+        same(town.ask(first, .post, "/v1/raft/transfer?to=n\(other + 1)").status, 200)
+        let leads = town.advance(atMost: .seconds(3)) { $0.leader == other }
+        #expect(leads)
+        town.advance(.seconds(1))
+        // Gone, and its seat is taken by hand.
+        town.isolated = [first]
+        town.advance(.seconds(2))
+        same(town.ask(other, .delete, "/v1/raft/peers/n\(first + 1)").status, 200)
+        #expect(town.nodes[other].node.raft.configuration.voters.count == 2)
+        // Of two that are left, both are needed.
+        let third = 3 - first - other
+        town.isolated = [first, third]
+        town.advance(.seconds(2))
+        let refused = town.ask(other, .delete, "/v1/raft/peers/n\(third + 1)")
+        same(refused.status, 503)
+    }
 }

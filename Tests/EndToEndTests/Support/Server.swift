@@ -20,6 +20,8 @@ final class Server {
     let rpcPort = freePort()
     let node: String
     var extraArguments: [String]
+    /// Else an agent: it needs somebody to join, and answers `/ready` at its address for metrics.
+    var isServer = true
     /// Variables besides those of every process of the test.
     var environment: [String: String] = [:]
     /// A program that runs the product, with its arguments.
@@ -39,11 +41,15 @@ final class Server {
     var processID: pid_t { process?.processID ?? 0 }
 
     var arguments: [String] {
-        [
-            binary, "agent", "--server", "--bootstrap-expect", "1", "--node-name", node,
-            "--bind-addr", "127.0.0.1:\(gossipPort)", "--http-addr", "127.0.0.1:\(httpPort)",
+        let http = "127.0.0.1:\(httpPort)"
+        let role =
+            isServer
+            ? ["--server", "--bootstrap-expect", "1", "--http-addr", http]
+            : ["--metrics-addr", http]
+        return [
+            binary, "agent", "--node-name", node, "--bind-addr", "127.0.0.1:\(gossipPort)",
             "--rpc-port", "\(rpcPort)", "--data-dir", dataDirectory,
-        ] + extraArguments
+        ] + role + extraArguments
     }
 
     /// Starts the program without waiting for it.

@@ -1,0 +1,97 @@
+// The time of the cluster: the leader's monotonic clock, and the median of what the voters' clocks
+// show. One wrong clock, the leader's own included, moves nothing; a leader decides and stamps
+// nothing before a majority has told the time.
+
+/// What a leader knows of the clocks of the other voters.
+struct VoterClocks {
+    /// How often they are asked until enough have answered, and afterwards.
+    static let firstInterval = Duration.milliseconds(100)
+    static let interval = Duration.seconds(5)
+    /// An answer that took longer says too little.
+    static let patience = Duration.milliseconds(500)
+    /// A reading that is older does not count any more.
+    static let life = Duration.seconds(60)
+
+    private struct Reading {
+        /// That clock minus this server's.
+        var offset: Duration
+        var at: Instant
+    }
+
+    private var readings = SortedMap<ServerID, Reading>()
+    var nextAsk = Instant.distantFuture
+    /// Elected, and waiting for the time.
+    var elected: Term?
+
+    /// A voter's wall clock showed this when it answered a question asked at `askedAt`.
+    mutating func take(_ wall: WallTime, of id: ServerID, askedAt: Instant, at now: Now) {
+        let trip = now.monotonic - askedAt
+        guard trip >= .zero, trip <= Self.patience else { return }
+        let half = Duration(nanoseconds: trip.nanoseconds / 2)
+        readings[id] = Reading(offset: wall + half - now.wall, at: now.monotonic)
+    }
+
+    /// The median of the voters' clocks minus this server's own, of an even number the earlier;
+    /// nil while fewer than a majority are known.
+    func shift(among voters: [ServerID], own: ServerID, at now: Instant) -> Duration? {
+        var offsets = voters.compactMap { id -> Duration? in
+            if id == own { return .zero }
+            guard let reading = readings[id], now - reading.at <= Self.life else { return nil }
+            return reading.offset
+        }
+        guard offsets.count >= Quorum.size(of: voters.count) else { return nil }
+        offsets.sort()
+        return offsets[(offsets.count - 1) / 2]
+    }
+}
+
+extension Node {
+    /// Asks the voters for the time.
+    mutating func askClocks(_ out: inout Outbox) {
+        guard raft.role == .leader, now.monotonic >= clocks.nextAsk else { return }
+        clocks.nextAsk =
+            now.monotonic
+            + (clocks.elected == nil ? VoterClocks.interval : VoterClocks.firstInterval)
+        for voter in raft.configuration.voters where voter != config.dataID {
+            send(.askTime(now.monotonic), to: voter, &out)
+        }
+    }
+
+    /// Begins to lead, once the time is known.
+    mutating func takeLead(_ term: Term, _ out: inout Outbox) {
+        clocks = VoterClocks()
+        guard raft.isLeading, raft.hardState.term == term else { return }
+        clocks.elected = term
+        clocks.nextAsk = now.monotonic
+        leadIfTimeIsKnown(&out)
+        askClocks(&out)
+    }
+
+    private mutating func leadIfTimeIsKnown(_ out: inout Outbox) {
+        guard let term = clocks.elected, let shift = clockShift else { return }
+        clocks.elected = nil
+        clusterTime.restart(shift: shift, at: now)
+        lead(term, &out)
+    }
+
+    private var clockShift: Duration? {
+        clocks.shift(
+            among: raft.configuration.voters, own: config.dataID, at: now.monotonic)
+    }
+
+    mutating func hearTime(
+        _ wall: WallTime, askedAt: Instant, from id: ServerID, _ out: inout Outbox
+    ) {
+        guard raft.role == .leader else { return }
+        clocks.take(wall, of: id, askedAt: askedAt, at: now)
+        leadIfTimeIsKnown(&out)
+        guard isLeading, let shift = clockShift else { return }
+        let difference = shift - clusterTime.shift
+        if difference > .seconds(1) || difference < .seconds(-1) {
+            out.log(
+                .warning, "this server's clock differs from those of most others",
+                [.init("difference", DurationText.print(shift))])
+        }
+        clusterTime.shift = shift
+    }
+}
