@@ -26,11 +26,7 @@ extension Node {
         case .truncate(let index): log.truncate(from: index)
         case .resign: resign(&out)
         case .send(let id, let message): send(.raft(message), to: id, &out)
-        case .sendSnapshot(let id):
-            let name = members.first { $0.id == id }?.name.text ?? String(id, radix: 16)
-            out.log(
-                .error, "a server needs older entries than are in memory; it stays behind",
-                [.init("server", name)])
+        case .sendSnapshot(let id): withSender(&out) { $0.begin(id, $1, into: &$2) }
         case .readReady(let id, let index): readConfirmed(id, index, &out)
         case .readFailed(let id): readRefused(id, &out)
         }

@@ -19,8 +19,9 @@ struct SnapshotState {
     var bytesWritten = 0
     /// Log bytes applied since the last snapshot.
     var logBytes = 0
-    /// Outputs of entries through here are safe. A snapshot is finished only when those through
-    /// its own index are: a start reads none of the entries below it again.
+    /// Outputs of entries through here are safe, of those that were asked for last. A snapshot is
+    /// finished only when those through its own index are: a start reads none of the entries below
+    /// it again.
     var historyDurable: LogIndex = 0
     /// The size of the last snapshot: a large store is not written again for little.
     var lastSize = 0
@@ -87,9 +88,13 @@ extension Node {
         case .slice(let bytes): restore(slice: bytes)
         case .loaded(let head): snapshotRecovered(head, &out)
         case .written(let head):
+            if takeOver(head, &out) { return }
             out.mark(.snapshotTaken)
             compactLog(through: head.index, &out)
         case .abandoned(let failure):
+            if transfers.receiver.ownsSnapshot {
+                return withReceiver(&out) { $0.diskFailed(failure.message, into: &$2) }
+            }
             snapshotting.slices = nil
             out.log(
                 .warning, "a snapshot was given up and will be tried again: \(failure.message)")
@@ -102,13 +107,14 @@ extension Node {
         case .recovered(let found):
             recovery.tornBytes += found.tornBytes
             phase = .recovering(.logs)
-            let snapshotIndex = recovery.snapshot?.index ?? 0
+            let snapshot = recovery.snapshot
             withLog(&out) { log, requests, _ in
-                log.recover(after: snapshotIndex, into: &requests)
+                log.recover(
+                    after: snapshot?.index ?? 0, term: snapshot?.term, into: &requests)
             }
             withRunLog(&out) { log, requests, _ in log.recover(into: &requests) }
         case .durable(let index):
-            snapshotting.historyDurable = max(snapshotting.historyDurable, index)
+            snapshotting.historyDurable = index
         case .degraded(let failure):
             out.log(.error, "outputs wait in memory, the disk is full: \(failure.message)")
         case .restored: out.log(.info, "outputs are written again")
@@ -274,12 +280,19 @@ extension Node {
         snapshotting.bytesWritten = 0
         snapshotting.logBytes = 0
         withSnapshots(&out) { snapshots, requests, _ in snapshots.begin(head, into: &requests) }
+        syncHistory(through: head.index, &out)
+    }
+
+    /// Outputs of entries through here shall be durable, in whatever order they came.
+    mutating func syncHistory(through index: LogIndex, _ out: inout Outbox) {
+        // An earlier sync, for a transfer that came to nothing, does not count.
+        snapshotting.historyDurable = 0
         withHistory(&out) { history, requests, _ in
-            history.sync(through: head.index, into: &requests)
+            history.sync(through: index, into: &requests)
         }
     }
 
-    private mutating func compactLog(through index: LogIndex, _ out: inout Outbox) {
+    mutating func compactLog(through index: LogIndex, _ out: inout Outbox) {
         withLog(&out) { log, requests, _ in log.compact(through: index, into: &requests) }
     }
 

@@ -45,6 +45,7 @@ extension Node {
         case .raft(let message):
             guard isInConsensus(hearing: message, from: id, &out) else { return }
             withRaft(&out) { $0.receive(message, from: id, at: monotonic, into: &$1) }
+        case .transfer(let message): receive(message, from: id, &out)
         case .promise(let servers, let wantsAnswer):
             receivePromise(servers, wantsAnswer: wantsAnswer, from: id, &out)
         case .askTime(let askedAt): send(.tellTime(now.wall, askedAt: askedAt), to: id, &out)

@@ -101,14 +101,8 @@ extension Node {
 
     /// It has the state, the outputs, and about all of the log.
     private func isCaughtUp(_ id: ServerID) -> Bool {
-        guard isAnswering(id), let peer = raft.peers.first(where: { $0.id == id }) else {
-            return false
-        }
-        return peer.matched + Self.closeBehind >= raft.commitIndex && peer.matched > 0
+        isAnswering(id) && raft.hasCaughtUp(id)
     }
-
-    /// Entries that a server may still lack when it begins to vote.
-    private static var closeBehind: LogIndex { 64 }
 
     // MARK: Handing over
 

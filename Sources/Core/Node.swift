@@ -106,6 +106,7 @@ package struct Node {
     var diskWatch = DiskWatch()
     var recovery = RecoveryState()
     var snapshotting = SnapshotState()
+    var transfers: TransferState
     var stopping = StopState()
     package internal(set) var metrics = Metrics()
     /// When this life of the node began.
@@ -128,6 +129,7 @@ package struct Node {
             window: tunables.dispatchWindow)
         history = HistoryStore(dataID: config.dataID, tunables: tunables.journal)
         log = LogJournal(dataID: config.dataID, tunables: tunables.journal)
+        transfers = TransferState(tunables)
         runLog = RunJournal(dataID: config.dataID, tunables: tunables.journal)
         raft = Raft(
             id: config.dataID,
@@ -218,6 +220,7 @@ package struct Node {
                 $0.handle(result, for: ticket, at: monotonic, into: &$1, actions: &$2)
             }
         case .api: withAPI(&out) { $0.storage(ticket, result, $1, into: &$2) }
+        case .transfer: withSender(&out) { $0.stored(ticket, result, $1, into: &$2) }
         }
     }
 
@@ -250,6 +253,7 @@ package struct Node {
         if isDue(raft.nextDeadline) {
             withRaft(&out) { $0.deadline(at: monotonic, into: &$1) }
         }
+        expireTransfers(&out)
         if isDue(membership?.nextDeadline) {
             withMembership(&out) { $0.deadline(at: monotonic, into: &$1) }
         }
@@ -272,6 +276,7 @@ package struct Node {
         serveReaders(&out)
         continueSlices(&out)
         decideDueTicks(&out)
+        continueTransfers(&out)
         guard !isFollowed else { return }
         proposeReports(&out)
         continueSnapshot(&out)
@@ -333,6 +338,7 @@ package struct Node {
         if isLeading, members.count > 1 { consider(nextTelling) }
         if raft.role == .leader, !raft.isAlone { consider(clocks.nextAsk) }
         consider(forwarding.nextDeadline)
+        consider(transfers.nextDeadline)
         consider(stopping.nextDeadline)
         consider(nextSchedulingDeadline())
         nextDeadline = soonest == .distantFuture ? nil : soonest

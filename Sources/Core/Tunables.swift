@@ -3,6 +3,7 @@
 package struct Tunables: Hashable, Sendable {
     package var journal = JournalTunables()
     package var raft = RaftTunables()
+    package var transfer = TransferTunables()
     /// Bytes of log after which a snapshot is taken (more when the last one was larger).
     package var snapshotBytes = 32 << 20
     /// Bytes of records in one slice of a snapshot, about.

@@ -62,6 +62,8 @@ package enum StorageOwner: UInt8, Sendable {
     case runs
     /// Reads on behalf of HTTP answers.
     case api
+    /// Reads outputs for another server.
+    case transfer
 }
 
 package enum StorageOperation: Hashable, Sendable {

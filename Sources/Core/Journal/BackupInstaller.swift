@@ -52,7 +52,7 @@ package struct BackupInstaller {
         snapshots.finish(into: &requests)
         try pump()
         // The log begins behind the snapshot, in the term that it was taken in.
-        log.recover(after: head.index, into: &requests)
+        log.recover(after: head.index, term: head.term, into: &requests)
         try pump()
         log.append(HardState(term: head.term))
         log.flush(into: &requests)
@@ -87,7 +87,7 @@ package struct BackupInstaller {
         case .journal:
             var actions: [LogJournalAction] = []
             log.handle(result, for: ticket, at: .zero, into: &requests, actions: &actions)
-        case .runs, .api: break
+        case .runs, .api, .transfer: break
         }
     }
 }

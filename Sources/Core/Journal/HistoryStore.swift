@@ -187,6 +187,43 @@ package struct HistoryStore: Sendable {
         return entry.map { ($0.key, records(of: $0.key)) }
     }
 
+    /// One step of a walk over outputs.
+    package enum Walk: Sendable {
+        /// The records of an output's chunks with their numbers, in their order.
+        case output(ByteKey, [(number: UInt32, piece: HistoryPiece)])
+        /// None so far; go on after this key.
+        case more(after: ByteKey)
+        case end
+    }
+
+    /// The next output behind `key` (nil: the first) with chunks of entries in `range`: O(limit),
+    /// the number of keys looked at. Places change as files are compacted: ask `records` again if
+    /// one is gone.
+    package func nextOutput(
+        after key: ByteKey?, of range: ClosedRange<LogIndex>, limit: Int
+    ) -> Walk {
+        var iterator = keys.makeIterator(from: key)
+        var visited = 0
+        while let entry = iterator.next() {
+            if entry.key == key { continue }
+            if entry.value.contains(where: { range.contains($0.index) }) {
+                return .output(entry.key, records(of: entry.key, range))
+            }
+            visited += 1
+            if visited >= limit { return .more(after: entry.key) }
+        }
+        return .end
+    }
+
+    /// The records of a key's chunks that are of entries in `range`.
+    package func records(
+        of key: ByteKey, _ range: ClosedRange<LogIndex>
+    ) -> [(number: UInt32, piece: HistoryPiece)] {
+        zip(keys[key] ?? [], records(of: key)).compactMap { place, piece in
+            range.contains(place.index) ? (place.number, piece) : nil
+        }
+    }
+
     /// The content of a chunk as read from a `.file` piece, or nil if the bytes are damaged.
     package static func chunk(in bytes: [UInt8]) -> [UInt8]? {
         HistoryFormat.decodeChunk(bytes).map { Array($0.data) }

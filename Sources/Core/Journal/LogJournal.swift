@@ -46,6 +46,10 @@ package struct LogJournal: Sendable {
     private var durableHardState = HardState()
 
     private var snapshotIndex: LogIndex = 0
+    private var snapshotTerm: Term?
+    /// What recovery reads now follows another entry than the snapshot's last: a snapshot from
+    /// elsewhere became durable and the crash came before the log began anew.
+    private var isSuperseded = false
     /// The first and last entry that recovery knows of; nil before it has met one.
     private var recoveredFirst: LogIndex?
     private var recoveredLast: LogIndex?
@@ -63,10 +67,13 @@ package struct LogJournal: Sendable {
 
     /// Reads what the disk holds. Entries up to `snapshotIndex` are in the snapshot and are not
     /// reported; a log that begins later than the entry after it halts.
+    /// - Parameter term: of the snapshot's last entry. Entries that follow one of another term in
+    ///   its place are void, for the snapshot came from elsewhere; nil believes them.
     package mutating func recover(
-        after snapshotIndex: LogIndex, into requests: inout [StorageRequest]
+        after snapshotIndex: LogIndex, term: Term? = nil, into requests: inout [StorageRequest]
     ) {
         self.snapshotIndex = snapshotIndex
+        snapshotTerm = term
         log.recover(into: &requests)
     }
 
@@ -120,7 +127,8 @@ package struct LogJournal: Sendable {
             case .record(let type, let payload): recover(type, payload, actions: &actions)
             case .recovered(let tornBytes):
                 finishRecovery(tornBytes, into: &requests, actions: &actions)
-            case .durable(let sequence): becomeDurable(through: sequence, actions: &actions)
+            case .durable(let sequence):
+                becomeDurable(through: sequence, into: &requests, actions: &actions)
             case .replaced: break
             case .halt(let reason): actions.append(.halt(reason: reason))
             }
@@ -151,14 +159,18 @@ package struct LogJournal: Sendable {
     // MARK: Durability
 
     private mutating func becomeDurable(
-        through sequence: UInt64, actions: inout [LogJournalAction]
+        through sequence: UInt64, into requests: inout [StorageRequest],
+        actions: inout [LogJournalAction]
     ) {
+        var restarted: LogIndex?
         while let first = pending.first, first.sequence <= sequence {
             switch first.change {
             case .entry(let index): durableIndex = index
             case .hardState(let hardState): durableHardState = hardState
             case .truncate(let index): durableIndex = min(durableIndex, index - 1)
-            case .restart(let index): durableIndex = index
+            case .restart(let index):
+                durableIndex = index
+                restarted = index
             }
             _ = pending.popFirst()
         }
@@ -166,9 +178,16 @@ package struct LogJournal: Sendable {
         // follower that counted them would acknowledge what its log no longer holds.
         var reported = durableIndex
         for (_, change) in pending {
-            if case .truncate(let index) = change { reported = min(reported, index - 1) }
+            switch change {
+            case .truncate(let index): reported = min(reported, index - 1)
+            // The snapshot has everything through there, and of what follows nothing is durable.
+            case .restart(let index): reported = index
+            case .entry, .hardState: break
+            }
         }
         actions.append(.durable(through: reported, hardState: durableHardState))
+        // Not before: without the record, what goes may be all that tells the rest void.
+        if let restarted { compact(through: restarted, into: &requests) }
     }
 
     // MARK: Recovery
@@ -191,18 +210,26 @@ package struct LogJournal: Sendable {
             }
             recoveredFirst = recoveredFirst ?? entry.index
             recoveredLast = entry.index
-            if entry.index > snapshotIndex { actions.append(.entry(entry)) }
+            if entry.index == snapshotIndex, let snapshotTerm {
+                isSuperseded = entry.term != snapshotTerm
+            }
+            if entry.index > snapshotIndex, !isSuperseded { actions.append(.entry(entry)) }
         case .truncate(let index):
             guard index > 0, recoveredLast.map({ index <= $0 + 1 }) ?? true else {
                 return distrust("a truncation from \(index) is out of place", actions: &actions)
             }
             recoveredFirst = min(recoveredFirst ?? index, index)
             recoveredLast = index - 1
+            guard !isSuperseded else {
+                isSuperseded = index > snapshotIndex
+                return
+            }
             actions.append(.truncated(from: max(index, snapshotIndex + 1)))
         case .restart(let index):
-            if let last = recoveredLast, last > snapshotIndex {
+            if let last = recoveredLast, last > snapshotIndex, !isSuperseded {
                 actions.append(.truncated(from: snapshotIndex + 1))
             }
+            isSuperseded = false
             recoveredFirst = index + 1
             recoveredLast = index
         }
@@ -217,7 +244,7 @@ package struct LogJournal: Sendable {
                 "it begins with entry \(first), but the newest snapshot ends with entry"
                     + " \(snapshotIndex)", actions: &actions)
         }
-        let last = recoveredLast ?? 0
+        let last = isSuperseded ? 0 : recoveredLast ?? 0
         lastIndex = max(last, snapshotIndex)
         durableIndex = lastIndex
         // A crash came between a snapshot from elsewhere and the restart of the log.

@@ -59,8 +59,9 @@ package struct SnapshotStore: Sendable {
             case filling
             case syncing
             case naming
-            /// Given up; the temporary file goes once nothing is in flight.
-            case abandoning(StorageFailure)
+            /// Given up, by the disk if there is a failure; the temporary file goes once nothing
+            /// is in flight.
+            case abandoning(StorageFailure?)
         }
 
         var head: SnapshotHead
@@ -72,7 +73,9 @@ package struct SnapshotStore: Sendable {
 
         /// Whether a failure costs this snapshot and nothing else.
         func tolerates(_ failure: StorageFailure) -> Bool {
-            if case .abandoning(let first) = stage, first.reason == .exists { return true }
+            if case .abandoning(let first?) = stage, first.reason == .exists {
+                return true
+            }
             return failure.reason == .noSpace || failure.reason == .exists
         }
     }
@@ -151,6 +154,20 @@ package struct SnapshotStore: Sendable {
             writing.answers = 2
         }
         tickets.ask(.sync(Self.temporaryFile(writing.head.index)), .syncing, into: &requests)
+    }
+
+    /// Gives up the snapshot under way, silently, unless it has been finished already.
+    package mutating func abandon(into requests: inout [StorageRequest]) {
+        guard case .writing(let writing) = phase, case .filling = writing.stage else { return }
+        modify { $0.stage = .abandoning(nil) }
+        if writing.answers == 0 { discard(writing.head, into: &requests) }
+    }
+
+    private mutating func discard(
+        _ head: SnapshotHead, into requests: inout [StorageRequest]
+    ) {
+        phase = .idle
+        tickets.ask(.remove(Self.temporaryFile(head.index)), .cleaning, into: &requests)
     }
 
     private mutating func append(
@@ -239,9 +256,8 @@ package struct SnapshotStore: Sendable {
             removeSuperseded(into: &requests)
             actions.append(.written(writing.head))
         case .abandoning(let failure):
-            phase = .idle
-            tickets.ask(.remove(temporary), .cleaning, into: &requests)
-            actions.append(.abandoned(failure))
+            discard(writing.head, into: &requests)
+            if let failure { actions.append(.abandoned(failure)) }
         }
     }
 

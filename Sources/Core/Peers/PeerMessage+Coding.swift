@@ -14,6 +14,7 @@ extension PeerMessage {
         case leads
         case askTime
         case tellTime
+        case transfer
     }
 
     /// The version of the form in which this server writes every kind.
@@ -29,6 +30,9 @@ extension PeerMessage {
         switch self {
         case .raft(let message):
             begin(.raft)
+            message.encode(into: &writer)
+        case .transfer(let message):
+            begin(.transfer)
             message.encode(into: &writer)
         case .promise(let servers, let wantsAnswer):
             begin(.promise)
@@ -89,6 +93,7 @@ extension PeerMessage {
         }
         switch kind {
         case .raft: self = .raft(try RaftMessage(from: &reader))
+        case .transfer: self = .transfer(try TransferMessage(from: &reader))
         case .promise:
             let servers = try reader.array(elementSize: 16) { reader throws(ByteError) in
                 try reader.serverID()

@@ -5,6 +5,8 @@
 package enum PeerMessage: Hashable, Sendable {
     /// Between servers, about the log.
     case raft(RaftMessage)
+    /// Between a leader and a server that needs more than the log.
+    case transfer(TransferMessage)
     /// With whom the sender has promised to found a cluster, in ascending order.
     case promise([ServerID], wantsAnswer: Bool)
     /// The leader asks for the time, at this reading of its own clock.

@@ -24,6 +24,8 @@ struct Peer {
     var heardAt: Instant
     /// The latest heartbeat that it answered.
     var round: UInt64 = 0
+    /// Where the snapshot ends that it gets.
+    var snapshotIndex: LogIndex?
     /// The heartbeat during which entries were sent last: an answer to a later one tells whether
     /// they came.
     private var sentRound: UInt64 = 0
@@ -79,8 +81,18 @@ struct Peer {
         isProbing = false
     }
 
+    /// The entries after this one will be sent to it, as far as that is known.
+    var goesOnAfter: LogIndex? {
+        switch mode {
+        case .probe: nil
+        case .replicate: matched
+        case .snapshot: snapshotIndex
+        }
+    }
+
     mutating func needsSnapshot() {
         probe(from: next)
+        snapshotIndex = nil
         mode = .snapshot
     }
 

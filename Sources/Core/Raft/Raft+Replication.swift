@@ -115,6 +115,38 @@ extension Raft {
         peers[position].probe(from: lastIndex + 1)
     }
 
+    /// A follower gets a snapshot that ends here; nil: not yet, or no longer.
+    package mutating func sendsSnapshot(through index: LogIndex?, to id: ServerID) {
+        guard let position = peers.firstIndex(where: { $0.id == id }) else { return }
+        peers[position].snapshotIndex = index
+    }
+
+    /// The entries after this index are needed by some follower that answered one of the last
+    /// heartbeats.
+    var neededAfter: LogIndex {
+        let recent = round < 10 ? 0 : round - 10
+        return peers.reduce(.max) { least, peer in
+            peer.round < recent ? least : min(least, peer.goesOnAfter ?? .max)
+        }
+    }
+
+    /// Whether a follower waits for a snapshot: between `sendSnapshot` and its end.
+    package func needsSnapshot(_ id: ServerID) -> Bool {
+        peers.contains { $0.id == id && $0.mode == .snapshot }
+    }
+
+    /// Whether another member has about all that is committed on its disk: what a learner must have
+    /// before it votes. One that needs a snapshot has nothing until the state and all outputs with
+    /// it are durable there. Always false at a server that does not lead.
+    package func hasCaughtUp(_ id: ServerID) -> Bool {
+        peers.contains {
+            $0.id == id && $0.matched > 0 && $0.matched + Self.closeBehind >= commitIndex
+        }
+    }
+
+    /// Entries that a server may still lack when it begins to vote.
+    private static var closeBehind: LogIndex { 64 }
+
     /// Commits what a majority has, if it is of this term (section 5.4.2: an entry of an earlier
     /// term is never committed by counting).
     mutating func advanceCommit(at now: Instant, into actions: inout [Action]) {
@@ -185,13 +217,28 @@ extension Raft {
         reply(body, to: leader!, into: &actions)
     }
 
-    /// A snapshot from the leader replaced the log and the state; it is durable.
+    /// Compares the log with a leader's snapshot, whose entries are committed. If it has all of
+    /// them, they are known to be committed from now on, and nothing must be installed: entries
+    /// behind the snapshot that were acknowledged would be lost.
+    package mutating func holds(
+        snapshotIndex index: LogIndex, term: Term, into actions: inout [Action]
+    ) -> Bool {
+        if index <= commitIndex { return true }
+        guard log.term(at: index) == term else { return false }
+        verifiedIndex = max(verifiedIndex, index)
+        commit(through: index, into: &actions)
+        return true
+    }
+
+    /// A snapshot from the leader that the log does not hold replaced the log and the state; it is
+    /// durable. What the log had behind it followed another entry, so no leader ever counted it
+    /// toward a commit.
     package mutating func installed(
         snapshotIndex index: LogIndex, term: Term, configuration: RaftConfiguration,
         at now: Instant, into actions: inout [Action]
     ) {
         invariant(role != .leader, "a leader needs nobody's snapshot")
-        guard index > commitIndex else { return }
+        invariant(index > commitIndex, "a snapshot that is held already is not installed")
         restore(snapshotIndex: index, term: term, configuration: configuration)
         verifiedIndex = leader == nil ? 0 : index
         acknowledge(into: &actions)

@@ -350,7 +350,10 @@ package struct Raft {
             actions.append(.commit(entry))
         }
         let limit = isAlone && peers.isEmpty ? 0 : tunables.cacheBytes
+        guard log.byteCount > limit || limit == 0 else { return }
+        let needed = neededAfter
         while log.byteCount > limit || limit == 0, log.base < deliveredIndex {
+            if log.base >= needed, log.byteCount <= tunables.followerCacheBytes { break }
             log.compact(through: log.base + 1)
         }
     }

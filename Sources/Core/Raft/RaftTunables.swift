@@ -11,8 +11,11 @@ package struct RaftTunables: Hashable, Sendable {
     /// The most bytes and messages on their way to one follower without an answer.
     package var inFlightBytes = 4 << 20
     package var inFlightMessages = 64
-    /// Bytes of committed entries kept for followers that lag.
+    /// Bytes of committed entries kept in case that somebody asks for them.
     package var cacheBytes = 16 << 20
+    /// The most bytes kept while a follower that answers is known to need them, above all one that
+    /// gets a snapshot: it goes on with what follows that. Who needs more gets a snapshot.
+    package var followerCacheBytes = 128 << 20
 
     package init() {}
 }

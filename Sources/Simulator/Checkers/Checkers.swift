@@ -158,12 +158,14 @@ struct Checkers {
         while seats[node].followed < seats[node].applied {
             let index = seats[node].followed + 1
             let canonical = LogIndex(consensus.canonical.count)
-            guard let mark = seats[node].platter.mark(at: index) else {
-                // In the snapshot, or not on the platter yet.
-                guard index <= seats[node].platter.base, index <= canonical else { return }
+            // What is in the snapshot is judged by the hash of the state; the log below it is void
+            // if the snapshot came from a leader.
+            if index <= seats[node].platter.snapshot, index <= canonical {
                 seats[node].followed = index
                 continue
             }
+            // Otherwise it is not on the platter yet.
+            guard let mark = seats[node].platter.mark(at: index) else { return }
             verdict.require(
                 index <= canonical + 1, .D2,
                 "the log on the platter goes on with \(index) after \(canonical)")
@@ -282,6 +284,7 @@ struct Checkers {
         case .sync(let file) where file.directory == .log:
             seats[node.index].platter.refresh(node.disk, file)
         case .syncDirectory(.log): seats[node.index].platter.refresh(node.disk)
+        case .syncDirectory(.snapshots): seats[node.index].platter.refreshSnapshot(node.disk)
         default: break
         }
     }

@@ -13,7 +13,9 @@ struct PlatterLog {
     /// Term and vote.
     private(set) var state = HardState()
     /// The entries after this index are here; those before are in a snapshot.
-    private(set) var base: LogIndex = 0
+    private var base: LogIndex = 0
+    /// The newest snapshot, this server's own or one of a leader, has everything through here.
+    private(set) var snapshot: LogIndex = 0
     private var entries: [Entry] = []
     /// Where the next record of each segment begins.
     private var positions: [String: Int] = [:]
@@ -29,17 +31,19 @@ struct PlatterLog {
     private static let truncateType: UInt8 = 3
     private static let restartType: UInt8 = 4
 
-    var lastIndex: LogIndex { base + LogIndex(entries.count) }
+    /// The log and what is in the snapshot go through here.
+    var lastIndex: LogIndex { max(end, snapshot) }
+    private var end: LogIndex { base + LogIndex(entries.count) }
 
     /// The entry at an index; nil if it is not here, or only in a snapshot.
     func mark(at index: LogIndex) -> EntryMark? {
-        guard index > base, index <= lastIndex else { return nil }
+        guard index > base, index <= end else { return nil }
         return entries[Int(index - base) - 1].mark
     }
 
     /// Whether an entry is safe here.
     func holds(_ mark: EntryMark) -> Bool {
-        mark.index <= base || self.mark(at: mark.index) == mark
+        mark.index <= max(base, snapshot) || self.mark(at: mark.index) == mark
     }
 
     /// Takes an entry's payload, which is not needed again.
@@ -54,12 +58,21 @@ struct PlatterLog {
     /// A server starts on what the disk holds: what is on the platter is read anew.
     mutating func beginLife(_ disk: Disk) {
         self = PlatterLog()
+        refreshSnapshot(disk)
         refresh(disk)
     }
 
     /// Reads what was synced since the last call. O(files + new bytes).
     mutating func refresh(_ disk: Disk) {
         for (name, bytes) in disk.durableContents(.log) { read(name, bytes) }
+    }
+
+    /// Looks which snapshot counts. O(files).
+    mutating func refreshSnapshot(_ disk: Disk) {
+        for (name, _) in disk.durableContents(.snapshots) where name.hasSuffix(".snap") {
+            let digits = name.dropFirst("snapshot-".count).prefix(16)
+            snapshot = max(snapshot, LogIndex(digits, radix: 16) ?? 0)
+        }
     }
 
     /// The same after the sync of one file, which brings nothing of the others to the platter.
@@ -101,15 +114,15 @@ struct PlatterLog {
         switch type {
         case Self.stateType: takeState(bytes, start, length)
         case Self.entryType:
-            guard index > lastIndex else { return }
-            if index > lastIndex + 1 || base == 0 && entries.isEmpty { restart(after: index - 1) }
+            guard index > end else { return }
+            if index > end + 1 || base == 0 && entries.isEmpty { restart(after: index - 1) }
             let payload = bytes[start + Self.entryHeader..<start + length]
             let mark = EntryMark(
                 index: index, term: Self.number(bytes, start + 8, 8), kind: bytes[start + 16],
                 payload: payload)
             entries.append(Entry(mark: mark, payload: Array(payload)))
         case Self.truncateType: cut(after: index - 1)
-        case Self.restartType: cut(after: index)
+        case Self.restartType: restart(after: index)
         default: break
         }
     }
@@ -126,8 +139,8 @@ struct PlatterLog {
     }
 
     private mutating func cut(after index: LogIndex) {
-        if index < base || index > lastIndex { return restart(after: index) }
-        entries.removeLast(Int(lastIndex - index))
+        if index < base || index > end { return restart(after: index) }
+        entries.removeLast(Int(end - index))
     }
 
     private mutating func restart(after index: LogIndex) {

@@ -105,6 +105,17 @@ struct RaftJudge {
         terms[sender] = max(terms[sender] ?? 0, message.term)
     }
 
+    /// A snapshot through `last` takes the place of a log: that must not have all of it, for what it
+    /// has behind was acknowledged.
+    mutating func installs(_ last: LogEntry, _ server: RaftWorld.Server) {
+        var disk = server.disk
+        disk.writing += server.unsynced
+        disk.sync()
+        if disk.entries.contains(last) {
+            fail(.D1, "\(server.id) drops its log for a snapshot of a part of it")
+        }
+    }
+
     mutating func beginRead(_ id: UInt64) { reads[id] = LogIndex(canonical.count) }
 
     mutating func read(_ id: UInt64, answeredAt index: LogIndex) {

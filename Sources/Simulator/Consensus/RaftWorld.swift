@@ -70,6 +70,7 @@ struct RaftWorld {
         loss = random.chance(1, 2) ? random.below(25) : 0
         duplication = random.chance(1, 2) ? random.below(25) : 0
         tunables.cacheBytes = random.chance(1, 2) ? random.int(in: 0...300) : 1 << 20
+        tunables.followerCacheBytes = random.chance(4, 5) ? random.int(in: 0...300) : 1 << 20
         tunables.messageBytes = random.chance(1, 2) ? random.int(in: 1...100) : 256 << 10
         tunables.inFlightMessages = random.int(in: 1...64)
         let voters = RaftConfiguration(voters: (0..<count).map { ServerID($0 + 1) })
@@ -261,6 +262,7 @@ struct RaftWorld {
             configuration(of: servers[from].applied) ?? servers[0].disk.firstConfiguration
         if !isCut(from, to), !random.chance(loss, 100) {
             let entries = servers[from].applied
+            servers[from].raft?.sendsSnapshot(through: entries.last?.index, to: id)
             push(
                 .snapshot(entries, configuration, from: from, to: to), after: delay() + delay())
         } else {
@@ -272,9 +274,15 @@ struct RaftWorld {
         _ entries: [LogEntry], _ configuration: RaftConfiguration, from: Int, on to: Int
     ) {
         let id = servers[to].id
-        if servers[to].raft != nil, let last = entries.last,
-            last.index > servers[to].raft!.commitIndex
-        {
+        var isHeld = entries.isEmpty
+        if let last = entries.last {
+            step(to) { raft, _, actions in
+                isHeld = raft.holds(
+                    snapshotIndex: last.index, term: last.term, into: &actions)
+            }
+        }
+        if servers[to].raft != nil, !isHeld, let last = entries.last {
+            judge.installs(last, servers[to])
             // Durable as a whole before the consensus hears of it.
             for change in servers[to].disk.writing + servers[to].unsynced {
                 if case .state(let state) = change { servers[to].disk.state = state }

@@ -22,10 +22,12 @@ enum TunableNames {
         ("history", ["30000", "1000000"]),
     ]
 
-    /// The same for several servers. Snapshots are not among them: see `World.configuration`.
+    /// The same for several servers.
     static let clusterChoices: [(name: String, values: [String])] =
-        choices.filter { $0.name != "snapshot" && $0.name != "segment" } + [
+        choices.filter { $0.name != "segment" } + [
             ("segment", ["20000", "200000"]),
+            ("cache", ["0", "1000", "20000"]),
+            ("parts", ["1", "3"]),
             ("beat", ["50ms", "200ms", "500ms"]),
             ("message", ["1", "1000"]),
             ("flight", ["4", "16"]),
@@ -69,6 +71,12 @@ enum TunableNames {
             tunables.raft.heartbeat = duration
             tunables.raft.electionMinimum = duration * 5
             tunables.raft.electionMaximum = duration * 10
+        case "cache":
+            // Who was away for a moment needs a snapshot.
+            guard let number else { return }
+            tunables.raft.cacheBytes = number
+            tunables.raft.followerCacheBytes = 4 * number
+        case "parts": tunables.transfer.windowParts = number.map(UInt64.init) ?? 1
         case "message": tunables.raft.messageBytes = number ?? tunables.raft.messageBytes
         case "flight": tunables.raft.inFlightMessages = number ?? tunables.raft.inFlightMessages
         case "backlog": tunables.backlogLimit = number ?? tunables.backlogLimit

@@ -240,6 +240,7 @@ private func describe(message bytes: [UInt8]) -> String {
         }
         return "term \(message.term): append \(entries.count) after \(index) of \(term), "
             + "commit \(commit)"
+    case .transfer(let message): return describe(message)
     case .promise(let servers, let wantsAnswer):
         return "promise \(servers)\(wantsAnswer ? ", and yours?" : "")"
     case .askTime: return "what time is it?"
@@ -263,6 +264,21 @@ private func describe(message bytes: [UInt8]) -> String {
     case .responseChunk(let id, let number, let bytes, let last):
         return
             "response \(id.request.number) piece \(number), \(bytes.count) bytes\(last ? ", the last" : "")"
+    }
+}
+
+private func describe(_ message: TransferMessage) -> String {
+    let name = "transfer \(message.number) of term \(message.term): "
+    switch message.body {
+    case .offer: return name + "offer"
+    case .ready(let index): return name + "ready, outputs through \(index)"
+    case .part(let place, .head(let head)): return name + "\(place), head of \(head.index)"
+    case .part(let place, .slice(let records)): return name + "\(place), \(records.count) bytes"
+    case .part(let place, .outputs(let chunks)):
+        return name + "\(place), \(chunks.count) outputs"
+    case .part(let place, .end): return name + "\(place), the end"
+    case .taken(let count): return name + "\(count) taken"
+    case .over: return name + "over"
     }
 }
 

@@ -39,9 +39,6 @@ extension World {
             let other = ownConfiguration(of: $0)
             return Member(other, tags: other.tags)
         }
-        // Until servers send each other snapshots, one that is behind needs the whole log.
-        config.tunables.snapshotBytes = 1 << 40
-        config.tunables.raft.cacheBytes = 1 << 40
         return config
     }
 

@@ -68,7 +68,7 @@ struct LogJournalTests {
             halted = nil
             recovered = State(snapshot: base.snapshot)
             isContiguous = true
-            journal.recover(after: base.snapshot, into: &requests)
+            journal.recover(after: base.snapshot, term: snapshotTerm, into: &requests)
             while !isReady && halted == nil { step() }
             return halted == nil ? recovered : nil
         }
@@ -166,6 +166,8 @@ struct LogJournalTests {
         }
 
         var pendingSnapshot: LogIndex = 0
+        /// Of the snapshot's last entry, if recovery is to know it.
+        var snapshotTerm: Term?
     }
 
     static func tunables(_ random: inout PRNG) -> JournalTunables {

@@ -184,6 +184,34 @@ struct SnapshotStoreTests {
         #expect(found.head == Self.head(15) && found.content == slices)
     }
 
+    @Test(arguments: 0..<30 as Range<UInt64>)
+    func whatIsGivenUpLeavesNothing(seed: UInt64) throws {
+        var random = PRNG(seed: seed)
+        var bench = Bench(seed: seed)
+        _ = bench.recover()
+        let old = Self.slices(&random)
+        bench.write(Self.head(5), old)
+        bench.write(Self.head(10), Self.slices(&random), steps: random.int(in: 0...30))
+        let wasFinished = !bench.store.isWriting
+        bench.store.abandon(into: &bench.requests)
+        if random.chance(1, 2) {
+            bench.settle()
+            // What is being named already stays.
+            let isWritten = bench.actions.contains(.written(Self.head(10)))
+            #expect(bench.store.newest == Self.head(isWritten ? 10 : 5))
+            #expect(!bench.store.isWriting && (!wasFinished || isWritten))
+            #expect(bench.driver.disk.names(in: .snapshots).count == 1)
+            let slices = Self.slices(&random)
+            bench.write(Self.head(15), slices)
+            let outcome = bench.recover()
+            #expect(outcome?.head == Self.head(15) && outcome?.content == slices)
+        } else {
+            bench.driver.crash(power: random.chance(1, 2))
+            let outcome = bench.recover()
+            #expect(outcome?.head == Self.head(5) || outcome?.head == Self.head(10))
+        }
+    }
+
     @Test func aFailedSyncHalts() {
         var bench = Bench(seed: 3)
         _ = bench.recover()

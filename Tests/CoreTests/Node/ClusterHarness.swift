@@ -8,14 +8,43 @@ struct ClusterHarness {
     /// How many messages were brought.
     var delivered = 0
 
-    init(_ count: Int) {
+    /// Whether a message is lost.
+    var loses: (PeerMessage) -> Bool = { _ in false }
+
+    init(_ count: Int, tunables: Tunables = Tunables()) {
         let ids = (1...count).map { ServerID($0 + 100) }
         servers = ids.enumerated().map { position, id in
-            NodeHarness(name: "s\(position + 1)", id: id, among: ids)
+            NodeHarness(tunables: tunables, name: "s\(position + 1)", id: id, among: ids)
         }
-        let members = servers.map(\.node.members[0])
-        for position in servers.indices { servers[position].node.members = members }
+        introduce()
         advance(.seconds(3))
+    }
+
+    /// Lets all know all.
+    mutating func introduce() {
+        let members = servers.map { harness in
+            harness.node.members.first { $0.id == harness.id }!
+        }
+        for position in servers.indices { servers[position].node.members = members }
+    }
+
+    /// Ends a server's life and starts another on the same files.
+    mutating func restart(_ position: Int) {
+        servers[position].outgoing = []
+        servers[position].restart()
+        introduce()
+    }
+
+    /// Starts a server that belongs to nobody yet, on an empty disk, and has the leader take it in.
+    mutating func addLearner(tunables: Tunables = Tunables()) throws {
+        let number = servers.count + 1
+        var learner = NodeHarness(
+            tunables: tunables, name: "s\(number)", id: ServerID(number + 100), among: [])
+        let leader = leader!
+        learner.advance(servers[leader].now.monotonic - learner.now.monotonic)
+        servers.append(learner)
+        introduce()
+        servers[leader].change(.addLearner(learner.id))
     }
 
     /// The server that leads and has been ready for it.
@@ -50,7 +79,8 @@ struct ClusterHarness {
                 servers[from].outgoing = []
                 for message in messages {
                     guard let to = servers.firstIndex(where: { $0.id == message.to }),
-                        !isolated.contains(from), !isolated.contains(to)
+                        !isolated.contains(from), !isolated.contains(to),
+                        (try? PeerMessage(decoding: message.bytes)).map({ !loses($0) }) ?? true
                     else { continue }
                     delivered += 1
                     servers[to].feed(.peer(servers[from].id, message.bytes))

@@ -79,6 +79,13 @@ import Testing
         #expect(agree)
     }
 
+    private static let transfers: [TransferMessage.Body] = [
+        .offer, .ready(outputsThrough: 7), .taken(8), .over,
+        .part(0, .head(SnapshotHead(index: 9, term: 3, meta: [1, 2]))),
+        .part(1, .slice([3])), .part(2, .outputs([[4], [], [5, 6]])),
+        .part(3, .end(RecordHash(value: 1 << 100))),
+    ]
+
     @Test func messagesSurviveTheirEncoding() throws {
         let request = HTTPRequest(
             method: .other("X"), target: "/a?b", headers: ["A": "b"], body: [1, 2],
@@ -101,7 +108,10 @@ import Testing
             .response(id, HTTPResponse(status: 503, body: .bytes([7]), close: true)),
             .responseChunk(id, number: 7, [1, 2, 3], last: true),
         ]
-        for message in messages {
+        let transfers = Self.transfers.map {
+            PeerMessage.transfer(TransferMessage(term: 1, number: 300, body: $0))
+        }
+        for message in messages + transfers {
             #expect(try PeerMessage(decoding: message.encoded) == message)
             for length in message.encoded.indices {
                 #expect(throws: ByteError.self) {

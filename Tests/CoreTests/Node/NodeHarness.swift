@@ -166,6 +166,15 @@ struct NodeHarness {
         settle()
     }
 
+    /// Has this server, which leads, change the members.
+    mutating func change(_ change: RaftConfigurationChange) {
+        var out = Outbox()
+        node.withRaft(&out) { _ = try? $0.change(change, into: &$1) }
+        node.step(.deadline, at: now, into: &out)
+        perform(out)
+        settle()
+    }
+
     mutating func feed(_ input: Input) {
         queue.append(input)
         settle()
@@ -236,8 +245,11 @@ struct NodeHarness {
     /// A disk that never fails.
     final class Disk {
         var files = Files()
+        /// Hears of every operation after it was performed.
+        var observe: (StorageOperation) -> Void = { _ in }
 
         func perform(_ operation: StorageOperation) -> StorageResult {
+            defer { observe(operation) }
             switch operation {
             case .create(let file):
                 if files[file] != nil { return .failed(StorageFailure(.exists, "\(file) exists")) }

@@ -8,10 +8,15 @@ struct RaftFixture {
     var actions: [Raft.Action] = []
     var now = Instant.zero
 
-    init(_ id: ServerID, voters: [ServerID], learners: [ServerID] = []) {
+    init(
+        _ id: ServerID, voters: [ServerID], learners: [ServerID] = [],
+        tuning: (inout RaftTunables) -> Void = { _ in }
+    ) {
+        var tunables = RaftTunables()
+        tuning(&tunables)
         raft = Raft(
             id: id, configuration: RaftConfiguration(voters: voters, learners: learners),
-            random: PRNG(seed: UInt64(id)))
+            tunables: tunables, random: PRNG(seed: UInt64(id)))
     }
 
     /// Entries of these terms, from index 1 on, and the latest term heard of.

@@ -24,7 +24,8 @@ struct ArrowTests {
         "Executions": [
             "Base", "Calendar", "JSON", "HTTP", "Pattern", "Store", "Wire",
         ],
-        "Peers": ["Base", "HTTP", "Raft", "Store", "Executions", "Boundary"],
+        "Transfer": ["Base", "Journal", "Raft", "Store"],
+        "Peers": ["Base", "HTTP", "Raft", "Store", "Executions", "Transfer", "Boundary"],
         "Metrics": ["Base", "Store"],
         "API": [
             "Base", "Calendar", "Cron", "JSON", "HTTP", "Wire", "Journal", "Raft", "Membership",
