@@ -11,6 +11,10 @@ struct Forwarding {
         var isWrite: Bool
         /// The head of the answer has been passed on.
         var hasBegun = false
+        /// How many pieces of its body were passed on.
+        var taken: UInt64 = 0
+        /// The first piece, if it overtook the head.
+        var early: Piece?
         /// Nothing may be silent for longer.
         var until: Instant
         var patience: Duration
@@ -20,6 +24,15 @@ struct Forwarding {
     struct Incoming: Hashable {
         var sender: ServerID
         var id: ForwardID
+        /// Pieces of the answer's body that were sent.
+        var sent: UInt64 = 0
+    }
+
+    /// A piece of an answer's body.
+    struct Piece {
+        var number: UInt64
+        var bytes: [UInt8]
+        var isLast: Bool
     }
 
     private struct Sender: Comparable {
@@ -70,6 +83,11 @@ struct Forwarding {
         return request
     }
 
+    /// Counts another piece of an answer's body.
+    mutating func countPiece(_ request: RequestID) {
+        incoming.update(request) { $0.sent += 1 }
+    }
+
     /// The answer is complete, or nobody wants it.
     mutating func end(_ request: RequestID) { incoming.remove(request) }
 }
@@ -77,22 +95,23 @@ struct Forwarding {
 extension Node {
     /// A client's request. What needs the leader goes there.
     mutating func requested(_ id: RequestID, _ request: HTTPRequest, _ out: inout Outbox) {
-        guard phase == .running, !raft.isAlone, config.isServer else {
+        let need = Route.need(of: request)
+        // One that stops takes no work on, but what it shows must not be old either.
+        let mayPassOn = phase == .running || phase == .stopping && need == .read
+        guard mayPassOn, need != .local, !raft.isAlone, config.isServer else {
             return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
         }
-        let need = Route.need(of: request)
-        if need == .local { return withAPI(&out) { $0.request(id, request, $1, into: &$2) } }
         if isLeading {
             guard need == .read else {
                 return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
             }
             return confirmLeadership(for: .request(id, request), &out)
         }
-        guard let leader = raft.leader, leader != config.dataID else {
-            return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
-        }
         var bare = request
         bare.body = []
+        guard let leader = raft.leader, leader != config.dataID else {
+            return withAPI(&out) { $0.forwardFailed(id, bare, .noLeader, $1, into: &$2) }
+        }
         guard forwarding.outgoing.count < Forwarding.limit else {
             out.mark(.requestRefusedBusy)
             return withAPI(&out) { $0.forwardFailed(id, bare, .busy, $1, into: &$2) }
@@ -123,7 +142,7 @@ extension Node {
             return withAPI(&out) { $0.drained(id, $1, into: &$2) }
         }
         let name = ForwardID(incarnation: config.incarnation, request: id)
-        send(.requestDrained(name), to: request.leader, &out)
+        send(.requestDrained(name, taken: request.taken), to: request.leader, &out)
     }
 
     // MARK: At the server that was asked
@@ -146,23 +165,36 @@ extension Node {
         }
         metrics.answered(response.status)
         out.emit(.respond(name.request, response))
+        if let piece = request.early { answered(name, piece, from: leader, &out) }
     }
 
     mutating func answered(
-        _ name: ForwardID, _ bytes: [UInt8], last: Bool, from leader: ServerID,
-        _ out: inout Outbox
+        _ name: ForwardID, _ piece: Forwarding.Piece, from leader: ServerID, _ out: inout Outbox
     ) {
         guard name.incarnation == config.incarnation,
             let request = forwarding.outgoing[name.request], request.leader == leader,
-            request.hasBegun
+            piece.number >= request.taken
         else { return }
-        if last {
+        guard request.hasBegun else {
+            if piece.number == 0 { forwarding.outgoing.update(name.request) { $0.early = piece } }
+            return
+        }
+        guard piece.number == request.taken else {
+            // One is missing, and what the client has must not pass for the whole.
+            forwarding.outgoing.remove(name.request)
+            send(.requestAbandoned(name), to: leader, &out)
+            return out.emit(.abort(name.request))
+        }
+        if piece.isLast {
             forwarding.outgoing.remove(name.request)
         } else {
             let until = now.monotonic + request.patience
-            forwarding.outgoing.update(name.request) { $0.until = until }
+            forwarding.outgoing.update(name.request) { request in
+                request.until = until
+                request.taken += 1
+            }
         }
-        out.emit(.respondChunk(name.request, bytes, last: last))
+        out.emit(.respondChunk(name.request, piece.bytes, last: piece.isLast))
     }
 
     /// Ends requests whose leader is silent, or leads no more.
@@ -196,7 +228,7 @@ extension Node {
         guard let id = forwarding.admit(name, from: sender) else { return }
         guard isLeading else {
             // Forwarded once: two servers that each take the other for the leader make no loop.
-            return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
+            return withAPI(&out) { $0.forwardFailed(id, request, .noLeader, $1, into: &$2) }
         }
         requested(id, request, &out)
     }
@@ -208,8 +240,12 @@ extension Node {
         withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
     }
 
-    mutating func drain(_ name: ForwardID, from sender: ServerID, _ out: inout Outbox) {
-        guard let id = forwarding.request(of: name, from: sender) else { return }
+    mutating func drain(
+        _ name: ForwardID, taken: UInt64, from sender: ServerID, _ out: inout Outbox
+    ) {
+        guard let id = forwarding.request(of: name, from: sender),
+            forwarding.incoming[id]?.sent == taken
+        else { return }
         withAPI(&out) { $0.drained(id, $1, into: &$2) }
     }
 
@@ -229,7 +265,9 @@ extension Node {
         guard let request = forwarding.incoming[id] else {
             return out.emit(.respondChunk(id, bytes, last: last))
         }
-        if last { forwarding.end(id) }
-        send(.responseChunk(request.id, bytes, last: last), to: request.sender, &out)
+        if last { forwarding.end(id) } else { forwarding.countPiece(id) }
+        send(
+            .responseChunk(request.id, number: request.sent, bytes, last: last),
+            to: request.sender, &out)
     }
 }

@@ -57,11 +57,13 @@ extension Node {
         case .request(let forwarded, let request):
             take(request, as: forwarded, from: id, &out)
         case .requestAbandoned(let forwarded): abandon(forwarded, from: id, &out)
-        case .requestDrained(let forwarded): drain(forwarded, from: id, &out)
+        case .requestDrained(let forwarded, let taken):
+            drain(forwarded, taken: taken, from: id, &out)
         case .response(let forwarded, let response):
             answered(forwarded, response, from: id, &out)
-        case .responseChunk(let forwarded, let bytes, let last):
-            answered(forwarded, bytes, last: last, from: id, &out)
+        case .responseChunk(let forwarded, let number, let bytes, let last):
+            let piece = Forwarding.Piece(number: number, bytes: bytes, isLast: last)
+            answered(forwarded, piece, from: id, &out)
         }
     }
 
@@ -108,10 +110,9 @@ extension Node {
     }
 
     private mutating func refuse(_ reader: LeaseReader, _ out: inout Outbox) {
-        // The API tells the client that this server does not lead.
         guard case .request(let id, let request) = reader else { return }
         readersOfRequests.remove(id)
-        withAPI(&out) { $0.request(id, request, $1, into: &$2) }
+        withAPI(&out) { $0.forwardFailed(id, request, .noLeader, $1, into: &$2) }
     }
 
     /// A client that reads went away before it could be answered.

@@ -154,8 +154,7 @@ extension Node {
             case .kill(let key): runner.kill(key, at: now.wall, into: &actions)
             case .settle(let key): runner.settle(key, at: now.monotonic, into: &actions)
             case .heartbeatHeard(let heartbeat):
-                runner.heard(heartbeat, at: now.monotonic, into: &actions)
-                runner.startQueued(at: now, into: &actions)
+                runner.heard(heartbeat, at: now, into: &actions)
             }
         }
     }

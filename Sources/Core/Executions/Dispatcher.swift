@@ -88,7 +88,7 @@ package struct Dispatcher {
     /// Executions that found their agent's window full, by agent, never none of one. Some may have
     /// ended since.
     private var waiting = SortedMap<NodeName, MinHeap<Waiting>>()
-    /// Sent and not accepted: to be sent again.
+    /// Sent, and its answer or its start not heard of: to be sent again.
     private var unanswered: [Waiting] = []
     /// Where taking up the store's unfinished work goes on; nil when it is done.
     private var takeOver: TakeOver?
@@ -214,7 +214,7 @@ package struct Dispatcher {
         let slice = unanswered.suffix(Self.sendSize)
         unanswered.removeLast(slice.count)
         for next in slice {
-            guard let known = outstanding[next.key], !known.isAccepted,
+            guard let known = outstanding[next.key], !known.isAccepted || !known.isStarted,
                 let document = store.document(next.job),
                 let execution = store.execution(next.key), !execution.state.isEnded
             else { continue }
@@ -377,8 +377,14 @@ package struct Dispatcher {
         guard hasContact(execution.node) else { return }
         if execution.isKillRequested { actions.append(.send(execution.node, .kill(key))) }
         let age = now - execution.sentAt
-        guard !execution.isAccepted, age >= Self.checkInterval,
+        // The agent's word that it has begun is said once: one that has it is asked twice a minute.
+        let isSilent =
+            !execution.isStarted
+            && age.nanoseconds / Self.resendTime.nanoseconds
+                != (age - Self.checkInterval).nanoseconds / Self.resendTime.nanoseconds
+        let isOpen =
             execution.mayBeOlder || execution.isFenced || age <= Self.resendTime
+        guard age >= Self.checkInterval, execution.isAccepted ? isSilent : isOpen
         else { return }
         unanswered.append(
             Waiting(

@@ -82,7 +82,7 @@ package struct Runner {
     private var settled = RingBuffer<(key: ExecutionKey, until: Instant)>()
     private(set) var settledKeys = SortedMap<ExecutionKey, Bool>()
     var queue = RingBuffer<ExecutionKey>()
-    /// Fenced executions that wait to be started until the leader is heard again.
+    /// Executions that wait to be started until the leader is heard again.
     private var unleased: [ExecutionKey] = []
     /// The latest heartbeat of this agent that a leader has surely heard.
     private var leaseBase: Instant?
@@ -228,10 +228,11 @@ package struct Runner {
 
     mutating func recoverSettled(_ key: ExecutionKey) { settledKeys[key] = true }
 
-    mutating func heard(_ heartbeat: Heartbeat, at now: Instant, into actions: inout [Action]) {
+    mutating func heard(_ heartbeat: Heartbeat, at now: Now, into actions: inout [Action]) {
         guard heartbeat.incarnation == incarnation else { return }
         renewLease(heartbeat.sentAt)
-        actions.append(.renewFences(ago: now - heartbeat.sentAt))
+        actions.append(.renewFences(ago: now.monotonic - heartbeat.sentAt))
+        startQueued(at: now, into: &actions)
     }
 
     private mutating func renewLease(_ sentAt: Instant) {
@@ -240,9 +241,8 @@ package struct Runner {
         unleased.removeAll()
     }
 
-    /// How old the lease is, if what is fenced may still be started on it.
+    /// How old the lease is, if anything may still be started on it.
     private func leaseAge(for assignment: Assignment, at now: Instant) -> Duration? {
-        guard assignment.isFenced else { return .zero }
         guard let base = leaseBase else { return nil }
         let age = max(.zero, now - base)
         return age < Self.fence(of: assignment) ? age : nil
@@ -301,7 +301,8 @@ package struct Runner {
         finish(key, result, into: &actions)
     }
 
-    /// Starts what waits while there is room.
+    /// Starts what waits while there is room, and while a leader has heard of this agent lately:
+    /// else the run may be given up already.
     mutating func startQueued(at now: Now, into actions: inout [Action]) {
         if !queue.isEmpty, runningCount >= tunables.maxRunning { actions.append(.mark(.runQueued)) }
         while runningCount < tunables.maxRunning, let key = queue.popFirst() {

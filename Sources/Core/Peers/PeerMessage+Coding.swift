@@ -58,16 +58,18 @@ extension PeerMessage {
         case .requestAbandoned(let id):
             begin(.requestAbandoned)
             writer.forwardID(id)
-        case .requestDrained(let id):
+        case .requestDrained(let id, let taken):
             begin(.requestDrained)
             writer.forwardID(id)
+            writer.u64(taken)
         case .response(let id, let response):
             begin(.response)
             writer.forwardID(id)
             response.encode(into: &writer)
-        case .responseChunk(let id, let bytes, let last):
+        case .responseChunk(let id, let number, let bytes, let last):
             begin(.responseChunk)
             writer.forwardID(id)
+            writer.u64(number)
             writer.bool(last)
             writer.bytes(bytes)
         }
@@ -103,13 +105,15 @@ extension PeerMessage {
         case .request:
             self = .request(try reader.forwardID(), try HTTPRequest(from: &reader))
         case .requestAbandoned: self = .requestAbandoned(try reader.forwardID())
-        case .requestDrained: self = .requestDrained(try reader.forwardID())
+        case .requestDrained:
+            self = .requestDrained(try reader.forwardID(), taken: try reader.u64())
         case .response:
             self = .response(try reader.forwardID(), try HTTPResponse(from: &reader))
         case .responseChunk:
             let id = try reader.forwardID()
+            let number = try reader.u64()
             let last = try reader.bool()
-            self = .responseChunk(id, try reader.bytes(), last: last)
+            self = .responseChunk(id, number: number, try reader.bytes(), last: last)
         }
         try reader.expectEnd()
     }

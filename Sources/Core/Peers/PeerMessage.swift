@@ -22,12 +22,12 @@ package enum PeerMessage: Hashable, Sendable {
     case request(ForwardID, HTTPRequest)
     /// The client went away.
     case requestAbandoned(ForwardID)
-    /// The client has taken what was sent so far.
-    case requestDrained(ForwardID)
+    /// The client has taken the head and so many pieces: everything that was sent so far.
+    case requestDrained(ForwardID, taken: UInt64)
     /// The answer's head, with its body unless that is a stream.
     case response(ForwardID, HTTPResponse)
-    /// The next piece of a streamed body.
-    case responseChunk(ForwardID, [UInt8], last: Bool)
+    /// A piece of a streamed body; they are counted from 0, so that none is missed or taken twice.
+    case responseChunk(ForwardID, number: UInt64, [UInt8], last: Bool)
 }
 
 /// Names a forwarded request: the server that took it, its life, and its number there.

@@ -83,10 +83,12 @@ struct APIChecker {
         case .unknown:
             wishes[index]!.isClosed = true
             wishes[index]!.isUnknown = true
-        case .answered, .waiting, .open: wishes[index]!.isClosed = true
-        }
-        if wishes[index]?.path.contains("restore") ?? false, case .answered = operation.outcome {
-            restores -= 1
+        case .answered(let reply):
+            if wishes[index]!.path.contains("restore") { restores -= 1 }
+            wishes[index]!.isClosed = true
+            wishes[index]!.isUnknown = operation.hadUnknownAttempt
+            if reply.isRefusal, !operation.hadUnknownAttempt { wishes[index] = nil }
+        case .waiting, .open: wishes[index]!.isClosed = true
         }
     }
 

@@ -28,7 +28,8 @@ struct Checkers {
     init(parameters: Parameters, servers: Int, samplesReplay: Bool) {
         self.parameters = parameters
         seats = (0..<servers).map { _ in Seat(servers: servers, samplesReplay: samplesReplay) }
-        resources = ResourceChecker(TunableNames.tunables(parameters.tunables))
+        resources = ResourceChecker(
+            TunableNames.tunables(parameters.tunables), cutsLogs: servers == 1)
         backups = BackupChecker(parameters.tunables)
         executions = ExecutionChecker(
             outputLimit: TunableNames.tunables(parameters.tunables).outputLimit)
@@ -59,12 +60,12 @@ struct Checkers {
         verdict.time = time
         clockGuard = nil
         seats[node.index].beginLife(node.disk, config, seed: seed, now: now)
-        executions.beginLife(of: node.index, node.incarnation)
+        executions.beginLife(of: node, at: time)
     }
 
     mutating func endLife(of node: VirtualNode, at time: TrueTime) {
         verdict.time = time
-        executions.beUncertain(until: time)
+        executions.endLife(of: node, at: time)
         seats[node.index].replay.end(into: &verdict)
     }
 

@@ -55,6 +55,8 @@ struct ExecutionChecker {
     /// Executions given up because no answer to their order came, though they may have started.
     /// The order can get there and every answer be lost, and a fence is longer than that wait.
     private var unheard: Set<String> = []
+    /// Servers whose process does not run now.
+    private var down: Set<String> = []
     /// Servers that are down or cut off for good.
     var outcasts: Set<String> = []
 
@@ -248,7 +250,7 @@ struct ExecutionChecker {
                 "\(name) is recorded as killed; really: \(describe(run))")
         case .lost:
             let since = known[result.number]?.createdAt ?? .zero
-            if outcasts.contains(result.node.text) { return }
+            if outcasts.contains(result.node.text) || down.contains(result.node.text) { return }
             verdict.require(
                 lastUncertainty >= since || givenUp.contains(result.id.text), .X4,
                 "\(name) is given up though nothing went wrong: \(result.error)")
@@ -386,9 +388,15 @@ struct ExecutionChecker {
         owed[key] = 1
     }
 
-    mutating func beginLife(of node: Int, _ life: UInt64) {
+    mutating func beginLife(of node: VirtualNode, at time: TrueTime) {
         epoch += 1
-        lives[node] = life
+        lives[node.index] = node.incarnation
+        if down.remove(node.name) != nil { beUncertain(until: time) }
+    }
+
+    mutating func endLife(of node: VirtualNode, at time: TrueTime) {
+        down.insert(node.name)
+        beUncertain(until: time)
     }
 
     mutating func beUncertain(until time: TrueTime) {

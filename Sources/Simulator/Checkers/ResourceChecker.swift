@@ -9,7 +9,13 @@ struct ResourceChecker {
     private let tunables: Tunables
     private var stepsSinceLook = 0
 
-    init(_ tunables: Tunables) { self.tunables = tunables }
+    /// Snapshots are taken: not by several servers, see `World.configuration`.
+    private let cutsLogs: Bool
+
+    init(_ tunables: Tunables, cutsLogs: Bool) {
+        self.tunables = tunables
+        self.cutsLogs = cutsLogs
+    }
 
     /// What the log may hold: what a snapshot waits for, what comes while it is written, and
     /// segments that are only partly dead.
@@ -33,7 +39,7 @@ struct ResourceChecker {
 
     mutating func didStep(_ node: VirtualNode, at time: TrueTime, _ verdict: inout Verdict) {
         stepsSinceLook += 1
-        guard stepsSinceLook >= 1_000 else { return }
+        guard cutsLogs, stepsSinceLook >= 1_000 else { return }
         stepsSinceLook = 0
         let size = node.disk.size(of: .log)
         verdict.require(size <= logBound(node), .B1, "the log's files hold \(size) bytes")

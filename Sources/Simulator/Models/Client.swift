@@ -10,6 +10,14 @@ struct Reply: Sendable {
     var index: UInt64?
     var headers: HTTPHeaders
     var body: [UInt8]
+
+    /// The request was refused for certain: it does not take effect any more.
+    var isRefusal: Bool { status >= 400 && !isUnknown }
+
+    /// Nobody can tell whether the request takes effect.
+    var isUnknown: Bool {
+        status == 503 && NaiveJSON(body)?["code"]?.text == "outcome_unknown"
+    }
 }
 
 /// One thing that a client wants, with all its attempts.

@@ -60,8 +60,9 @@ struct PlanGenerator {
             let limit = swarm.clockClass == .bounded ? 1_000 : 86_400_000
             plan.set("clock.offset", "\(parameters.int(-limit...limit))ms")
         }
-        plan.set(
-            "disk.sync", Self.rounded(parameters.logScale(.microseconds(50), .milliseconds(100))))
+        // Every write of several servers waits for several disks, one after the other.
+        let slowest = Duration.milliseconds(swarm.servers > 1 ? 20 : 100)
+        plan.set("disk.sync", Self.rounded(parameters.logScale(.microseconds(50), slowest)))
         if parameters.chance(1, 4) { plan.set("disk.stall", "\(parameters.int(50...2_000))") }
         plan.set(
             "client.latency",

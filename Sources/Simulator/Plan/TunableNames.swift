@@ -24,10 +24,11 @@ enum TunableNames {
 
     /// The same for several servers. Snapshots are not among them: see `World.configuration`.
     static let clusterChoices: [(name: String, values: [String])] =
-        choices.filter { $0.name != "snapshot" } + [
+        choices.filter { $0.name != "snapshot" && $0.name != "segment" } + [
+            ("segment", ["20000", "200000"]),
             ("beat", ["50ms", "200ms", "500ms"]),
             ("message", ["1", "1000"]),
-            ("flight", ["1", "4"]),
+            ("flight", ["4", "16"]),
         ]
 
     /// Applies the settings that begin with `tune.`.

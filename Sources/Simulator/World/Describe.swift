@@ -256,11 +256,13 @@ private func describe(message bytes: [UInt8]) -> String {
     case .request(let id, let request):
         return "request \(id.request.number) \(request.method) \(request.target)"
     case .requestAbandoned(let id): return "request \(id.request.number) abandoned"
-    case .requestDrained(let id): return "request \(id.request.number) drained"
+    case .requestDrained(let id, let taken):
+        return "request \(id.request.number) drained, \(taken) pieces"
     case .response(let id, let response):
         return "response \(id.request.number) \(response.status)"
-    case .responseChunk(let id, let bytes, let last):
-        return "response \(id.request.number) \(bytes.count) bytes\(last ? ", the last" : "")"
+    case .responseChunk(let id, let number, let bytes, let last):
+        return
+            "response \(id.request.number) piece \(number), \(bytes.count) bytes\(last ? ", the last" : "")"
     }
 }
 

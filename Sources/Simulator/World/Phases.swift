@@ -230,7 +230,9 @@ extension World {
 
     private mutating func stayQuiet(_ since: TrueTime) {
         // One decision of a job waits for the one before it to be on the disk.
-        let disk = parameters.stallOneIn > 0 ? Duration.seconds(30) : parameters.meanSync * 40
+        var disk = parameters.stallOneIn > 0 ? Duration.seconds(30) : parameters.meanSync * 40
+        // On the disks of a majority, over a network that takes its time.
+        if nodes.count > 1 { disk = disk + Network.calmMean * 150 }
         guard time - since >= Phases.quietLength + disk else {
             return checkers.becomeCalm(bound: .seconds(1) + disk)
         }

@@ -198,6 +198,7 @@ extension World {
             time, "client \(client)",
             "← \(reply.status) for \(operations[index].draft.method) "
                 + operations[index].target)
+        if reply.isUnknown { operations[index].hadUnknownAttempt = true }
         if reply.status == 503, operations[index].isRepeatable || operations[index].isProbe,
             retryLater(client, index)
         {

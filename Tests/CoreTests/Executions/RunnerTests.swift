@@ -358,17 +358,30 @@ struct RunnerFixture {
         #expect(told.contains { $0.hasPrefix("told success") })
     }
 
+    /// Its lease may be over by then, and its group given up.
+    @Test func whatWaitsIsNotBegunByAnAgentThatNobodyHears() {
+        var fixture = Fixture(maxRunning: 1)
+        for number in Int64(1)...2 { _ = fixture.assign(number) }
+        #expect(fixture.sync().contains("start 1"))
+        _ = fixture.wait(61)
+        #expect(!fixture.event(1, Fixture.ended()).contains("start 2"))
+        fixture.runner.heard(
+            Heartbeat(incarnation: 1, sentAt: fixture.now.monotonic), at: fixture.now,
+            into: &fixture.actions)
+        #expect(fixture.take().contains("start 2"))
+    }
+
     @Test func heartbeatsGoOnWhileThereIsWork() {
         var fixture = Fixture()
         fixture.bring(to: "running")
         same(fixture.wait(5), ["heartbeat"])
         same(fixture.wait(4), [])
         fixture.runner.heard(
-            Heartbeat(incarnation: 2, sentAt: Instant(nanoseconds: 0)), at: fixture.now.monotonic,
+            Heartbeat(incarnation: 2, sentAt: Instant(nanoseconds: 0)), at: fixture.now,
             into: &fixture.actions)
         same(fixture.take(), [])
         fixture.runner.heard(
-            Heartbeat(incarnation: 1, sentAt: Instant(nanoseconds: 0)), at: fixture.now.monotonic,
+            Heartbeat(incarnation: 1, sentAt: Instant(nanoseconds: 0)), at: fixture.now,
             into: &fixture.actions)
         same(fixture.take(), ["renew 9"])
         _ = fixture.event(1, Fixture.ended())

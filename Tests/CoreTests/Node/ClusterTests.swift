@@ -96,10 +96,10 @@ import Testing
             .assignment(.run(RunnerFixture.assignment(9), after: heartbeat)),
             .report(.accepted(key)), .report(.heartbeat(heartbeat)),
             .report(.news(Report(job: JobName("a"), key: key, news: .lost(reason: "x")))),
-            .request(id, request), .requestAbandoned(id), .requestDrained(id),
+            .request(id, request), .requestAbandoned(id), .requestDrained(id, taken: 3),
             .response(id, HTTPResponse(status: 200, headers: ["A": "b"], body: .stream)),
             .response(id, HTTPResponse(status: 503, body: .bytes([7]), close: true)),
-            .responseChunk(id, [1, 2, 3], last: true),
+            .responseChunk(id, number: 7, [1, 2, 3], last: true),
         ]
         for message in messages {
             #expect(try PeerMessage(decoding: message.encoded) == message)
