@@ -73,7 +73,8 @@ extension AgentOptions {
             "retry-interval", .value, "DURATION", "between two attempts of retry-join",
             standard: "30s", form: .duration),
         .used(
-            "retry-max", .value, "N", "attempts of retry-join after the first before giving up; 0: no end",
+            "retry-max", .value, "N",
+            "attempts of retry-join after the first before giving up; 0: no end",
             standard: "0", form: .number(0...1_000_000_000)),
         .used(
             "bootstrap-expect", .value, "N",
