@@ -65,7 +65,7 @@ extension AgentOptions {
             standard: "rpc-port", form: .number(0...65_535)),
         .used(
             "join", .list, "HOST:PORT",
-            "nodes of the cluster, one of which must take this one in at the start"),
+            "as retry-join, without an end"),
         .used(
             "retry-join", .list, "HOST:PORT",
             "nodes of the cluster, asked until one takes this one in"),
@@ -73,7 +73,8 @@ extension AgentOptions {
             "retry-interval", .value, "DURATION", "between two attempts of retry-join",
             standard: "30s", form: .duration),
         .used(
-            "retry-max", .value, "N", "attempts of retry-join before giving up; 0: no end",
+            "retry-max", .value, "N",
+            "attempts of retry-join after the first before giving up; 0: no end",
             standard: "0", form: .number(0...1_000_000_000)),
         .used(
             "bootstrap-expect", .value, "N",

@@ -12,11 +12,9 @@ struct PeerQueue {
     var count: Int { urgent.count + others.count }
     var isEmpty: Bool { count == 0 }
 
-    /// Returns whether there was room. A message of any length fits into an empty queue.
+    /// Returns whether there was room; of the message that goes beyond the bytes there is.
     mutating func append(_ message: [UInt8], _ limits: PeerLimits) -> Bool {
-        guard isEmpty || byteCount + message.count <= limits.queuedBytes,
-            count < limits.queuedMessages
-        else { return false }
+        guard byteCount < limits.queuedBytes, count < limits.queuedMessages else { return false }
         byteCount += message.count
         if PeerMessage.isUrgent(message) {
             urgent.append(message)

@@ -96,7 +96,7 @@ struct PeerFrameTests {
             previousIndex: 1, previousTerm: 1, entries: [], commit: 1)
         for other in [
             raft(append), [], [1, 2, 3],
-            PeerMessage.requestDrained(ForwardID(incarnation: 1, request: RequestID(1))).encoded,
+            PeerMessage.requestAbandoned(ForwardID(incarnation: 1, request: RequestID(1))).encoded,
         ] { #expect(!PeerMessage.isUrgent(other)) }
     }
 }

@@ -3,7 +3,7 @@ import Testing
 
 extension EndToEnd {
     @Suite("Three servers", .serialized)
-    struct ClusterTests {
+    struct RealClusterTests {
         /// Servers on ports of their own, each told of all.
         private func makeCluster(
             _ name: String, count: Int = 3, more: [String] = []
@@ -33,7 +33,7 @@ extension EndToEnd {
         private func leader(of servers: [Server], within seconds: Double = 20) -> Server? {
             var found: [Server] = []
             _ = eventually(seconds) {
-                found = servers.filter { $0.get("/v1/isleader", timeout: 2)?.status == 200 }
+                found = servers.filter(leads)
                 return found.count == 1
             }
             return found.count == 1 ? found[0] : nil
@@ -87,6 +87,66 @@ extension EndToEnd {
             #expect(eventually(20) { names(on: next, status: "alive") == all })
         }
 
+        private func dkron(
+            _ server: Server, _ arguments: String..., status: Int32 = 0,
+            sourceLocation: SourceLocation = #_sourceLocation
+        ) throws -> String {
+            let address = ["--address", "http://127.0.0.1:\(server.httpPort)"]
+            let (ending, output) = try run([binary] + arguments + address, in: server.scratch)
+            #expect(
+                ending == .exited(status), "\(arguments): \(output)",
+                sourceLocation: sourceLocation)
+            return output
+        }
+
+        /// The rows of `raft list-peers` by the names of their nodes: id, address, state, voter.
+        private func seats(on server: Server) throws -> [String: [Substring]] {
+            let lines = try dkron(server, "raft", "list-peers").split(separator: "\n")
+            #expect(lines.first?.hasPrefix("NODE") == true)
+            return lines.dropFirst().reduce(into: [:]) { seats, line in
+                let cells = line.split(separator: " ")
+                if let name = cells.first { seats[String(name)] = Array(cells.dropFirst()) }
+            }
+        }
+
+        @Test("seats by hand: the lead goes over, a server leaves, a dead one is removed")
+        func seatsByHand() throws {
+            let servers = makeCluster("p")
+            try start(servers)
+            let first = try #require(leader(of: servers))
+            let before = try seats(on: first)
+            #expect(before.count == 3, "\(before)")
+            for server in servers {
+                let row = try #require(before[server.node])
+                let state: Substring = server === first ? "leader" : "follower"
+                #expect(row.dropFirst() == ["127.0.0.1:\(server.rpcPort)", state, "true"])
+            }
+            _ = try dkron(first, "raft", "transfer-leader")
+            #expect(
+                eventually(10) { servers.contains { $0 !== first && leads($0) } && !leads(first) })
+            let second = try #require(leader(of: servers))
+
+            // The first leaves: it ends, and its seat with it.
+            _ = try dkron(first, "leave")
+            #expect(first.process?.wait(30) == .exited(0), "\(first.log.suffix(2_000))")
+            #expect(eventually(20) { (try? seats(on: second).count) == 2 }, "\(second.log)")
+
+            let third = try #require(servers.first { $0 !== first && $0 !== second })
+            let row = try #require(try seats(on: second)[third.node])
+            let refused = try dkron(second, "raft", "remove-peer", status: 2)
+            #expect(refused.contains("--peer-id is missing"), "\(refused)")
+            let unknown = try dkron(
+                second, "raft", "remove-peer", "--peer-id", "nobody", status: 1)
+            #expect(unknown.contains("has a seat"), "\(unknown)")
+            // It is answered when it is done. A server that lives is taken in again later.
+            _ = try dkron(second, "raft", "remove-peer", "--peer-id", String(row[0]))
+            try second.save(shellJob("after", "true"))
+        }
+
+        private func leads(_ server: Server) -> Bool {
+            server.get("/v1/isleader", timeout: 2)?.status == 200
+        }
+
         @Test("an agent runs what the server decides, also after each of them was killed")
         func agent() throws {
             let server = Server("srv")
@@ -135,6 +195,20 @@ extension EndToEnd {
                 "\(inside.log)")
             #expect(names(on: inside, status: "alive") == ["inside"])
             #expect(!outside.isServing)
+        }
+
+        @Test("giving up retry-join ends the process")
+        func givingUp() throws {
+            let server = Server("lonely")
+            let nobody = "127.0.0.1:\(freePort())"
+            server.extraArguments = [
+                "--retry-join", "\(nobody),127.0.0.1:\(server.gossipPort)", "--retry-max", "1",
+                "--retry-interval", "200ms",
+            ]
+            try server.launch()
+            #expect(server.process?.wait(15) == .exited(2), "\(server.log)")
+            #expect(server.log.contains("\(nobody): Connection refused"), "\(server.log)")
+            #expect(server.log.contains("in 2 attempts"), "\(server.log)")
         }
 
         @Test("an address that is taken ends the start with its flag")
