@@ -46,6 +46,7 @@ extension Node {
             case .entry(let entry):
                 bytes += entry.payload.count
                 apply(entry, &out)
+                checkpoints.applied(store.appliedIndex, store.hash)
             case .lead(let term): takeLead(term, &out)
             }
         }

@@ -48,6 +48,9 @@ extension Node {
         case .transfer(let message): receive(message, from: id, &out)
         case .promise(let servers, let wantsAnswer):
             receivePromise(servers, wantsAnswer: wantsAnswer, from: id, &out)
+        case .checkpoint(let index, let hash): hearCheckpoint(index, hash, from: id, &out)
+        case .deviates(let index):
+            if id == raft.leader { deviate(at: index, &out) }
         case .askTime(let askedAt): send(.tellTime(now.wall, askedAt: askedAt), to: id, &out)
         case .tellTime(let wall, let askedAt): hearTime(wall, askedAt: askedAt, from: id, &out)
         case .leads(let term, let cluster): hearLeader(id, term, cluster, &out)
@@ -168,6 +171,7 @@ extension Node {
         // A server believes nothing of its cluster but what is in the log.
         if !config.isServer { belong(to: cluster, &out) }
         send(.report(.heartbeat(runner.heartbeat(at: now.monotonic))), to: id, &out)
+        tellCheckpoint(to: id, &out)
     }
 
     /// Tells a new leader what the one before may have taken with it.

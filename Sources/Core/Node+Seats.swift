@@ -140,7 +140,7 @@ extension Node {
     ) {
         let outcome: SeatOutcome
         if let target, target == config.dataID {
-            outcome = .refused("That server leads already.")
+            outcome = .done
         } else if let target, !isAnswering(target) {
             outcome = .refused("That server does not answer, so it can't lead.")
         } else if raft.isTransferring {

@@ -222,6 +222,7 @@ extension Node {
         }
         transfers.discarded.add(store)
         store = state
+        checkpoints.restart()
         applyQueue.removeAll()
         log.restart(after: head.index)
         snapshotting = SnapshotState(

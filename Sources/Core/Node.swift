@@ -62,6 +62,7 @@ package struct Node {
     var zones = ZoneTable()
     package internal(set) var clusterTime: ClusterTime
     var clocks = VoterClocks()
+    var checkpoints = Checkpoints()
     var scheduler = Scheduler()
     var dispatcher: Dispatcher
     package internal(set) var runner: Runner

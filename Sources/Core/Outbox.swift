@@ -76,6 +76,7 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case agentUnreachable
     case orderTooOld
     case leaseAwaited
+    case stateDiverged
     /// A snapshot of the leader took the place of log and state.
     case snapshotInstalled
     /// Half a snapshot of the leader was given up.

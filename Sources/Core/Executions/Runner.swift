@@ -38,8 +38,8 @@ package struct Runner {
 
         var assignment: Assignment
         var phase: Phase
-        /// By this agent's clock: for a lease from here on the leader does not give the run up. Nil:
-        /// not known in this life.
+        /// By this agent's clock: for a lease from here on the leader does not give the run up.
+        /// Nil: not known in this life.
         var leasedAt: Instant?
         var tail: OutputTail
         var startedAt: WallTime?

@@ -159,8 +159,8 @@ package enum PeerRefusal: Error, Hashable, Sendable, CustomStringConvertible {
             "another node than the expected one is at this address "
                 + "(\(Hexadecimal.text(ofIdentity: id)))"
         case .otherCluster(let ours, let theirs):
-            "it belongs to another cluster (\(theirs)) than this node (\(ours)); a node changes its "
-                + "cluster only with a new data directory"
+            "it belongs to another cluster (\(theirs)) than this node (\(ours)); a node changes "
+                + "its cluster only with a new data directory"
         case .notSealed:
             "it does not encrypt what it says to other nodes, and this node does (--encrypt)"
         case .sealed:

@@ -14,6 +14,8 @@ extension PeerMessage {
         case leads
         case askTime
         case tellTime
+        case checkpoint
+        case deviates
         case transfer
     }
 
@@ -38,6 +40,13 @@ extension PeerMessage {
             begin(.promise)
             writer.array(servers) { $0.serverID($1) }
             writer.bool(wantsAnswer)
+        case .checkpoint(let index, let hash):
+            begin(.checkpoint)
+            writer.u64(index)
+            writer.serverID(hash.value)
+        case .deviates(let index):
+            begin(.deviates)
+            writer.u64(index)
         case .askTime(let askedAt):
             begin(.askTime)
             writer.i64(askedAt.nanoseconds)
@@ -99,6 +108,9 @@ extension PeerMessage {
                 try reader.serverID()
             }
             self = .promise(servers, wantsAnswer: try reader.bool())
+        case .checkpoint:
+            self = .checkpoint(try reader.u64(), RecordHash(value: try reader.serverID()))
+        case .deviates: self = .deviates(try reader.u64())
         case .askTime: self = .askTime(Instant(nanoseconds: try reader.i64()))
         case .tellTime:
             self = .tellTime(

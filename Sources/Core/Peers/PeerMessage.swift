@@ -9,6 +9,10 @@ package enum PeerMessage: Hashable, Sendable {
     case transfer(TransferMessage)
     /// With whom the sender has promised to found a cluster, in ascending order.
     case promise([ServerID], wantsAnswer: Bool)
+    /// The state's hash at this entry, which all servers look at.
+    case checkpoint(LogIndex, RecordHash)
+    /// The receiver's state differs there from that of most servers.
+    case deviates(LogIndex)
     /// The leader asks for the time, at this reading of its own clock.
     case askTime(Instant)
     /// What the wall clock showed when the question came.

@@ -33,9 +33,9 @@ struct ExecutionChecker {
     /// Groups created under a policy that forbids company.
     private var exclusive: Set<GroupID> = []
     /// Children owed: (child generation, parent group), and what came of them.
-    private var owed: [ChildKey: Int] = [:]
+    private(set) var owed: [ChildKey: Int] = [:]
     private var seenChildRuns: Set<ChildKey> = []
-    private var goneGenerations: Set<Generation> = []
+    private(set) var goneGenerations: Set<Generation> = []
     /// The last stamp when a job of this name was removed.
     private var removedBy: [String: WallTime] = [:]
     private var judgedRuns = 0
@@ -486,39 +486,5 @@ struct ExecutionChecker {
         guard let number = Int64(id.text.prefix { $0 != "-" }), let execution = known[number]
         else { return true }
         return goneGenerations.contains(execution.generation) || execution.state == .lost
-    }
-
-    // MARK: The end
-
-    /// In calm nodes with room, whatever was created for them before `time` has started. What is
-    /// for a node that nobody hears waits for the end of its lease.
-    func requireStarted(
-        _ view: StoreView, createdBefore time: TrueTime, on nodes: [String],
-        into verdict: inout Verdict
-    ) {
-        let active = view.groups.values.filter { $0.group.state == .active }
-        let waiting = active.flatMap(\.executions.values).filter {
-            $0.execution.state == .pending && nodes.contains($0.execution.node.text)
-                && known[$0.execution.number].map { $0.createdAt < time } ?? false
-        }
-        guard let first = waiting.min(by: { $0.execution.number < $1.execution.number }) else {
-            return
-        }
-        verdict.fail(.X3, "\(first.execution.id) waits for ever, though there is room for it")
-    }
-
-    func requireAllEnded(_ view: StoreView, into verdict: inout Verdict) {
-        for group in view.groups.values.sorted(by: { $0.group.id < $1.group.id }) {
-            verdict.fail(
-                .L5, "group \(group.group.id) of \(group.job) is still \(group.group.state)")
-        }
-        let unpaid = owed.filter { $0.value == 0 && !goneGenerations.contains($0.key.child) }
-        if let first = unpaid.min(by: { $0.key.parentGroup < $1.key.parentGroup }) {
-            let child = view.jobs.first { $0.state.generation == first.key.child }
-            verdict.fail(
-                .X11,
-                "group \(first.key.parentGroup) succeeded and its child "
-                    + "\(child?.name.text ?? "?") was never decided")
-        }
     }
 }

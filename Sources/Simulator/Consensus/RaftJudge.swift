@@ -105,8 +105,8 @@ struct RaftJudge {
         terms[sender] = max(terms[sender] ?? 0, message.term)
     }
 
-    /// A snapshot through `last` takes the place of a log: that must not have all of it, for what it
-    /// has behind was acknowledged.
+    /// A snapshot through `last` takes the place of a log: that must not have all of it, for what
+    /// it has behind was acknowledged.
     mutating func installs(_ last: LogEntry, _ server: RaftWorld.Server) {
         var disk = server.disk
         disk.writing += server.unsynced

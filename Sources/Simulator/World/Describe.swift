@@ -57,6 +57,19 @@ extension Trace {
             absorb(record.message)
             for field in record.fields { absorb(field.value) }
         case .abort(let id): absorb(15 &+ id.number << 8)
+        case .send, .reach, .belong, .packet, .exchange, .closeExchange, .answerExchange,
+            .changeKeys, .resolve:
+            absorb(sent: effect)
+        case .exit: absorb(11)
+        case .halt(let reason):
+            absorb(12)
+            absorb(reason)
+        }
+    }
+
+    /// What other nodes are told, or asked.
+    private mutating func absorb(sent effect: Effect) {
+        switch effect {
         case .send(let id, let bytes):
             absorb(16)
             absorb(UInt64(truncatingIfNeeded: id))
@@ -86,10 +99,7 @@ extension Trace {
         case .resolve(let host):
             absorb(24)
             absorb(host)
-        case .exit: absorb(11)
-        case .halt(let reason):
-            absorb(12)
-            absorb(reason)
+        default: preconditionFailure("\(effect) is for this machine")
         }
     }
 
@@ -243,6 +253,8 @@ private func describe(message bytes: [UInt8]) -> String {
     case .transfer(let message): return describe(message)
     case .promise(let servers, let wantsAnswer):
         return "promise \(servers)\(wantsAnswer ? ", and yours?" : "")"
+    case .checkpoint(let index, let hash): return "state at \(index) is \(hash)"
+    case .deviates(let index): return "your state is wrong at \(index)"
     case .askTime: return "what time is it?"
     case .tellTime(let wall, _): return "it is \(RFC3339.print(wall))"
     case .leads(let term, let cluster): return "leads \(cluster) in term \(term)"
@@ -262,8 +274,8 @@ private func describe(message bytes: [UInt8]) -> String {
     case .response(let id, let response):
         return "response \(id.request.number) \(response.status)"
     case .responseChunk(let id, let number, let bytes, let last):
-        return
-            "response \(id.request.number) piece \(number), \(bytes.count) bytes\(last ? ", the last" : "")"
+        return "response \(id.request.number) piece \(number), \(bytes.count) bytes"
+            + (last ? ", the last" : "")
     }
 }
 

@@ -96,6 +96,7 @@ import Testing
         let messages: [PeerMessage] = [
             .raft(RaftMessage(term: 1, body: .timeoutNow)),
             .assignment(.kill(key)), .assignment(.settle(key)),
+            .checkpoint(256, RecordHash(of: [1])), .deviates(256),
             .askTime(Instant(nanoseconds: 4)),
             .tellTime(WallTime(seconds: 5), askedAt: Instant(nanoseconds: 4)),
             .promise([1, 2, 1 << 100], wantsAnswer: true), .leads(7, cluster: "c"),
@@ -119,6 +120,71 @@ import Testing
                 }
             }
         }
+    }
+}
+
+/// Clusters whose states do not agree, which is a bug, or worse.
+@Suite struct ClusterStateTests {
+    private func grow(_ cluster: inout ClusterHarness) {
+        let leader = cluster.leader ?? 0
+        for number in 0..<300 {
+            _ = cluster.ask(
+                leader, .post, "/v1/jobs",
+                #"{"name":"j\#(number)","schedule":"@manually","executor":"shell","#
+                    + #""executor_config":{"command":"date"}}"#)
+        }
+        cluster.advance(.seconds(8))
+    }
+
+    @Test func aServerThatDiffersFromTheMajorityStops() throws {
+        var cluster = ClusterHarness(3)
+        let leader = try #require(cluster.leader)
+        let wrong = (leader + 1) % 3
+        var events: [StoreEvent] = []
+        _ = cluster.servers[wrong].node.store.apply(
+            Command(stamp: WallTime(seconds: 1_700_000_500), body: .pause(editsAllowed: true)),
+            at: cluster.servers[wrong].node.store.appliedIndex, into: &events)
+        grow(&cluster)
+        let reason = try #require(cluster.servers[wrong].halted)
+        #expect(reason.contains("differs from that of most others"))
+        #expect(cluster.servers[leader].halted == nil)
+    }
+
+    @Test func aLeaderThatDiffersHandsOverAndStops() throws {
+        var cluster = ClusterHarness(3)
+        let wrong = try #require(cluster.leader)
+        var events: [StoreEvent] = []
+        _ = cluster.servers[wrong].node.store.apply(
+            Command(stamp: WallTime(seconds: 1_700_000_500), body: .pause(editsAllowed: true)),
+            at: cluster.servers[wrong].node.store.appliedIndex, into: &events)
+        grow(&cluster)
+        #expect(cluster.servers[wrong].halted != nil)
+        cluster.isolated = [wrong]
+        cluster.advance(.seconds(3))
+        #expect(cluster.leader != nil)
+        #expect(cluster.leader != wrong)
+    }
+
+    @Test func onlyAMajorityCanTell() {
+        var checkpoints = Checkpoints()
+        let right = RecordHash(of: [1])
+        checkpoints.applied(255, RecordHash(of: [9]))
+        checkpoints.applied(256, right)
+        func deviants(_ voters: [ServerID]) -> [ServerID]? {
+            checkpoints.deviants(at: 256, among: voters, own: 1)
+        }
+        same(checkpoints.newest?.index, 256)
+        same(deviants([1, 2, 3]), nil)
+        checkpoints.take(256, RecordHash(of: [2]), of: 2)
+        same(deviants([1, 2, 3]), nil)
+        same(deviants([1, 2]), nil)
+        checkpoints.take(256, right, of: 3)
+        same(deviants([1, 2, 3]), [2])
+        checkpoints.take(256, RecordHash(of: [2]), of: 3)
+        same(deviants([1, 2, 3]), [1])
+        // Said of another entry.
+        checkpoints.take(512, right, of: 3)
+        same(deviants([1, 2, 3]), nil)
     }
 }
 
