@@ -9,7 +9,7 @@ struct ResourceChecker {
     private let tunables: Tunables
     private var stepsSinceLook = 0
 
-    /// Snapshots are taken: not by several servers, see `World.configuration`.
+    /// The bound is that of one server; of several it is not judged.
     private let cutsLogs: Bool
 
     init(_ tunables: Tunables, cutsLogs: Bool) {
