@@ -62,7 +62,7 @@ struct ExecutionChecker {
 
     init(outputLimit: Int) { self.outputLimit = outputLimit }
 
-    private struct ChildKey: Hashable {
+    struct ChildKey: Hashable {
         var child: Generation
         var parentGroup: GroupID
     }
