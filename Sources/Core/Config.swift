@@ -55,12 +55,12 @@ package struct GossipSettings: Hashable, Sendable {
     package var reconnectTimeout: Duration = .hours(24)
     /// Bytes that sealing adds to each packet; 0 without a key.
     package var sealBytes = 0
-    /// Asked once at the start; the node ends if none of them answers.
-    package var join: [JoinAddress] = []
     /// Asked until one of them answers.
+    package var join: [JoinAddress] = []
+    /// The same, for as many attempts as `retryLimit` says.
     package var retryJoin: [JoinAddress] = []
     package var retryInterval: Duration = .seconds(30)
-    /// After so many attempts the node ends; nil: never.
+    /// After so many attempts the node ends; nil, or with addresses in `join`: never.
     package var retryLimit: Int?
 
     package init() {}

@@ -28,8 +28,8 @@ struct Checkpoints {
         told[id] = (index, hash)
     }
 
-    /// Voters whose state differs from that of a majority of the voters at one entry, and the entry;
-    /// nil while no majority agrees there.
+    /// Voters whose state differs at one entry from that of a majority of the voters; nil while no
+    /// majority agrees there.
     func deviants(
         at index: LogIndex, among voters: [ServerID], own: ServerID
     ) -> [ServerID]? {

@@ -49,7 +49,7 @@ package struct Route: Sendable {
     /// Whether an agent answers it too.
     var isOfAgents: Bool {
         switch handler {
-        case .health, .ready, .metrics, .leave: true
+        case .health, .ready, .metrics: true
         default: false
         }
     }

@@ -13,7 +13,8 @@ package struct IPAddress: Hashable, Comparable, Sendable, CustomStringConvertibl
         self.number = isIPv4 ? number & 0xffff_ffff : number
     }
 
-    /// Dotted IPv4, four numbers without leading zeros, or IPv6 as in RFC 4291, section 2.2; nil for anything else, names, ports and zones included.
+    /// Dotted IPv4, four numbers without leading zeros, or IPv6 as in RFC 4291, section 2.2; nil
+    /// for anything else, names, ports and zones included.
     package init?(text: String) {
         let bytes = Array(text.utf8)
         let parsed = bytes.contains(UInt8(ascii: ":")) ? Self.sixteen(bytes) : Self.four(bytes[...])

@@ -413,15 +413,14 @@ package struct Dispatcher {
         for node: NodeName, _ store: Store, at now: Instant, into actions: inout [Action]
     ) {
         while let first = waiting[node]?.first {
-            let lostAfter = store.document(first.job).map(store.lostAfter(of:)) ?? .zero
+            let known = store.execution(first.key)
+            let lostAfter = known?.lostAfter ?? store.cluster.settings.lostAfterFenced
             guard now - first.since >= (first.mayBeOlder ? lostAfter : Self.acceptTimeout) else {
                 return
             }
             waiting.update(node) { _ = $0.popFirst() }
             if waiting[node]?.isEmpty ?? true { waiting.remove(node) }
-            guard let execution = store.execution(first.key), !execution.state.isEnded else {
-                continue
-            }
+            guard let known, !known.state.isEnded else { continue }
             let news: Report.News
             if first.mayBeOlder {
                 let time = DurationText.print(lostAfter)

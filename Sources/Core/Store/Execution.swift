@@ -35,6 +35,11 @@ package struct Execution: Hashable, Sendable {
     package var attempt: UInt32
     package var state: State
     package var scheduledAt: WallTime
+    /// For how long the silence of its agent says nothing about it, as its job said when it was
+    /// created. An edit of the job must not shorten it: a fence may rest on it. Nil in records of
+    /// before it was kept.
+    package var lostAfter: Duration?
+    package var isFenced = false
     /// The agent's wall clock.
     package var startedAt: WallTime?
     package var finishedAt: WallTime?
@@ -95,7 +100,7 @@ package struct ExecutionKey: Hashable, Comparable, Sendable {
 
 extension Execution: StoreRecord {
     func encode(into writer: inout ByteWriter) {
-        writer.u8(1)
+        writer.u8(lostAfter == nil ? 1 : 2)
         writer.i64(number)
         writer.string(node.text)
         writer.i64(group)
@@ -115,10 +120,18 @@ extension Execution: StoreRecord {
         writer.u32(outputDigest)
         writer.bool(isKillRequested)
         writer.optional(lateResult) { $0.u8($1.rawValue) }
+        if let lostAfter {
+            writer.i64(lostAfter.nanoseconds)
+            writer.bool(isFenced)
+        }
     }
 
     init(from reader: inout ByteReader) throws(ByteError) {
-        try reader.expectVersion(1, of: "an execution")
+        let start = reader.offset
+        let version = try reader.u8()
+        guard version == 1 || version == 2 else {
+            throw .malformed(offset: start, what: "version \(version) of an execution")
+        }
         number = try reader.i64()
         node = NodeName(try reader.string())
         group = try reader.i64()
@@ -144,5 +157,8 @@ extension Execution: StoreRecord {
         lateResult = try reader.optional { reader throws(ByteError) in
             try reader.choice("a late result")
         }
+        guard version > 1 else { return }
+        lostAfter = Duration(nanoseconds: try reader.i64())
+        isFenced = try reader.bool()
     }
 }

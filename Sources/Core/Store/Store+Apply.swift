@@ -240,9 +240,11 @@ extension Store {
         let number = nextNumber(stamp)
         group.targets[target].node = node
         group.targets[target].attempts.append(number)
-        let execution = Execution(
+        var execution = Execution(
             number: number, node: node, group: group.id,
             attempt: UInt32(group.targets[target].attempts.count), scheduledAt: group.scheduledAt)
+        execution.lostAfter = lostAfter(of: document)
+        execution.isFenced = isFenced(document)
         put(state.generation, execution)
         events.append(.launch(assignment(of: execution, document, state.generation)))
     }
@@ -256,7 +258,8 @@ extension Store {
             job: document.name, node: execution.node, group: execution.group,
             attempt: execution.attempt, scheduledAt: execution.scheduledAt,
             executor: document.executor, config: document.executorConfig,
-            lostAfter: lostAfter(of: document), isFenced: isFenced(document))
+            lostAfter: execution.lostAfter ?? lostAfter(of: document),
+            isFenced: execution.lostAfter == nil ? isFenced(document) : execution.isFenced)
     }
 
     private func isFenced(_ document: JobDocument) -> Bool {
@@ -264,7 +267,7 @@ extension Store {
     }
 
     /// For how long the silence of an agent says nothing about a job's executions there.
-    func lostAfter(of document: JobDocument) -> Duration {
+    private func lostAfter(of document: JobDocument) -> Duration {
         let settings = cluster.settings
         return document.lostAfter
             ?? (isFenced(document) ? settings.lostAfterFenced : settings.lostAfter)

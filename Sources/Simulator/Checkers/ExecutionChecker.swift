@@ -52,9 +52,6 @@ struct ExecutionChecker {
     let outputLimit: Int
     /// The disk said at some time that it was almost full.
     var diskWasLow = false
-    /// Executions given up because no answer to their order came, though they may have started.
-    /// The order can get there and every answer be lost, and a fence is longer than that wait.
-    private var unheard: Set<String> = []
     /// Servers whose process does not run now.
     private var down: Set<String> = []
     /// Servers that are down or cut off for good.
@@ -224,10 +221,9 @@ struct ExecutionChecker {
     ) {
         let run = runs.last
         let name = "\(result.id) of \(job)"
-        if result.error.contains("did not answer") { unheard.insert(result.id.text) }
         if let run, run.endedAt == nil {
             let isTolerable =
-                result.state == .lost && (!run.isFenced || isAbandoned(run.execution))
+                result.state == .lost && (!run.isFenced || givenUp.contains(run.execution))
             verdict.require(isTolerable, .X4, "\(name) is recorded \(result.state) while it runs")
             return
         }
@@ -465,16 +461,12 @@ struct ExecutionChecker {
                 exclusive.contains(max(theirs.group, own.group))
             else { continue }
             // Given up without a fence: that overlap was accepted with `fence: false`.
-            if theirs.state == .lost, !other.isFenced || isAbandoned(other.execution) {
+            if theirs.state == .lost, !other.isFenced || givenUp.contains(other.execution) {
                 continue
             }
             verdict.fail(
                 .X9, "\(run.execution) and \(other.execution) of \(run.job) run together")
         }
-    }
-
-    private func isAbandoned(_ execution: String) -> Bool {
-        givenUp.contains(execution) || unheard.contains(execution)
     }
 
     private func watch(of run: RealRun) -> Known? {

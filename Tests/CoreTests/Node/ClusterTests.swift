@@ -125,6 +125,20 @@ import Testing
 
 /// Clusters whose states do not agree, which is a bug, or worse.
 @Suite struct ClusterStateTests {
+    /// Makes the state another one at the same entry.
+    private func spoil(_ store: inout Store) throws {
+        var other = store
+        var events: [StoreEvent] = []
+        _ = other.apply(
+            Command(stamp: WallTime(seconds: 1_700_000_500), body: .pause(editsAllowed: true)),
+            at: store.appliedIndex + 1, into: &events)
+        var slices = RecordSlices(of: other)
+        var spoiled = Store()
+        while let slice = slices.next(limit: 1 << 20) { try spoiled.restore(slice: slice) }
+        spoiled.finishRestoring(at: store.appliedIndex)
+        store = spoiled
+    }
+
     private func grow(_ cluster: inout ClusterHarness) {
         let leader = cluster.leader ?? 0
         for number in 0..<300 {
@@ -140,10 +154,7 @@ import Testing
         var cluster = ClusterHarness(3)
         let leader = try #require(cluster.leader)
         let wrong = (leader + 1) % 3
-        var events: [StoreEvent] = []
-        _ = cluster.servers[wrong].node.store.apply(
-            Command(stamp: WallTime(seconds: 1_700_000_500), body: .pause(editsAllowed: true)),
-            at: cluster.servers[wrong].node.store.appliedIndex, into: &events)
+        try spoil(&cluster.servers[wrong].node.store)
         grow(&cluster)
         let reason = try #require(cluster.servers[wrong].halted)
         #expect(reason.contains("differs from that of most others"))
@@ -153,10 +164,7 @@ import Testing
     @Test func aLeaderThatDiffersHandsOverAndStops() throws {
         var cluster = ClusterHarness(3)
         let wrong = try #require(cluster.leader)
-        var events: [StoreEvent] = []
-        _ = cluster.servers[wrong].node.store.apply(
-            Command(stamp: WallTime(seconds: 1_700_000_500), body: .pause(editsAllowed: true)),
-            at: cluster.servers[wrong].node.store.appliedIndex, into: &events)
+        try spoil(&cluster.servers[wrong].node.store)
         grow(&cluster)
         #expect(cluster.servers[wrong].halted != nil)
         cluster.isolated = [wrong]
