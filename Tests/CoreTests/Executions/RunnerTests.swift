@@ -79,6 +79,13 @@ struct RunnerFixture {
         return take()
     }
 
+    /// The leader tells that it has heard the heartbeat of this instant.
+    mutating func hear() -> [String] {
+        let heartbeat = Heartbeat(incarnation: 1, sentAt: now.monotonic)
+        runner.heard(heartbeat, at: now, into: &actions)
+        return take()
+    }
+
     mutating func kill(_ number: Int64) -> [String] {
         runner.kill(Self.key(number), at: now.wall, into: &actions)
         return take()
@@ -363,19 +370,13 @@ struct RunnerFixture {
         var fixture = Fixture(maxRunning: 1)
         for number in Int64(1)...2 { _ = fixture.assign(number) }
         #expect(fixture.sync().contains("start 1"))
-        func hear() -> [String] {
-            fixture.runner.heard(
-                Heartbeat(incarnation: 1, sentAt: fixture.now.monotonic), at: fixture.now,
-                into: &fixture.actions)
-            return fixture.take()
-        }
         // Four fifths of five minutes, from when it was last heard.
         _ = fixture.wait(200)
-        _ = hear()
+        _ = fixture.hear()
         _ = fixture.wait(241)
         #expect(!fixture.event(1, Fixture.ended()).contains("start 2"))
         // Heard again: but meanwhile it may have been given up. Ordered again it is wanted.
-        #expect(!hear().contains("start 2"))
+        #expect(!fixture.hear().contains("start 2"))
         _ = fixture.assign(2)
         fixture.runner.startQueued(at: fixture.now, into: &fixture.actions)
         #expect(fixture.take().contains("start 2"))
