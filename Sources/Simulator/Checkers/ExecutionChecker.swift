@@ -355,8 +355,12 @@ struct ExecutionChecker {
         _ job: JobSight, _ changes: StoreChanges, _ verdict: inout Verdict
     ) {
         let ended = changes.endedGroups.filter { $0.before.generation == job.state.generation }
-        // Of several that ended in one entry the order is not seen.
-        guard ended.count == 1, let group = ended[0].after else { return }
+        // Of several that ended in one entry the order is not seen, nor is a group that a later tick
+        // of the same entry replaced before it began.
+        let mayHideGroups =
+            job.document.concurrency == .replace
+            && changes.ledgers.contains(job.state.generation)
+        guard ended.count == 1, !mayHideGroups, let group = ended[0].after else { return }
         let expected: JobStatus =
             switch group.state {
             case .success: .success
