@@ -155,7 +155,7 @@ private func fuzzLog(_ script: inout Script, _ disk: inout Disk) {
             case .entry(let entry): entries.append(entry)
             case .truncated(let index): entries.removeAll { $0.index >= index }
             case .recovered(let recovery): last = recovery.lastIndex
-            case .durable: break
+            case .durable, .founded: break
             case .halt: return nil
             }
         }

@@ -56,11 +56,10 @@ package struct Dispatcher {
         }
     }
 
-    /// Sent and not accepted for so long: lost, since nobody can say whether it started. What is
-    /// fenced waits for the end of its lease, because it may run until then.
+    /// Sent, not accepted, and nothing heard of the agent for so long: lost, since nobody can say
+    /// whether it started, and it does not start any more (`Runner.orderLife`). What is fenced waits for the end of its lease, because it may run until then.
     static let acceptTimeout = Duration.seconds(60)
-    /// Until then it is sent again. Whatever is under way then is too old to be begun by the time
-    /// at which it is lost; see `Runner.orderLife`.
+    /// How often an agent that has accepted a run is asked whether it has begun.
     static let resendTime = Duration.seconds(30)
     /// An agent that is silent for so long is sent nothing until it is heard again.
     static let contactLife = Duration.seconds(15)
@@ -373,7 +372,7 @@ package struct Dispatcher {
             let heard = max(heardAt[execution.node] ?? execution.sentAt, execution.sentAt)
             let age = now - execution.sentAt
             let waitsForLease = execution.mayBeOlder || execution.isFenced
-            if !execution.isAccepted, !waitsForLease, age >= Self.acceptTimeout {
+            if !execution.isAccepted, !waitsForLease, now - heard >= Self.acceptTimeout {
                 lose(key, execution, "the agent did not answer for 60 s", into: &actions)
             } else if now - heard >= execution.lostAfter
                 || !execution.isAccepted && age >= execution.lostAfter
@@ -399,9 +398,7 @@ package struct Dispatcher {
             !execution.isStarted
             && age.nanoseconds / Self.resendTime.nanoseconds
                 != (age - Self.checkInterval).nanoseconds / Self.resendTime.nanoseconds
-        let isOpen =
-            execution.mayBeOlder || execution.isFenced || age <= Self.resendTime
-        guard age >= Self.checkInterval, execution.isAccepted ? isSilent : isOpen
+        guard age >= Self.checkInterval, isSilent || !execution.isAccepted
         else { return }
         unanswered.append(
             Waiting(

@@ -246,11 +246,17 @@ package struct Runner {
     private mutating func renewLeases(_ sentAt: Instant) {
         for (key, run) in runs {
             guard case .queued = run.phase, let base = run.leasedAt, sentAt > base,
-                sentAt - base < Self.fence(of: run.assignment)
+                sentAt - base <= Self.startLife(of: run.assignment)
             else { continue }
             runs.update(key) { $0.leasedAt = sentAt }
         }
         retryUnleased()
+    }
+
+    /// After so long without a word the leader may have given up what it does not know to be
+    /// accepted; see `Dispatcher.acceptTimeout`.
+    private static func startLife(of assignment: Assignment) -> Duration {
+        min(orderLife, fence(of: assignment))
     }
 
     private mutating func retryUnleased() {
@@ -262,7 +268,7 @@ package struct Runner {
     private func leaseAge(of run: Run, at now: Instant) -> Duration? {
         guard let base = run.leasedAt else { return nil }
         let age = max(.zero, now - base)
-        return age < Self.fence(of: run.assignment) ? age : nil
+        return age <= Self.startLife(of: run.assignment) ? age : nil
     }
 
     func heartbeat(at now: Instant) -> Heartbeat {

@@ -145,12 +145,13 @@ import Testing
         _ = late.launch(other)
         var times: [Int] = []
         var told: [String] = []
-        for second in stride(from: 5, through: 65, by: 5) {
-            _ = late.heartbeat(from: "n2")
+        for second in stride(from: 5, through: 75, by: 5) {
+            // It is heard for a while, and then no more.
+            if second <= 10 { _ = late.heartbeat(from: "n2") }
             told += late.wait(5)
             if late.takeOver() == ["run \(other.group)"] { times.append(second) }
         }
-        same(times, [5, 10, 15, 20, 25, 30])
+        same(times, [5, 10, 15])
         same(told, ["kill", "lost: the agent did not answer for 60 s"])
     }
 
