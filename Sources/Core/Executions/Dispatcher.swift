@@ -57,7 +57,8 @@ package struct Dispatcher {
     }
 
     /// Sent, not accepted, and nothing heard of the agent for so long: lost, since nobody can say
-    /// whether it started, and it does not start any more (`Runner.orderLife`). What is fenced waits for the end of its lease, because it may run until then.
+    /// whether it started, and it does not start any more (`Runner.orderLife`). What is fenced
+    /// waits for the end of its lease, because it may run until then.
     static let acceptTimeout = Duration.seconds(60)
     /// How often an agent that has accepted a run is asked whether it has begun.
     static let resendTime = Duration.seconds(30)

@@ -355,8 +355,8 @@ struct ExecutionChecker {
         _ job: JobSight, _ changes: StoreChanges, _ verdict: inout Verdict
     ) {
         let ended = changes.endedGroups.filter { $0.before.generation == job.state.generation }
-        // Of several that ended in one entry the order is not seen, nor is a group that a later tick
-        // of the same entry replaced before it began.
+        // Of several that ended in one entry the order is not seen, nor is a group that a later
+        // tick of the same entry replaced before it began.
         let mayHideGroups =
             job.document.concurrency == .replace
             && changes.ledgers.contains(job.state.generation)
