@@ -12,6 +12,11 @@ struct VoterClocks {
     /// A reading that is older does not count any more.
     static let life = Duration.seconds(60)
 
+    /// Whether clocks that differ by so much are worth a word.
+    static func isWrong(_ difference: Duration) -> Bool {
+        difference > .seconds(1) || difference < .seconds(-1)
+    }
+
     private struct Reading {
         /// That clock minus this server's.
         var offset: Duration
@@ -70,6 +75,7 @@ extension Node {
     private mutating func leadIfTimeIsKnown(_ out: inout Outbox) {
         guard let term = clocks.elected, let shift = clockShift else { return }
         clocks.elected = nil
+        if VoterClocks.isWrong(shift) { warnOfClock(shift, &out) }
         clusterTime.restart(shift: shift, at: now)
         lead(term, &out)
     }
@@ -86,12 +92,13 @@ extension Node {
         clocks.take(wall, of: id, askedAt: askedAt, at: now)
         leadIfTimeIsKnown(&out)
         guard isLeading, let shift = clockShift else { return }
-        let difference = shift - clusterTime.shift
-        if difference > .seconds(1) || difference < .seconds(-1) {
-            out.log(
-                .warning, "this server's clock differs from those of most others",
-                [.init("difference", DurationText.print(shift))])
-        }
+        if VoterClocks.isWrong(shift - clusterTime.shift) { warnOfClock(shift, &out) }
         clusterTime.shift = shift
+    }
+
+    private func warnOfClock(_ shift: Duration, _ out: inout Outbox) {
+        out.log(
+            .warning, "this server's clock differs from those of most others",
+            [.init("difference", DurationText.print(shift))])
     }
 }

@@ -107,7 +107,7 @@ package struct Dispatcher {
 
     /// Whether the agent can be sent something now.
     private func hasRoom(_ node: NodeName) -> Bool {
-        (unstarted[node] ?? 0) < window && (node == own.name || contacts.contains(node))
+        (unstarted[node] ?? 0) < window && hasContact(node)
     }
 
     /// Executions that have not ended.
@@ -330,9 +330,6 @@ package struct Dispatcher {
     private mutating func askAgain(_ node: NodeName, at now: Instant) {
         for (key, execution) in outstanding
         where execution.node == node && !execution.isStarted {
-            guard execution.isAccepted || execution.mayBeOlder || execution.isFenced else {
-                continue
-            }
             unanswered.append(
                 Waiting(
                     key: key, job: execution.job, since: now, mayBeOlder: execution.mayBeOlder))
@@ -369,15 +366,13 @@ package struct Dispatcher {
     ) {
         unanswered.removeAll(keepingCapacity: true)
         for (key, execution) in outstanding {
-            // An agent without work is silent, so its last word may be older than the run.
+            // Whoever is heard is not given up: it may hold an order that it still obeys. An agent
+            // without work is silent, so its last word may be older than the run.
             let heard = max(heardAt[execution.node] ?? execution.sentAt, execution.sentAt)
-            let age = now - execution.sentAt
             let waitsForLease = execution.mayBeOlder || execution.isFenced
             if !execution.isAccepted, !waitsForLease, now - heard >= Self.acceptTimeout {
                 lose(key, execution, "the agent did not answer for 60 s", into: &actions)
-            } else if now - heard >= execution.lostAfter
-                || !execution.isAccepted && age >= execution.lostAfter
-            {
+            } else if now - heard >= execution.lostAfter {
                 let time = DurationText.print(execution.lostAfter)
                 lose(key, execution, "the agent was not heard of for \(time)", into: &actions)
             } else {

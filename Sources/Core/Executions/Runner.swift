@@ -86,7 +86,7 @@ package struct Runner {
     private(set) var settledKeys = SortedMap<ExecutionKey, Bool>()
     var queue = RingBuffer<ExecutionKey>()
     /// Executions that wait to be started until the leader is heard again.
-    private var unleased: [ExecutionKey] = []
+    private var unleased = SortedMap<ExecutionKey, Bool>()
     /// Runs whose next step waits for a record to be safe, in order of the records.
     var unsynced = RingBuffer<(sequence: UInt64, key: ExecutionKey)>()
     var runningCount = 0
@@ -141,7 +141,7 @@ package struct Runner {
             if heartbeat.incarnation == incarnation {
                 let sentAt = heartbeat.sentAt
                 runs.update(key) { $0.leasedAt = max($0.leasedAt ?? sentAt, sentAt) }
-                retryUnleased()
+                retryUnleased(key)
             }
             answer(key, known, into: &actions)
             return
@@ -183,6 +183,7 @@ package struct Runner {
         switch run.phase {
         case .accepting: break
         case .queued:
+            unleased.remove(key)
             finish(
                 key, unstarted(run, .killed, "\(reason) before it was started", wall),
                 into: &actions)
@@ -249,8 +250,8 @@ package struct Runner {
                 sentAt - base <= Self.startLife(of: run.assignment)
             else { continue }
             runs.update(key) { $0.leasedAt = sentAt }
+            retryUnleased(key)
         }
-        retryUnleased()
     }
 
     /// After so long without a word the leader may have given up what it does not know to be
@@ -259,9 +260,8 @@ package struct Runner {
         min(orderLife, fence(of: assignment))
     }
 
-    private mutating func retryUnleased() {
-        for key in unleased { queue.append(key) }
-        unleased.removeAll()
+    private mutating func retryUnleased(_ key: ExecutionKey) {
+        if unleased.remove(key) != nil { queue.append(key) }
     }
 
     /// How old the lease of a run is, if it may still be started on it.
@@ -332,7 +332,7 @@ package struct Runner {
             guard let run = runs[key], case .queued = run.phase else { continue }
             guard let age = leaseAge(of: run, at: now.monotonic) else {
                 actions.append(.mark(.leaseAwaited))
-                unleased.append(key)
+                unleased[key] = true
                 continue
             }
             switch start(of: run.assignment, leaseAge: age) {

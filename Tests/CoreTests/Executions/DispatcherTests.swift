@@ -155,6 +155,24 @@ import Testing
         same(told, ["kill", "lost: the agent did not answer for 60 s"])
     }
 
+    @Test func whoIsHeardIsNotGivenUpHoweverLongItTakesToAccept() {
+        var fixture = Fixture()
+        let run = remote(&fixture)
+        _ = fixture.heartbeat(from: "n2")
+        _ = fixture.launch(run)
+        var told: [String] = []
+        var orders = 0
+        for _ in 1...100 {
+            // An order that it still obeys may be under way at any time.
+            _ = fixture.heartbeat(from: "n2")
+            told += fixture.wait(5)
+            orders += fixture.takeOver().count
+        }
+        same(told, [])
+        #expect(orders >= 99)
+        #expect(fixture.dispatcher.outstandingCount == 1)
+    }
+
     @Test func whatAnEarlierLeaderMayHaveSentIsNotGivenUpEarly() {
         var fixture = Fixture()
         _ = remote(&fixture)

@@ -381,6 +381,23 @@ struct RunnerFixture {
         #expect(fixture.take().contains("start 2"))
     }
 
+    @Test func onlyWhatIsOrderedAgainIsTriedAgain() {
+        var fixture = Fixture()
+        for number in Int64(1)...3 { _ = fixture.assign(number) }
+        fixture.now.monotonic = fixture.now.monotonic + .seconds(31)
+        #expect(!fixture.sync().contains { $0.hasPrefix("start") })
+        same(fixture.runner.queue.count, 0)
+        _ = fixture.hear()
+        _ = fixture.assign(2)
+        same(fixture.runner.queue.count, 1)
+        same(fixture.runner.activeCount, 3)
+        // One that is ended meanwhile waits for nothing any more.
+        _ = fixture.kill(3)
+        same(fixture.runner.activeCount, 2)
+        fixture.runner.startQueued(at: fixture.now, into: &fixture.actions)
+        #expect(fixture.take().filter { $0.hasPrefix("start") } == ["start 2"])
+    }
+
     @Test func heartbeatsGoOnWhileThereIsWork() {
         var fixture = Fixture()
         fixture.bring(to: "running")
