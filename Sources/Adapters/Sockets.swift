@@ -1,3 +1,4 @@
+internal import CSystem
 internal import Glibc
 
 /// The address of a socket's end, as the kernel takes it.
@@ -91,6 +92,69 @@ package struct AddressError: Error, Hashable, Sendable, CustomStringConvertible 
     package var description: String { "can't listen on \(endpoint): \(reason)" }
 }
 
+extension Endpoint {
+    /// What a call makes of the first of its addresses that this machine has.
+    /// - Parameter draws: how often the kernel may choose where the port is 0.
+    func first<Result>(
+        draws: Int = 1, _ listen: (SocketAddress) throws(SystemError) -> Result
+    ) throws(AddressError) -> Result {
+        var lastError: SystemError?
+        for address in try SocketAddress.resolve(self).preferringDualStack(self) {
+            for _ in 0..<(port == 0 ? draws : 1) {
+                do throws(SystemError) {
+                    return try listen(address)
+                } catch {
+                    lastError = error
+                }
+            }
+            guard lastError?.meansNoSuchAddress ?? true else { break }
+        }
+        throw AddressError(self, lastError?.reason ?? "it has no address")
+    }
+}
+
+extension [SocketAddress] {
+    /// For "every interface" one IPv6 socket takes IPv4 clients too; two sockets would collide.
+    func preferringDualStack(_ endpoint: Endpoint) -> [SocketAddress] {
+        guard endpoint.host.isEmpty else { return self }
+        return filter { $0.family == AF_INET6 } + filter { $0.family == AF_INET }
+    }
+}
+
+extension SystemError {
+    /// This host has no such address, or does not know the family at all.
+    var meansNoSuchAddress: Bool { code == EADDRNOTAVAIL || code == EAFNOSUPPORT }
+}
+
+/// A stream socket that this process has begun to connect.
+struct ConnectingSocket {
+    let descriptor: Int32
+    /// It was quicker than the call; else it becomes writable when it is decided.
+    let isOpen: Bool
+
+    init(to address: SocketAddress) throws(SystemError) {
+        let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let descriptor = socket(address.family, flags, 0)
+        guard descriptor >= 0 else { throw .last("make a socket") }
+        self.descriptor = descriptor
+        isOpen = address.withSocketAddress { connect(descriptor, $0, $1) } == 0
+        guard isOpen || errno == EINPROGRESS || errno == EINTR else {
+            let error = SystemError.last("connect to \(address.description)")
+            close(descriptor)
+            throw error
+        }
+    }
+
+    /// Why a socket that became writable is not connected after all.
+    static func failure(of descriptor: Int32) -> String? {
+        var code: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        let result = getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
+        if result != 0 { code = errno }
+        return code == 0 ? nil : errorText(code)
+    }
+}
+
 /// A socket that clients can connect to.
 struct ListeningSocket {
     let descriptor: Int32
@@ -126,6 +190,11 @@ struct ListeningSocket {
             close(descriptor)
             throw error
         }
+    }
+
+    /// Takes a client that waits: its socket, which blocks nobody, or -1 and `errno`.
+    func accept(_ client: inout SocketAddress) -> Int32 {
+        csystem_accept(descriptor, &client.storage)
     }
 
     private static func set(

@@ -1,4 +1,3 @@
-internal import CSystem
 package import Core
 internal import Glibc
 
@@ -15,7 +14,7 @@ package final class GossipTransport {
     private let log: LogWriter
     private let streamTimeout: Duration
     private var packets: PacketSocket?
-    private var listener: ListeningSocket?
+    private let acceptor: Acceptor
     /// By serial numbers, which are never used twice.
     private var connections: [UInt64: GossipConnection] = [:]
     private var asking: [GossipExchange: UInt64] = [:]
@@ -30,6 +29,7 @@ package final class GossipTransport {
 
     package init(loop: EventLoop, log: LogWriter, seal: GossipSeal?, streamTimeout: Duration) {
         self.loop = loop
+        acceptor = Acceptor(loop, .gossip, firstToken: Self.listenerToken)
         self.log = log
         self.seal = seal
         self.streamTimeout = streamTimeout
@@ -46,25 +46,7 @@ package final class GossipTransport {
     /// one that is free for both kinds. Returns the address with its port.
     @discardableResult
     package func listen(on endpoint: Endpoint) throws(AddressError) -> SocketAddress {
-        var found = try SocketAddress.resolve(endpoint)
-        // Without a host: the IPv6 socket, which takes IPv4 as well.
-        if endpoint.host.isEmpty {
-            found = found.filter { $0.family == AF_INET6 } + found.filter { $0.family == AF_INET }
-        }
-        var lastError: SystemError?
-        for address in found {
-            for _ in 0..<(endpoint.port == 0 ? Self.mostPortDraws : 1) {
-                do throws(SystemError) {
-                    return try bind(address)
-                } catch {
-                    lastError = error
-                }
-            }
-            guard lastError?.code == EADDRNOTAVAIL || lastError?.code == EAFNOSUPPORT else {
-                break
-            }
-        }
-        throw AddressError(endpoint, lastError?.reason ?? "it has no address")
+        try endpoint.first(draws: Self.mostPortDraws, bind)
     }
 
     private func bind(_ address: SocketAddress) throws(SystemError) -> SocketAddress {
@@ -75,18 +57,11 @@ package final class GossipTransport {
             Glibc.close(listener.descriptor)
             throw error
         }
-        self.listener = listener
-        watchSockets()
-        return listener.address
-    }
-
-    private func watchSockets() {
+        acceptor.add(listener)
         if let packets {
             loop.watch(packets.descriptor, for: .read, as: .init(.gossip, Self.packetToken))
         }
-        if let listener {
-            loop.watch(listener.descriptor, for: .read, as: .init(.gossip, Self.listenerToken))
-        }
+        return listener.address
     }
 
     /// Ends everything; nothing more is told.
@@ -98,13 +73,12 @@ package final class GossipTransport {
         connections = [:]
         asking = [:]
         (askedCount, heldBytes) = (0, 0)
-        for descriptor in [packets?.descriptor, listener?.descriptor] {
-            guard let descriptor else { continue }
-            loop.forget(descriptor)
-            Glibc.close(descriptor)
+        if let packets {
+            loop.forget(packets.descriptor)
+            Glibc.close(packets.descriptor)
         }
         packets = nil
-        listener = nil
+        acceptor.close()
     }
 
     package var connectionCount: Int { connections.count }
@@ -143,20 +117,15 @@ package final class GossipTransport {
         into inputs: inout [Input]
     ) {
         let family = address.ip.isIPv4 ? AF_INET : AF_INET6
-        let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         guard let target = SocketAddress(address, family: family) else { return }
-        let descriptor = socket(family, flags, 0)
-        guard descriptor >= 0 else {
-            return inputs.append(.exchange(exchange, .failed(errorText(errno))))
-        }
-        let result = target.withSocketAddress { Glibc.connect(descriptor, $0, $1) }
-        guard result == 0 || errno == EINPROGRESS || errno == EINTR else {
-            let reason = errorText(errno)
-            Glibc.close(descriptor)
-            return inputs.append(.exchange(exchange, .failed(reason)))
+        let socket: ConnectingSocket
+        do throws(SystemError) {
+            socket = try ConnectingSocket(to: target)
+        } catch {
+            return inputs.append(.exchange(exchange, .failed(error.reason)))
         }
         let connection = GossipConnection(
-            descriptor, nextSerial, address, .asking(exchange), isOpen: result == 0,
+            socket.descriptor, nextSerial, address, .asking(exchange), isOpen: socket.isOpen,
             endsAt: .distantFuture)
         nextSerial += 1
         connections[connection.serial] = connection
@@ -215,11 +184,13 @@ package final class GossipTransport {
 
     /// When `expire` has something to do if nothing else happens.
     package var nextDeadline: Instant? {
-        earliestEnd == .distantFuture ? nil : earliestEnd
+        let deadline = min(earliestEnd, acceptor.nextDeadline)
+        return deadline == .distantFuture ? nil : deadline
     }
 
     /// Ends connections that others opened and that take too long.
     package func expire(at now: Instant) {
+        acceptor.expire(at: now)
         guard earliestEnd <= now else { return }
         earliestEnd = .distantFuture
         for connection in connections.values {
@@ -262,18 +233,10 @@ package final class GossipTransport {
     // MARK: Connections
 
     private func accept(at now: Instant) {
-        guard let listener else { return }
-        for _ in 0..<Self.mostAcceptedAtOnce {
-            var address = SocketAddress()
-            let descriptor = csystem_accept(listener.descriptor, &address.storage)
-            guard descriptor >= 0 else {
-                // Out of descriptors: the client waits, and a later round takes it.
-                if errno == EINTR || errno == ECONNABORTED { continue }
-                return
-            }
+        let failure = acceptor.accept(Self.listenerToken, at: now) { descriptor, address in
             guard askedCount < Self.mostAsked, let peer = address.gossip else {
                 Glibc.close(descriptor)
-                continue
+                return
             }
             let connection = GossipConnection(
                 descriptor, nextSerial, peer, .asked, isOpen: true, endsAt: now + streamTimeout)
@@ -283,15 +246,13 @@ package final class GossipTransport {
             earliestEnd = min(earliestEnd, connection.endsAt)
             watch(connection)
         }
+        if let failure { complain("connections can't be taken for now", nil, failure, now) }
     }
 
     private func finishOpening(_ connection: GossipConnection, into inputs: inout [Input]) {
-        var code: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
-        if getsockopt(connection.descriptor, SOL_SOCKET, SO_ERROR, &code, &size) != 0 {
-            code = errno
+        if let reason = ConnectingSocket.failure(of: connection.descriptor) {
+            return fail(connection, reason, into: &inputs)
         }
-        guard code == 0 else { return fail(connection, errorText(code), into: &inputs) }
         connection.isOpen = true
         transmit(connection, into: &inputs)
     }
@@ -410,13 +371,13 @@ package final class GossipTransport {
     }
 
     private func complain(
-        _ what: String, _ peer: GossipAddress, _ reason: String, _ now: Instant
+        _ what: String, _ peer: GossipAddress?, _ reason: String, _ now: Instant
     ) {
         if let last = complaintLoggedAt, now - last < .seconds(10) { return }
         complaintLoggedAt = now
         log.write(
             .warning, "gossip: \(what)",
-            [.init("peer", peer.description), .init("reason", reason)])
+            [.init("peer", peer?.description ?? "any"), .init("reason", reason)])
     }
 
     // MARK: Constants
@@ -425,7 +386,6 @@ package final class GossipTransport {
     private static let listenerToken: UInt64 = 1
     private static let firstSerial: UInt64 = 2
     private static let mostPacketsAtOnce = 128
-    private static let mostAcceptedAtOnce = 16
     /// Requests of others that are under way.
     private static let mostAsked = 128
     private static let mostHeldBytes = 64 << 20

@@ -78,25 +78,21 @@ package final class ClientSocket {
     private static func connect(
         _ address: SocketAddress, _ deadline: Instant
     ) throws(Failure) -> Int32 {
-        let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(address.family, flags, 0)
-        guard descriptor >= 0 else { throw Failure(reason: errorText(errno)) }
-        do throws(Failure) {
-            let result = address.withSocketAddress { Glibc.connect(descriptor, $0, $1) }
-            if result == 0 { return descriptor }
-            guard errno == EINPROGRESS || errno == EINTR else {
-                throw Failure(reason: errorText(errno))
-            }
-            try wait(descriptor, POLLOUT, until: deadline)
-            var code: Int32 = 0
-            var size = socklen_t(MemoryLayout<Int32>.size)
-            guard getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else {
-                throw Failure(reason: errorText(errno))
-            }
-            guard code == 0 else { throw Failure(reason: errorText(code)) }
-            return descriptor
+        let socket: ConnectingSocket
+        do throws(SystemError) {
+            socket = try ConnectingSocket(to: address)
         } catch {
-            close(descriptor)
+            throw Failure(reason: error.reason)
+        }
+        if socket.isOpen { return socket.descriptor }
+        do throws(Failure) {
+            try wait(socket.descriptor, POLLOUT, until: deadline)
+            if let reason = ConnectingSocket.failure(of: socket.descriptor) {
+                throw Failure(reason: reason)
+            }
+            return socket.descriptor
+        } catch {
+            close(socket.descriptor)
             throw error
         }
     }

@@ -1,4 +1,3 @@
-internal import CSystem
 package import Core
 internal import Glibc
 
@@ -14,7 +13,7 @@ package final class HTTPListener {
     private let limits: HTTPLimits
     private let timeouts: HTTPTimeouts
     private let mostConnections: Int
-    private var sockets: [ListeningSocket] = []
+    private let acceptor: Acceptor
     /// By serial numbers, which are never used twice.
     private var clients: [UInt64: HTTPClient] = [:]
     private var nextSerial: UInt64 = 1
@@ -23,7 +22,6 @@ package final class HTTPListener {
     /// No connection has a deadline before this one. Deadlines mostly move away again, so it is
     /// only brought up to date when it is reached.
     private var earliestDeadline = Instant.distantFuture
-    private var acceptPausedUntil: Instant?
     private var refusalLoggedAt: Instant?
     private var isClosing = false
     /// Where received bytes land first.
@@ -34,6 +32,7 @@ package final class HTTPListener {
         limits: HTTPLimits = HTTPLimits(), timeouts: HTTPTimeouts = HTTPTimeouts()
     ) {
         self.loop = loop
+        acceptor = Acceptor(loop, .listener)
         self.log = log
         self.mostConnections = mostConnections
         self.limits = limits
@@ -41,7 +40,6 @@ package final class HTTPListener {
     }
 
     deinit {
-        for socket in sockets { close(socket.descriptor) }
         for client in clients.values { close(client.descriptor) }
         buffer.deallocate()
     }
@@ -51,15 +49,12 @@ package final class HTTPListener {
     /// Starts to listen on every address of an endpoint. Returns the addresses with their ports.
     @discardableResult
     package func listen(on endpoint: Endpoint) throws(AddressError) -> [SocketAddress] {
+        if endpoint.host.isEmpty { return [try endpoint.first(listen)] }
         var bound: [SocketAddress] = []
         var lastFailure: AddressError?
-        for address in try SocketAddress.resolve(endpoint).preferringDualStack(endpoint) {
+        for address in try SocketAddress.resolve(endpoint) {
             do {
-                let socket = try ListeningSocket(address)
-                loop.watch(
-                    socket.descriptor, for: .read, as: .init(.listener, UInt64(sockets.count)))
-                sockets.append(socket)
-                bound.append(socket.address)
+                bound.append(try listen(on: address))
             } catch {
                 lastFailure = AddressError(endpoint, error.reason)
                 lastFailure?.isMissingHere = error.meansNoSuchAddress
@@ -71,15 +66,16 @@ package final class HTTPListener {
         return bound
     }
 
+    private func listen(on address: SocketAddress) throws(SystemError) -> SocketAddress {
+        let socket = try ListeningSocket(address)
+        acceptor.add(socket)
+        return socket.address
+    }
+
     /// Stops accepting; connections end when what is under way on them is answered.
     package func beginClosing(at now: Now) {
         isClosing = true
-        acceptPausedUntil = nil
-        for socket in sockets {
-            loop.forget(socket.descriptor)
-            close(socket.descriptor)
-        }
-        sockets = []
+        acceptor.close()
         for client in clients.values {
             client.http.beginShutdown(at: now.monotonic)
             markDirty(client)
@@ -95,7 +91,7 @@ package final class HTTPListener {
 
     package func handle(_ event: EventLoop.Event, at now: Now, into inputs: inout [Input]) {
         if event.token.owner == .listener {
-            accept(from: Int(event.token.number), at: now)
+            accept(event.token.number, at: now)
         } else if let client = clients[event.token.number] {
             if event.broken {
                 client.http.abort()
@@ -108,17 +104,14 @@ package final class HTTPListener {
 
     /// When `expire` has something to do if nothing else happens.
     package var nextDeadline: Instant? {
-        let deadline = min(earliestDeadline, acceptPausedUntil ?? .distantFuture)
+        let deadline = min(earliestDeadline, acceptor.nextDeadline)
         return deadline == .distantFuture ? nil : deadline
     }
 
     /// Acts on time-outs that are due. Linear in the number of connections, but only once per
     /// shortest time-out.
     package func expire(at now: Now, into inputs: inout [Input]) {
-        if let until = acceptPausedUntil, until <= now.monotonic {
-            acceptPausedUntil = nil
-            watchListeners()
-        }
+        acceptor.expire(at: now.monotonic)
         guard earliestDeadline <= now.monotonic else { return }
         earliestDeadline = .distantFuture
         for client in clients.values.sorted(by: { $0.serial < $1.serial }) {
@@ -171,28 +164,10 @@ package final class HTTPListener {
 
     // MARK: Accepting
 
-    private func watchListeners() {
-        for (index, socket) in sockets.enumerated() {
-            loop.watch(socket.descriptor, for: .read, as: .init(.listener, UInt64(index)))
-        }
-    }
-
-    private func accept(from index: Int, at now: Now) {
-        guard sockets.indices.contains(index), acceptPausedUntil == nil else { return }
-        var address = SocketAddress()
-        // Bounded, so that a flood of new clients leaves time for those that are there.
-        for _ in 0..<64 {
-            let descriptor = csystem_accept(sockets[index].descriptor, &address.storage)
-            guard descriptor >= 0 else {
-                switch errno {
-                case EINTR, ECONNABORTED, EPROTO: continue
-                case EAGAIN, EWOULDBLOCK: return
-                case let code: return pauseAccepting(errorText(code), at: now.monotonic)
-                }
-            }
+    private func accept(_ token: UInt64, at now: Now) {
+        let failure = acceptor.accept(token, at: now.monotonic) { descriptor, address in
             guard clients.count < mostConnections else {
-                refuse(descriptor, at: now.monotonic)
-                continue
+                return refuse(descriptor, at: now.monotonic)
             }
             let http = HTTPConnection(
                 clientAddress: address.description, limits: limits, timeouts: timeouts,
@@ -202,14 +177,9 @@ package final class HTTPListener {
             clients[client.serial] = client
             watch(client, http)
         }
-    }
-
-    /// Out of descriptors or memory: the waiting client keeps the listener readable, so without a
-    /// pause the loop would spin until somebody else lets go of something.
-    private func pauseAccepting(_ reason: String, at now: Instant) {
-        acceptPausedUntil = now + Self.acceptPause
-        for socket in sockets { loop.forget(socket.descriptor) }
-        logRefusal("http: can't accept clients for now", [.init("error", reason)], at: now)
+        guard let failure else { return }
+        let error = LogRecord.Field("error", failure)
+        logRefusal("http: can't accept clients for now", [error], at: now.monotonic)
     }
 
     private func refuse(_ descriptor: Int32, at now: Instant) {
@@ -316,8 +286,6 @@ package final class HTTPListener {
         close(client.descriptor)
     }
 
-    private static let acceptPause = Duration.milliseconds(200)
-
     private static let refusal: [UInt8] = {
         let body = #"{"error":"too many clients are connected; try again","code":"busy"}"#
         let head = [
@@ -340,17 +308,4 @@ extension RequestID {
     private static let ordinalBits: UInt64 = 24
     /// The connection ends with this request, so that the numbers never wrap.
     fileprivate static let lastOrdinal: UInt64 = 1 << ordinalBits - 1_000
-}
-
-extension SystemError {
-    fileprivate var meansNoSuchAddress: Bool { code == EADDRNOTAVAIL || code == EAFNOSUPPORT }
-}
-
-extension [SocketAddress] {
-    /// For "every interface" one IPv6 socket takes IPv4 clients too; two sockets would collide.
-    fileprivate func preferringDualStack(_ endpoint: Endpoint) -> [SocketAddress] {
-        guard endpoint.host.isEmpty else { return self }
-        let six = filter { $0.family == AF_INET6 }
-        return six.isEmpty ? self : six
-    }
 }

@@ -157,23 +157,18 @@ package final class HTTPOutbound {
         } catch {
             return failure(number, error.reason)
         }
-        let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(target.family, flags, 0)
-        guard descriptor >= 0 else { return failure(number, errorText(errno)) }
-        Self.configure(descriptor)
-        let connection = Connection(descriptor)
+        let socket: ConnectingSocket
+        do throws(SystemError) {
+            socket = try ConnectingSocket(to: target)
+        } catch {
+            return failure(number, error.reason)
+        }
+        Self.configure(socket.descriptor)
+        let connection = Connection(socket.descriptor)
+        connection.isOpen = socket.isOpen
         connections[number] = connection
-        let result = target.withSocketAddress { Glibc.connect(descriptor, $0, $1) }
-        if result == 0 {
-            connection.isOpen = true
-            watch(number, connection)
-            return .opened(number)
-        }
-        guard errno == EINPROGRESS || errno == EINTR else {
-            return failure(number, errorText(errno))
-        }
         watch(number, connection)
-        return nil
+        return socket.isOpen ? .opened(number) : nil
     }
 
     /// Requests are whole when they are sent, so nothing is gained by waiting for more; and a peer
@@ -192,12 +187,9 @@ package final class HTTPOutbound {
     private func finishOpening(
         _ number: HTTPConnectionNumber, _ connection: Connection
     ) -> HTTPSocketEvent {
-        var code: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
-        guard getsockopt(connection.descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else {
-            return failure(number, errorText(errno))
+        if let reason = ConnectingSocket.failure(of: connection.descriptor) {
+            return failure(number, reason)
         }
-        guard code == 0 else { return failure(number, errorText(code)) }
         connection.isOpen = true
         watch(number, connection)
         return .opened(number)

@@ -1,4 +1,3 @@
-internal import CSystem
 internal import Core
 internal import Glibc
 
@@ -11,66 +10,25 @@ extension PeerTransport {
     /// Returns the address with its port.
     @discardableResult
     package func listen(on endpoint: Endpoint) throws(AddressError) -> SocketAddress {
-        var found = try SocketAddress.resolve(endpoint)
-        // Without a host: the IPv6 socket, which takes IPv4 as well.
-        if endpoint.host.isEmpty {
-            found = found.filter { $0.family == AF_INET6 } + found.filter { $0.family == AF_INET }
+        try endpoint.first { address throws(SystemError) in
+            let listener = try ListeningSocket(address)
+            acceptor.add(listener)
+            return listener.address
         }
-        var lastError: SystemError?
-        for address in found {
-            do throws(SystemError) {
-                let listener = try ListeningSocket(address)
-                self.listener = listener
-                watchListener()
-                return listener.address
-            } catch {
-                lastError = error
-                guard error.code == EADDRNOTAVAIL || error.code == EAFNOSUPPORT else { break }
-            }
-        }
-        throw AddressError(endpoint, lastError?.reason ?? "it has no address")
-    }
-
-    private func watchListener() {
-        guard let listener else { return }
-        loop.watch(listener.descriptor, for: .read, as: .init(.peers, Self.listenerToken))
     }
 
     func accept(at now: Instant) {
-        guard let listener, acceptPausedUntil == nil else { return }
-        // Bounded, so that a flood leaves time for those that are there.
-        for _ in 0..<Self.mostAcceptedAtOnce {
-            var address = SocketAddress()
-            let descriptor = csystem_accept(listener.descriptor, &address.storage)
-            guard descriptor >= 0 else {
-                switch errno {
-                case EINTR, ECONNABORTED, EPROTO: continue
-                case EAGAIN, EWOULDBLOCK: return
-                case let code: return pauseAccepting(errorText(code), at: now)
-                }
-            }
+        let failure = acceptor.accept(Self.listenerToken, at: now) { descriptor, address in
             guard strangerCount < limits.strangers, accepted.count < limits.accepted else {
                 Glibc.close(descriptor)
-                continue
+                return
             }
             let connection = makeConnection(
                 descriptor, .accepter, address.description, isConnecting: false, at: now)
             strangerCount += 1
             watch(connection)
         }
-    }
-
-    /// Out of descriptors or memory: whoever waits keeps the listener readable, so without a pause
-    /// the loop would spin.
-    private func pauseAccepting(_ reason: String, at now: Instant) {
-        acceptPausedUntil = now + .milliseconds(200)
-        if let listener { loop.forget(listener.descriptor) }
-        complain("connections can't be taken for now", "any", reason, now)
-    }
-
-    func resumeAccepting() {
-        acceptPausedUntil = nil
-        watchListener()
+        if let failure { complain("connections can't be taken for now", "any", failure, now) }
     }
 
     // MARK: Opening
@@ -81,18 +39,15 @@ extension PeerTransport {
 
     func open(_ link: PeerLink, at now: Instant) {
         let family = link.address.ip.isIPv4 ? AF_INET : AF_INET6
-        let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         guard let target = SocketAddress(link.address, family: family) else { return }
-        let descriptor = socket(family, flags, 0)
-        guard descriptor >= 0 else { return unreachable(link, errorText(errno), at: now) }
-        let result = target.withSocketAddress { Glibc.connect(descriptor, $0, $1) }
-        guard result == 0 || errno == EINPROGRESS || errno == EINTR else {
-            let reason = errorText(errno)
-            Glibc.close(descriptor)
-            return unreachable(link, reason, at: now)
+        let socket: ConnectingSocket
+        do throws(SystemError) {
+            socket = try ConnectingSocket(to: target)
+        } catch {
+            return unreachable(link, error.reason, at: now)
         }
         let connection = makeConnection(
-            descriptor, .opener(to: link.id), "\(link.address)", isConnecting: true, at: now)
+            socket.descriptor, .opener(to: link.id), "\(link.address)", isConnecting: true, at: now)
         link.connection = connection
         watch(connection)
     }
@@ -106,12 +61,9 @@ extension PeerTransport {
     }
 
     func finishOpening(_ connection: PeerConnection, at now: Instant) {
-        var code: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
-        if getsockopt(connection.descriptor, SOL_SOCKET, SO_ERROR, &code, &size) != 0 {
-            code = errno
+        if let reason = ConnectingSocket.failure(of: connection.descriptor) {
+            return fail(connection, .lost(reason), at: now)
         }
-        guard code == 0 else { return fail(connection, .lost(errorText(code)), at: now) }
         connection.connected(identity)
         transmit(connection, at: now)
     }
@@ -310,7 +262,6 @@ extension PeerTransport {
 
     // MARK: Constants
 
-    private static let mostAcceptedAtOnce = 16
     /// So that one node that says much leaves time for the others.
     private static let mostReadsAtOnce = 4
     private static let mostSendsAtOnce = 16

@@ -1,4 +1,3 @@
-internal import CSystem
 package import Core
 internal import Glibc
 
@@ -14,7 +13,7 @@ package final class PeerTransport {
     let log: LogWriter
     let limits: PeerLimits
     var identity: PeerIdentity
-    var listener: ListeningSocket?
+    let acceptor: Acceptor
     var links: [ServerID: PeerLink] = [:]
     /// By serial numbers, which are never used twice.
     var connections: [UInt64: PeerConnection] = [:]
@@ -28,7 +27,6 @@ package final class PeerTransport {
     /// No connection ends before this. Ends mostly move away again, so it is only brought up to
     /// date when it is reached.
     private var earliestEnd = Instant.distantFuture
-    var acceptPausedUntil: Instant?
     private var nextSerial = firstSerial
     var complaints = PeerComplaints()
     /// Messages that were not brought over because there was no room or no connection.
@@ -41,6 +39,7 @@ package final class PeerTransport {
         limits: PeerLimits = PeerLimits()
     ) {
         self.loop = loop
+        acceptor = Acceptor(loop, .peers, firstToken: Self.listenerToken)
         self.log = log
         self.limits = limits
         identity = PeerIdentity(id: id, incarnation: incarnation, ring: ring)
@@ -134,11 +133,7 @@ package final class PeerTransport {
         connections = [:]
         links = [:]
         accepted = [:]
-        if let listener {
-            loop.forget(listener.descriptor)
-            Glibc.close(listener.descriptor)
-        }
-        listener = nil
+        acceptor.close()
     }
 
     package var connectionCount: Int { connections.count }
@@ -161,13 +156,13 @@ package final class PeerTransport {
 
     /// When `expire` has something to do if nothing else happens.
     package var nextDeadline: Instant? {
-        let deadline = min(earliestEnd, acceptPausedUntil ?? .distantFuture)
+        let deadline = min(earliestEnd, acceptor.nextDeadline)
         return deadline == .distantFuture ? nil : deadline
     }
 
     /// Ends connections whose time is over. Linear in their number, once per shortest time.
     package func expire(at now: Instant) {
-        if let until = acceptPausedUntil, until <= now { resumeAccepting() }
+        acceptor.expire(at: now)
         guard earliestEnd <= now else { return }
         earliestEnd = .distantFuture
         for connection in connections.values.sorted(by: { $0.serial < $1.serial }) {

@@ -210,8 +210,5 @@ package struct RecordHash: Hashable, Sendable, CustomStringConvertible {
     package static func &-= (a: inout Self, b: Self) { a.value &-= b.value }
 
     /// 32 lower-case hexadecimal digits.
-    package var description: String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 32 - digits.utf8.count) + digits
-    }
+    package var description: String { Hexadecimal.text(ofIdentity: value) }
 }

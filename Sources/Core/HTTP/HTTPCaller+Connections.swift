@@ -77,8 +77,7 @@ extension HTTPCaller {
         if activeCount + kept.count > limits.connections, !kept.isEmpty {
             actions.append(.socket(.close(kept.removeFirst().connection)))
         }
-        let host = Array(url.host.utf8)
-        if IPAddressText.isIPv4(url.host) || IPAddressText.isIPv6(host[...]) {
+        if IPAddress(text: url.host) != nil {
             calls[number]?.addresses = [url.host]
             return connect(number, otherwise: "", at: now, into: &actions)
         }

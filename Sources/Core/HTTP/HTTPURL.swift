@@ -144,11 +144,11 @@ struct HTTPURLReader {
             guard let close = bytes[range].firstIndex(of: 0x5d) else {
                 throw error(range.lowerBound, "the address in brackets is not closed by \"]\"")
             }
-            let text = bytes[(range.lowerBound + 1)..<close]
-            guard IPAddressText.isIPv6(text) else {
+            let text = String(decoding: bytes[(range.lowerBound + 1)..<close], as: UTF8.self)
+            guard text.utf8.contains(0x3a), IPAddress(text: text) != nil else {
                 throw error(range.lowerBound + 1, "this is not an IPv6 address, such as ::1")
             }
-            return (String(decoding: text, as: UTF8.self).lowercased(), close + 1)
+            return (text.lowercased(), close + 1)
         }
         let end = bytes[range].firstIndex(of: 0x3a) ?? range.upperBound
         for index in range.lowerBound..<end {
@@ -247,62 +247,5 @@ struct HTTPURLReader {
 
     private func error(_ offset: Int, _ message: String) -> TextError {
         TextError(column: column(atByte: offset, of: bytes.span), message)
-    }
-}
-
-/// Addresses as text.
-enum IPAddressText {
-    /// RFC 4291 section 2.2: eight groups of up to four hexadecimal digits, one run of zeros as
-    /// `::`, the last 32 bits perhaps as IPv4. No zone.
-    static func isIPv6(_ text: ArraySlice<UInt8>) -> Bool {
-        let words = String(decoding: text, as: UTF8.self)
-        var halves = [words[...]]
-        if let gap = words.doubleColon {
-            halves = [words[..<gap.lowerBound], words[gap.upperBound...]]
-        }
-        var groups = 0
-        for (index, half) in halves.enumerated() where !half.isEmpty {
-            let parts = half.split(separator: ":", omittingEmptySubsequences: false)
-            for (place, part) in parts.enumerated() {
-                let isVeryLast = index == halves.count - 1 && place == parts.count - 1
-                if isVeryLast, part.utf8.contains(0x2e) {
-                    guard isIPv4(part) else { return false }
-                    groups += 2
-                    continue
-                }
-                guard (1...4).contains(part.utf8.count),
-                    part.utf8.allSatisfy({ hexadecimalDigit($0) != nil })
-                else { return false }
-                groups += 1
-            }
-        }
-        return halves.count == 2 ? groups <= 7 : groups == 8
-    }
-
-    /// Four numbers up to 255 without leading zeros.
-    static func isIPv4(_ text: some StringProtocol) -> Bool {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4
-            && parts.allSatisfy { part in
-                part.utf8.allSatisfy { $0 &- 0x30 < 10 } && part.utf8.count <= 3
-                    && UInt8(part) != nil && (part.utf8.count == 1 || part.utf8.first != 0x30)
-            }
-    }
-}
-
-extension String {
-    /// Where the first `::` is.
-    fileprivate var doubleColon: Range<Index>? {
-        var before: Index?
-        for index in utf8.indices {
-            if utf8[index] != 0x3a {
-                before = nil
-            } else if let start = before {
-                return start..<utf8.index(after: index)
-            } else {
-                before = index
-            }
-        }
-        return nil
     }
 }
