@@ -14,6 +14,7 @@ package final class Driver {
     private let outbound: HTTPOutbound
     private let cluster: ClusterSockets
     private let resolver: Resolver
+    private let handshakes: TLSHandshakes
     private let signals: Signals
     private let log: LogWriter
     private let reloader: Reloader
@@ -39,8 +40,8 @@ package final class Driver {
     package init(
         config: Config, directory: DataDirectory, loop: EventLoop, listener: HTTPListener,
         storage: FileStorage, supervisor: SupervisorClient, outbound: HTTPOutbound,
-        cluster: ClusterSockets, resolver: Resolver, signals: Signals,
-        log: LogWriter, reloader: Reloader, manager: ServiceManager?
+        cluster: ClusterSockets, resolver: Resolver, handshakes: TLSHandshakes,
+        signals: Signals, log: LogWriter, reloader: Reloader, manager: ServiceManager?
     ) {
         out = Outbox()
         node = Node(config, seed: Entropy.number(), at: Clocks.now(), into: &out)
@@ -52,6 +53,7 @@ package final class Driver {
         self.outbound = outbound
         self.cluster = cluster
         self.resolver = resolver
+        self.handshakes = handshakes
         self.signals = signals
         self.log = log
         self.reloader = reloader
@@ -60,6 +62,7 @@ package final class Driver {
         loop.watch(storage.fileDescriptor, for: .read, as: .init(.storage))
         loop.watch(supervisor.fileDescriptor, for: .read, as: .init(.supervisor))
         loop.watch(resolver.fileDescriptor, for: .read, as: .init(.names))
+        loop.watch(handshakes.fileDescriptor, for: .read, as: .init(.handshakes))
     }
 
     /// Runs until the node has stopped. Returns the status for the process: 0 after a stop, 2 when
@@ -120,6 +123,7 @@ package final class Driver {
             case .supervisor:
                 for (id, event) in supervisor.receive() { inbox.append(.run(id, event)) }
             case .names: receiveNames(at: now)
+            case .handshakes: receiveHandshakes(at: now)
             case .outbound: outbound.handle(event, at: now, into: &inbox)
             case .listener, .connection: listener.handle(event, at: now, into: &inbox)
             case .gossip, .peers: cluster.handle(event, at: now.monotonic, into: &inbox)
@@ -143,6 +147,15 @@ package final class Driver {
             switch answer.asker {
             case .calls: outbound.resolved(answer, at: now, into: &inbox)
             case .node: inbox.append(answer.input)
+            }
+        }
+    }
+
+    private func receiveHandshakes(at now: Now) {
+        for answer in handshakes.receive() {
+            switch answer.token.owner {
+            case .outbound: outbound.advanced(answer, at: now, into: &inbox)
+            default: listener.advanced(answer, at: now, into: &inbox)
             }
         }
     }
@@ -177,10 +190,11 @@ package final class Driver {
         inbox.append(.control(control))
     }
 
-    /// Zone files are read again even if the configuration can't be.
+    /// Zone files and certificates are read again even if the configuration can't be.
     private func reload() {
         manager?.tell(.reloading(since: Clocks.monotonic()))
         let reloaded = reloader.reload(log)
+        listener.renewCertificate()
         inbox.append(.control(.reload(tags: reloaded?.tags)))
         if isReadyTold { manager?.tell(.ready) }
     }

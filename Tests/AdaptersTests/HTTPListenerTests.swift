@@ -225,7 +225,8 @@ struct HTTPListenerTests {
 
     @Test func `every interface means both kinds of addresses`() throws {
         let loop = try EventLoop()
-        let listener = HTTPListener(loop: loop, log: LogWriter(level: .error))
+        let listener = HTTPListener(
+            loop: loop, log: LogWriter(level: .error), handshakes: try TLSHandshakes())
         let bound = try listener.listen(on: Endpoint(host: "", port: 0))
         #expect(bound.count == 1)
         let client = RawClient(Endpoint(host: "127.0.0.1", port: bound[0].port))
@@ -246,7 +247,8 @@ struct HTTPListenerTests {
     @Test func `a port in use and a foreign address are told apart`() throws {
         let bench = try ListenerBench()
         let loop = try EventLoop()
-        let listener = HTTPListener(loop: loop, log: LogWriter(level: .error))
+        let listener = HTTPListener(
+            loop: loop, log: LogWriter(level: .error), handshakes: try TLSHandshakes())
         let taken = #expect(throws: AddressError.self) { try listener.listen(on: bench.endpoint) }
         #expect(
             taken?.description == "can't listen on \(bench.endpoint): Address already in use")

@@ -26,7 +26,8 @@ final class ListenerBench {
     init(mostConnections: Int = 1_024, limits: HTTPLimits = HTTPLimits()) throws {
         loop = try EventLoop()
         listener = HTTPListener(
-            loop: loop, log: LogWriter(level: .error), mostConnections: mostConnections,
+            loop: loop, log: LogWriter(level: .error), handshakes: try TLSHandshakes(),
+            mostConnections: mostConnections,
             limits: limits)
         let bound = try listener.listen(on: Endpoint(host: "127.0.0.1", port: 0))
         endpoint = Endpoint(host: "127.0.0.1", port: bound[0].port)

@@ -84,7 +84,7 @@ struct RemoteCommandTests {
         arguments: [
             ("http://127.0.0.1:8080", "127.0.0.1:8080"), ("HTTP://host", "host:8080"),
             ("host:1/", "host:1"), ("http://[::1]:9", "[::1]:9"), (":81", "127.0.0.1:81"),
-            ("https://host", nil), ("HTTPS://host:8080", nil), ("ftp://host", nil),
+            ("https://host", "host:8080"), ("HTTPS://host:8443", "host:8443"), ("ftp://host", nil),
             ("http://host/v1", nil), ("http://me@host", nil), ("host:99999", nil), ("", nil),
             ("http://a b", nil),
         ] as [(String, String?)])

@@ -232,7 +232,8 @@ struct SocketWorld: HTTPWorld {
         resolver = try Resolver()
         loop.watch(resolver.fileDescriptor, for: .read, as: .init(.names))
         outbound = HTTPOutbound(
-            loop: loop, log: LogWriter(level: .error), resolver: resolver, limits: limits)
+            loop: loop, log: LogWriter(level: .error), resolver: resolver,
+            handshakes: try TLSHandshakes(), limits: limits)
     }
 
     func close() { loopback.stop() }

@@ -285,7 +285,10 @@ extension EndToEnd {
             try check("job list --jsno", 2, "did you mean --json?", "dkron job list --help")
             try check("job list extra", 2, "one argument too many")
             try check("settings gte", 2, "did you mean \"dkron settings get\"?")
-            try check("status --address https://127.0.0.1", 2, "https is not spoken here")
+            try check("status --address ftp://127.0.0.1", 2, "only http://HOST:PORT")
+            try check(
+                "status --address https://127.0.0.1 --tls-cert x", 2,
+                "--tls-cert and --tls-key are given together")
             try check("status --timeout soon", 2, "--timeout")
             try check("job --help", 0, "job kill NAME EXECUTION")
             try check("job run --help", 0, "Usage: dkron job run NAME", "--wait", "Example")

@@ -1,12 +1,5 @@
 internal import Glibc
 
-/// Why cryptography is not to be had, or has failed.
-package struct CryptographyError: Error, Hashable, Sendable, CustomStringConvertible {
-    package var description: String
-
-    init(_ description: String) { self.description = description }
-}
-
 /// The functions of OpenSSL 3's libcrypto that are in use, found at run time: a program without
 /// them starts and works as long as nothing has to be sealed.
 ///
@@ -68,41 +61,26 @@ package struct OpenSSL: @unchecked Sendable {
 
     /// - Parameter library: a file name that the dynamic linker finds.
     init(library: String) throws(CryptographyError) {
-        guard let handle = dlopen(library, RTLD_NOW | RTLD_LOCAL) else {
-            let reason = dlerror().map { String(cString: $0) } ?? "no reason is given"
-            throw CryptographyError(
-                "encryption needs OpenSSL 3, and \(library) can't be loaded: \(reason). "
-                    + "Install it (Debian and Ubuntu: libssl3, Alpine: libcrypto3, Red Hat: "
-                    + "openssl-libs), or run without encryption")
-        }
-        func symbol<Function>(
-            _ name: String, as type: Function.Type
-        ) throws(CryptographyError) -> Function {
-            guard let address = dlsym(handle, name) else {
-                throw CryptographyError(
-                    "encryption needs OpenSSL 3: \(library) has no function \(name)")
-            }
-            return unsafeBitCast(address, to: type)
-        }
-        newContext = try symbol("EVP_CIPHER_CTX_new", as: NewContext.self)
-        freeContext = try symbol("EVP_CIPHER_CTX_free", as: FreeContext.self)
-        aes128 = try symbol("EVP_aes_128_gcm", as: GetCipher.self)
-        aes192 = try symbol("EVP_aes_192_gcm", as: GetCipher.self)
-        aes256 = try symbol("EVP_aes_256_gcm", as: GetCipher.self)
-        begin = try symbol("EVP_CipherInit_ex", as: Begin.self)
-        update = try symbol("EVP_CipherUpdate", as: Update.self)
-        finish = try symbol("EVP_CipherFinal_ex", as: Finish.self)
-        control = try symbol("EVP_CIPHER_CTX_ctrl", as: Control.self)
-        clearErrors = try symbol("ERR_clear_error", as: ClearErrors.self)
-        newKeyContext = try symbol("EVP_PKEY_CTX_new_id", as: NewKeyContext.self)
-        freeKeyContext = try symbol("EVP_PKEY_CTX_free", as: FreeContext.self)
-        sha256 = try symbol("EVP_sha256", as: GetCipher.self)
-        beginDerivation = try symbol("EVP_PKEY_derive_init", as: KeyStep.self)
-        giveDigest = try symbol("EVP_PKEY_CTX_set_hkdf_md", as: GiveDigest.self)
-        giveSalt = try symbol("EVP_PKEY_CTX_set1_hkdf_salt", as: GiveBytes.self)
-        giveKey = try symbol("EVP_PKEY_CTX_set1_hkdf_key", as: GiveBytes.self)
-        addInfo = try symbol("EVP_PKEY_CTX_add1_hkdf_info", as: GiveBytes.self)
-        derive = try symbol("EVP_PKEY_derive", as: Derive.self)
+        let found = try DynamicLibrary(library, for: "encryption")
+        newContext = try found.symbol("EVP_CIPHER_CTX_new", as: NewContext.self)
+        freeContext = try found.symbol("EVP_CIPHER_CTX_free", as: FreeContext.self)
+        aes128 = try found.symbol("EVP_aes_128_gcm", as: GetCipher.self)
+        aes192 = try found.symbol("EVP_aes_192_gcm", as: GetCipher.self)
+        aes256 = try found.symbol("EVP_aes_256_gcm", as: GetCipher.self)
+        begin = try found.symbol("EVP_CipherInit_ex", as: Begin.self)
+        update = try found.symbol("EVP_CipherUpdate", as: Update.self)
+        finish = try found.symbol("EVP_CipherFinal_ex", as: Finish.self)
+        control = try found.symbol("EVP_CIPHER_CTX_ctrl", as: Control.self)
+        clearErrors = try found.symbol("ERR_clear_error", as: ClearErrors.self)
+        newKeyContext = try found.symbol("EVP_PKEY_CTX_new_id", as: NewKeyContext.self)
+        freeKeyContext = try found.symbol("EVP_PKEY_CTX_free", as: FreeContext.self)
+        sha256 = try found.symbol("EVP_sha256", as: GetCipher.self)
+        beginDerivation = try found.symbol("EVP_PKEY_derive_init", as: KeyStep.self)
+        giveDigest = try found.symbol("EVP_PKEY_CTX_set_hkdf_md", as: GiveDigest.self)
+        giveSalt = try found.symbol("EVP_PKEY_CTX_set1_hkdf_salt", as: GiveBytes.self)
+        giveKey = try found.symbol("EVP_PKEY_CTX_set1_hkdf_key", as: GiveBytes.self)
+        addInfo = try found.symbol("EVP_PKEY_CTX_add1_hkdf_info", as: GiveBytes.self)
+        derive = try found.symbol("EVP_PKEY_derive", as: Derive.self)
     }
 
     // MARK: AES-GCM (NIST SP 800-38D)

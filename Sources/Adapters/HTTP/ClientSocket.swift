@@ -15,12 +15,17 @@ package final class ClientSocket {
         }
     }
 
-    private let descriptor: Int32
+    private let socket: StreamSocket
+    private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 << 10)
 
     /// Connects to the first of the endpoint's addresses that takes it.
     ///
-    /// - Parameter timeout: for all addresses together; asking name servers is not counted.
-    package init(_ endpoint: Endpoint, timeout: Duration) throws(Failure) {
+    /// - Parameters:
+    ///   - peer: whom to speak TLS to; nil: plain bytes.
+    ///   - timeout: for all addresses together; asking name servers is not counted.
+    package init(
+        _ endpoint: Endpoint, tls peer: TLSPeer? = nil, timeout: Duration
+    ) throws(Failure) {
         let addresses: [SocketAddress]
         do throws(AddressError) { addresses = try SocketAddress.resolve(endpoint) } catch {
             throw Failure(reason: error.reason)
@@ -29,7 +34,7 @@ package final class ClientSocket {
         var failure = Failure(reason: "it has no address")
         for address in addresses {
             do throws(Failure) {
-                descriptor = try Self.connect(address, deadline)
+                socket = try Self.connect(address, peer, deadline)
                 return
             } catch {
                 failure = error
@@ -38,21 +43,18 @@ package final class ClientSocket {
         throw failure
     }
 
-    deinit { close(descriptor) }
+    deinit { buffer.deallocate() }
 
     /// Sends everything. The time-out is for each stretch in which the server takes nothing.
     package func send(_ bytes: [UInt8], timeout: Duration) throws(Failure) {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes { piece in
-                Glibc.send(descriptor, piece.baseAddress, piece.count, Int32(MSG_NOSIGNAL))
-            }
-            if count > 0 {
-                sent += count
-            } else if errno == EAGAIN {
-                try Self.wait(descriptor, POLLOUT, until: Clocks.monotonic() + timeout)
-            } else if errno != EINTR {
-                throw Failure(reason: errorText(errno))
+            switch bytes[sent...].withUnsafeBytes(socket.send) {
+            case .bytes(let count): sent += count
+            case .blocked:
+                try Self.wait(socket.descriptor, POLLOUT, until: Clocks.monotonic() + timeout)
+            case .end: throw Failure(reason: "the server has closed the connection")
+            case .failed(let reason): throw Failure(reason: reason)
             }
         }
     }
@@ -61,39 +63,42 @@ package final class ClientSocket {
     package func receive(timeout: Duration) throws(Failure) -> [UInt8] {
         let deadline = Clocks.monotonic() + timeout
         while true {
-            var result = 0
-            let bytes = [UInt8](unsafeUninitializedCapacity: 64 << 10) { buffer, count in
-                result = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-                count = max(0, result)
-            }
-            if result >= 0 { return bytes }
-            if errno == EAGAIN {
-                try Self.wait(descriptor, POLLIN, until: deadline)
-            } else if errno != EINTR {
-                throw Failure(reason: errorText(errno))
+            switch socket.receive(into: buffer) {
+            case .bytes(let count): return Array(buffer[..<count])
+            case .end: return []
+            case .blocked: try Self.wait(socket.descriptor, POLLIN, until: deadline)
+            case .failed(let reason): throw Failure(reason: reason)
             }
         }
     }
 
     private static func connect(
-        _ address: SocketAddress, _ deadline: Instant
-    ) throws(Failure) -> Int32 {
-        let socket: ConnectingSocket
+        _ address: SocketAddress, _ peer: TLSPeer?, _ deadline: Instant
+    ) throws(Failure) -> StreamSocket {
+        let connecting: ConnectingSocket
         do throws(SystemError) {
-            socket = try ConnectingSocket(to: address)
+            connecting = try ConnectingSocket(to: address)
         } catch {
             throw Failure(reason: error.reason)
         }
-        if socket.isOpen { return socket.descriptor }
-        do throws(Failure) {
+        let socket = StreamSocket(connecting.descriptor, tls: peer.map { .client($0) })
+        if !connecting.isOpen {
             try wait(socket.descriptor, POLLOUT, until: deadline)
             if let reason = ConnectingSocket.failure(of: socket.descriptor) {
                 throw Failure(reason: reason)
             }
-            return socket.descriptor
-        } catch {
-            close(socket.descriptor)
-            throw error
+        }
+        guard let session = socket.session else { return socket }
+        // The library writes without asking for silence about a closed connection.
+        signal(SIGPIPE, SIG_IGN)
+        while true {
+            switch session.handshake() {
+            case .done: return socket
+            case .failed(let reason): throw Failure(reason: reason)
+            case .waits(let interest):
+                let event = interest == .write ? POLLOUT : POLLIN
+                try wait(socket.descriptor, event, until: deadline)
+            }
         }
     }
 

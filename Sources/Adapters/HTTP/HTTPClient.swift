@@ -3,7 +3,10 @@ internal import Core
 /// A connected client: its socket, and the state of its conversation.
 final class HTTPClient {
     let serial: UInt64
-    let descriptor: Int32
+    let address: String
+    let socket: StreamSocket
+    /// About TLS; another thread may be at work with it.
+    var isAgreeing: Bool
     var http: HTTPConnection
     /// Numbers of requests that the node has and has not answered to the end.
     var unanswered: [UInt64] = []
@@ -14,9 +17,11 @@ final class HTTPClient {
     /// Our sending side is shut.
     var isShut = false
 
-    init(_ serial: UInt64, _ descriptor: Int32, _ http: HTTPConnection) {
+    init(_ serial: UInt64, _ address: String, _ socket: StreamSocket, _ http: HTTPConnection) {
         self.serial = serial
-        self.descriptor = descriptor
+        self.address = address
+        self.socket = socket
+        isAgreeing = socket.session != nil
         self.http = http
     }
 }

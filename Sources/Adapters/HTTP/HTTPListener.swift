@@ -8,14 +8,17 @@ internal import Glibc
 /// requests leave together. Inputs that arise here are appended to the array that the caller
 /// passes: an abandoned request is told exactly once, and never after its answer.
 package final class HTTPListener {
-    private let loop: EventLoop
-    private let log: LogWriter
+    let loop: EventLoop
+    let log: LogWriter
     private let limits: HTTPLimits
     private let timeouts: HTTPTimeouts
+    let handshakes: TLSHandshakes
+    /// Nil: the API is spoken in the clear.
+    var tls: (settings: TLSServerSettings, context: TLSContext)?
     private let mostConnections: Int
     private let acceptor: Acceptor
     /// By serial numbers, which are never used twice.
-    private var clients: [UInt64: HTTPClient] = [:]
+    var clients: [UInt64: HTTPClient] = [:]
     private var nextSerial: UInt64 = 1
     /// Clients with something to send or to look after.
     private var dirty: [HTTPClient] = []
@@ -28,7 +31,7 @@ package final class HTTPListener {
     private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 << 10)
 
     package init(
-        loop: EventLoop, log: LogWriter, mostConnections: Int = 1_024,
+        loop: EventLoop, log: LogWriter, handshakes: TLSHandshakes, mostConnections: Int = 1_024,
         limits: HTTPLimits = HTTPLimits(), timeouts: HTTPTimeouts = HTTPTimeouts()
     ) {
         self.loop = loop
@@ -37,10 +40,10 @@ package final class HTTPListener {
         self.mostConnections = mostConnections
         self.limits = limits
         self.timeouts = timeouts
+        self.handshakes = handshakes
     }
 
     deinit {
-        for client in clients.values { close(client.descriptor) }
         buffer.deallocate()
     }
 
@@ -93,6 +96,7 @@ package final class HTTPListener {
         if event.token.owner == .listener {
             accept(event.token.number, at: now)
         } else if let client = clients[event.token.number] {
+            if client.isAgreeing { return agree(client) }
             if event.broken {
                 client.http.abort()
             } else {
@@ -172,9 +176,16 @@ package final class HTTPListener {
             let http = HTTPConnection(
                 clientAddress: address.description, limits: limits, timeouts: timeouts,
                 at: now.monotonic)
-            let client = HTTPClient(nextSerial, descriptor, http)
+            let socket = StreamSocket(descriptor, tls: tls.map { .server($0.context) })
+            let client = HTTPClient(nextSerial, address.description, socket, http)
             nextSerial += 1
             clients[client.serial] = client
+            guard !client.isAgreeing else {
+                if let deadline = http.deadline {
+                    earliestDeadline = min(earliestDeadline, deadline)
+                }
+                return agree(client)
+            }
             watch(client, http)
         }
         guard let failure else { return }
@@ -183,18 +194,24 @@ package final class HTTPListener {
     }
 
     private func refuse(_ descriptor: Int32, at now: Instant) {
-        Self.refusal.withUnsafeBytes { bytes in
-            _ = send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-        }
-        shutdown(descriptor, Int32(SHUT_WR))
-        // Unread bytes would turn the close into a reset, which can overtake the answer.
-        _ = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-        close(descriptor)
+        let socket = StreamSocket(descriptor)
+        // An answer in the clear would mean nothing to a client that speaks TLS.
+        if tls == nil { dismiss(socket, Self.refusal) }
         let limit = LogRecord.Field("connections", String(mostConnections))
         logRefusal("http: too many clients, new ones are refused", [limit], at: now)
     }
 
-    private func logRefusal(_ message: String, _ fields: [LogRecord.Field], at now: Instant) {
+    /// Says something in the clear to a client, and no more.
+    func dismiss(_ socket: StreamSocket, _ answer: [UInt8]) {
+        answer.withUnsafeBytes { bytes in
+            _ = send(socket.descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        }
+        shutdown(socket.descriptor, Int32(SHUT_WR))
+        // Unread bytes would turn the close into a reset, which can overtake the answer.
+        _ = recv(socket.descriptor, buffer.baseAddress, buffer.count, 0)
+    }
+
+    func logRefusal(_ message: String, _ fields: [LogRecord.Field], at now: Instant) {
         if let last = refusalLoggedAt, now - last < .seconds(10) { return }
         refusalLoggedAt = now
         log.write(.warning, message, fields)
@@ -204,21 +221,26 @@ package final class HTTPListener {
 
     private func receive(_ client: HTTPClient, at now: Now) {
         guard client.http.wantsRead else { return }
-        let count = retryingInterrupted {
-            recv(client.descriptor, buffer.baseAddress, buffer.count, 0)
-        }
-        if count > 0 {
+        switch client.socket.receive(into: buffer) {
+        case .bytes(let count):
             let received = UnsafeBufferPointer(rebasing: buffer[..<count])
             client.http.receive(received.span, at: now.monotonic)
-        } else if count == 0 {
-            client.http.receiveEnd(at: now.monotonic)
-        } else if errno != EAGAIN && errno != EWOULDBLOCK {
-            client.http.abort()
+        case .end: client.http.receiveEnd(at: now.monotonic)
+        case .blocked: break
+        case .failed: client.http.abort()
         }
     }
 
     /// Does everything that a connection wants, after anything that happened to it.
-    private func advance(_ client: HTTPClient, at now: Now, into inputs: inout [Input]) {
+    func advance(_ client: HTTPClient, at now: Now, into inputs: inout [Input]) {
+        // Whoever is not done with TLS in time has said nothing that could be answered.
+        if client.isAgreeing, !client.http.hasOutgoing, !client.http.isClosed {
+            if let deadline = client.http.deadline {
+                earliestDeadline = min(earliestDeadline, deadline)
+            }
+            return
+        }
+        if client.isAgreeing { return drop(client, into: &inputs) }
         // Lent as a whole: each look at it through the client would copy it.
         let isClosed = converse(client, &client.http, at: now, into: &inputs)
         if isClosed { drop(client, into: &inputs) }
@@ -233,7 +255,7 @@ package final class HTTPListener {
                 client.unanswered.append(number)
                 inputs.append(.request(RequestID(client.serial, number), request))
             }
-            guard http.hasOutgoing, transmit(client.descriptor, &http, at: now.monotonic) else {
+            guard http.hasOutgoing, transmit(client.socket, &http, at: now.monotonic) else {
                 break
             }
         }
@@ -242,7 +264,7 @@ package final class HTTPListener {
         }
         if http.wantsShutdown && !client.isShut {
             client.isShut = true
-            shutdown(client.descriptor, Int32(SHUT_WR))
+            client.socket.endSending()
         }
         if isClosing { http.beginShutdown(at: now.monotonic) }
         if http.isClosed { return true }
@@ -253,19 +275,17 @@ package final class HTTPListener {
 
     /// Sends once. True if all of it left, so that there may be room for more.
     private func transmit(
-        _ descriptor: Int32, _ http: inout HTTPConnection, at now: Instant
+        _ socket: StreamSocket, _ http: inout HTTPConnection, at now: Instant
     ) -> Bool {
-        let count = http.outgoing.withUnsafeBytes { bytes in
-            retryingInterrupted {
-                send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-            }
-        }
-        if count > 0 {
+        switch http.outgoing.withUnsafeBytes(socket.send) {
+        case .bytes(let count):
             http.didSend(count, at: now)
             return !http.hasOutgoing
+        case .blocked: return false
+        case .end, .failed:
+            http.abort()
+            return false
         }
-        if errno != EAGAIN && errno != EWOULDBLOCK { http.abort() }
-        return false
     }
 
     private func watch(_ client: HTTPClient, _ http: borrowing HTTPConnection) {
@@ -274,16 +294,15 @@ package final class HTTPListener {
         if http.hasOutgoing { interest.insert(.write) }
         guard interest != client.interest else { return }
         client.interest = interest
-        loop.watch(client.descriptor, for: interest, as: .init(.connection, client.serial))
+        loop.watch(client.socket.descriptor, for: interest, as: .init(.connection, client.serial))
     }
 
-    private func drop(_ client: HTTPClient, into inputs: inout [Input]) {
+    func drop(_ client: HTTPClient, into inputs: inout [Input]) {
         clients[client.serial] = nil
         for number in client.unanswered {
             inputs.append(.requestAbandoned(RequestID(client.serial, number)))
         }
-        loop.forget(client.descriptor)
-        close(client.descriptor)
+        loop.forget(client.socket.descriptor)
     }
 
     private static let refusal: [UInt8] = {

@@ -5,38 +5,47 @@ internal import Glibc
 /// decides everything. Nothing here blocks.
 package final class HTTPOutbound {
     private final class Connection {
-        let descriptor: Int32
-        var isOpen = false
-        var outgoing: ArraySlice<UInt8> = []
-        var interest: EventLoop.Interest = []
+        enum Phase {
+            case connecting
+            /// About TLS; another thread may be at work with it.
+            case agreeing
+            case open
+        }
 
-        init(_ descriptor: Int32) { self.descriptor = descriptor }
+        let socket: StreamSocket
+        var phase = Phase.connecting
+        var outgoing: ArraySlice<UInt8> = []
+        /// What the loop watches for; nil: nothing.
+        var interest: EventLoop.Interest?
+
+        init(_ socket: StreamSocket) { self.socket = socket }
     }
 
     private let loop: EventLoop
     private let log: LogWriter
     private let resolver: Resolver
+    private let handshakes: TLSHandshakes
     private let limit: Int
     private var calls: HTTPCalls
     private var connections: [HTTPConnectionNumber: Connection] = [:]
     private var out = HTTPCalls.Output()
-    private var buffer = [UInt8](repeating: 0, count: 16 << 10)
+    private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 16 << 10)
     private var saturationLoggedAt: Instant?
 
     /// - Parameter limits: `connections` must leave descriptors for everything else.
     package init(
-        loop: EventLoop, log: LogWriter, resolver: Resolver, limits: HTTPCaller.Limits
+        loop: EventLoop, log: LogWriter, resolver: Resolver, handshakes: TLSHandshakes,
+        limits: HTTPCaller.Limits
     ) {
         self.loop = loop
         self.log = log
         limit = limits.connections
         calls = HTTPCalls(limits: limits)
         self.resolver = resolver
+        self.handshakes = handshakes
     }
 
-    deinit {
-        for connection in connections.values { Glibc.close(connection.descriptor) }
-    }
+    deinit { buffer.deallocate() }
 
     package var nextDeadline: Instant? { calls.nextDeadline }
     /// Calls that have not ended.
@@ -82,9 +91,11 @@ package final class HTTPOutbound {
     package func handle(_ event: EventLoop.Event, at now: Now, into inputs: inout [Input]) {
         if let connection = connections[event.token.number] {
             let number = event.token.number
-            if !connection.isOpen {
-                take(finishOpening(number, connection), at: now)
-            } else {
+            switch connection.phase {
+            case .connecting:
+                if let event = finishOpening(number, connection) { take(event, at: now) }
+            case .agreeing: agree(number, connection)
+            case .open:
                 if event.writable, let event = transmit(number, connection) {
                     take(event, at: now)
                 }
@@ -94,6 +105,23 @@ package final class HTTPOutbound {
                     take(event, at: now)
                 }
             }
+        }
+        drain(at: now, into: &inputs)
+    }
+
+    /// Takes the answer to a step of a handshake.
+    package func advanced(
+        _ answer: TLSHandshakes.Answer, at now: Now, into inputs: inout [Input]
+    ) {
+        let number = answer.token.number
+        guard let connection = connections[number] else { return }
+        switch answer.step {
+        case .waits(let interest): watch(number, connection, for: interest)
+        case .failed(let reason): take(failure(number, reason), at: now)
+        case .done:
+            connection.phase = .open
+            watch(number, connection)
+            take(.opened(number), at: now)
         }
         drain(at: now, into: &inputs)
     }
@@ -130,15 +158,15 @@ package final class HTTPOutbound {
         case .resolve(let host):
             resolver.resolve(host, for: .calls)
             return nil
-        case .open(let number, let address, let port): return open(number, address, port)
+        case .open(let number, let address, let port, let peer):
+            return open(number, address, port, peer)
         case .send(let number, let bytes):
             guard let connection = connections[number] else { return nil }
             connection.outgoing = bytes[...]
             return transmit(number, connection)
         case .close(let number):
             guard let connection = connections.removeValue(forKey: number) else { return nil }
-            loop.forget(connection.descriptor)
-            Glibc.close(connection.descriptor)
+            loop.forget(connection.socket.descriptor)
             return nil
         }
     }
@@ -146,7 +174,7 @@ package final class HTTPOutbound {
     // MARK: One connection
 
     private func open(
-        _ number: HTTPConnectionNumber, _ address: String, _ port: UInt16
+        _ number: HTTPConnectionNumber, _ address: String, _ port: UInt16, _ peer: TLSPeer?
     ) -> HTTPSocketEvent? {
         let target: SocketAddress
         do throws(AddressError) {
@@ -164,11 +192,12 @@ package final class HTTPOutbound {
             return failure(number, error.reason)
         }
         Self.configure(socket.descriptor)
-        let connection = Connection(socket.descriptor)
-        connection.isOpen = socket.isOpen
+        let connection = Connection(
+            StreamSocket(socket.descriptor, tls: peer.map { .client($0) }))
         connections[number] = connection
+        if socket.isOpen { return opened(number, connection) }
         watch(number, connection)
-        return socket.isOpen ? .opened(number) : nil
+        return nil
     }
 
     /// Requests are whole when they are sent, so nothing is gained by waiting for more; and a peer
@@ -186,33 +215,43 @@ package final class HTTPOutbound {
 
     private func finishOpening(
         _ number: HTTPConnectionNumber, _ connection: Connection
-    ) -> HTTPSocketEvent {
-        if let reason = ConnectingSocket.failure(of: connection.descriptor) {
+    ) -> HTTPSocketEvent? {
+        if let reason = ConnectingSocket.failure(of: connection.socket.descriptor) {
             return failure(number, reason)
         }
-        connection.isOpen = true
+        return opened(number, connection)
+    }
+
+    private func opened(
+        _ number: HTTPConnectionNumber, _ connection: Connection
+    ) -> HTTPSocketEvent? {
+        guard connection.socket.session == nil else {
+            connection.phase = .agreeing
+            agree(number, connection)
+            return nil
+        }
+        connection.phase = .open
         watch(number, connection)
         return .opened(number)
+    }
+
+    private func agree(_ number: HTTPConnectionNumber, _ connection: Connection) {
+        loop.forget(connection.socket.descriptor)
+        connection.interest = nil
+        handshakes.advance(connection.socket, as: .init(.outbound, number))
     }
 
     private func transmit(
         _ number: HTTPConnectionNumber, _ connection: Connection
     ) -> HTTPSocketEvent? {
         var sent = 0
-        while !connection.outgoing.isEmpty {
-            let count = connection.outgoing.withUnsafeBytes { bytes in
-                retryingInterrupted {
-                    send(
-                        connection.descriptor, bytes.baseAddress, bytes.count,
-                        Int32(MSG_NOSIGNAL))
-                }
-            }
-            if count > 0 {
+        sending: while !connection.outgoing.isEmpty {
+            switch connection.outgoing.withUnsafeBytes(connection.socket.send) {
+            case .bytes(let count):
                 sent += count
                 connection.outgoing.removeFirst(count)
-            } else if errno == EAGAIN || errno == EWOULDBLOCK {
-                break
-            } else {
+            case .blocked: break sending
+            case .end, .failed:
                 // A server may answer and close before it has read everything; what it said is
                 // there to be read, and if it said nothing the read tells why.
                 connection.outgoing = []
@@ -225,13 +264,12 @@ package final class HTTPOutbound {
     private func receive(
         _ number: HTTPConnectionNumber, _ connection: Connection
     ) -> HTTPSocketEvent? {
-        let count = retryingInterrupted {
-            recv(connection.descriptor, &buffer, buffer.count, 0)
+        switch connection.socket.receive(into: buffer) {
+        case .bytes(let count): return .received(number, Array(buffer[..<count]))
+        case .end: return .receivedEnd(number)
+        case .failed(let reason): return failure(number, reason)
+        case .blocked: return nil
         }
-        if count > 0 { return .received(number, Array(buffer[..<count])) }
-        if count == 0 { return .receivedEnd(number) }
-        if errno == EAGAIN || errno == EWOULDBLOCK { return nil }
-        return failure(number, errorText(errno))
     }
 
     private func failure(
@@ -240,11 +278,20 @@ package final class HTTPOutbound {
         .failed(number, reason: reason)
     }
 
-    private func watch(_ number: HTTPConnectionNumber, _ connection: Connection) {
-        var interest: EventLoop.Interest = connection.isOpen ? .read : .write
+    private func watch(
+        _ number: HTTPConnectionNumber, _ connection: Connection
+    ) {
+        var interest: EventLoop.Interest = connection.phase == .connecting ? .write : .read
         if !connection.outgoing.isEmpty { interest.insert(.write) }
+        watch(number, connection, for: interest)
+    }
+
+    private func watch(
+        _ number: HTTPConnectionNumber, _ connection: Connection,
+        for interest: EventLoop.Interest
+    ) {
         guard interest != connection.interest else { return }
         connection.interest = interest
-        loop.watch(connection.descriptor, for: interest, as: .init(.outbound, number))
+        loop.watch(connection.socket.descriptor, for: interest, as: .init(.outbound, number))
     }
 }

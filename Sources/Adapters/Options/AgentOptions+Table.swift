@@ -23,6 +23,13 @@ extension AgentOptions {
             "where the API listens; :8080 means every interface",
             standard: "127.0.0.1:8080 and [::1]:8080"),
         .used(
+            "http-tls-cert", .value, "FILE",
+            "speak https: the API's certificate and those of its issuers, PEM"),
+        .used("http-tls-key", .value, "FILE", "the certificate's private key, PEM"),
+        .used(
+            "http-tls-client-ca", .value, "FILE",
+            "serve only clients with a certificate of these authorities, PEM"),
+        .used(
             "data-dir", .value, "DIR", "where jobs and results are kept", standard: "dkron.data"),
         .used("tag", .list, "NAME=VALUE", "tag of this node; may be repeated"),
         .used(
@@ -156,12 +163,17 @@ extension AgentOptions {
                 + "API on a loopback address (--http-addr)", .map, places: [.file, .environment],
             "acl")
         + CommandLineOption.refused(
-            "TLS is not available in this version; leave the option out, and keep the API on a "
-                + "loopback address (--http-addr)", .value, "cert-file", "key-file",
-            "client-crl-file", "trusted-ca-file")
+            "the API's certificate is given by --http-tls-cert, --http-tls-key and "
+                + "--http-tls-client-ca", .value, "cert-file", "key-file", "trusted-ca-file")
         + CommandLineOption.refused(
-            "TLS is not available in this version; leave the option out, and keep the API on a "
-                + "loopback address (--http-addr)", .flag, "client-cert-auth", "auto-tls")
+            "lists of revoked certificates are not looked at; leave the option out, and replace "
+                + "the authority in --http-tls-client-ca", .value, "client-crl-file")
+        + CommandLineOption.refused(
+            "clients show certificates if --http-tls-client-ca is given; leave the option out",
+            .flag, "client-cert-auth")
+        + CommandLineOption.refused(
+            "a certificate is not made up; give one with --http-tls-cert, or leave the option out",
+            .flag, "auto-tls")
         + CommandLineOption.refused(
             "not available in this version; leave it out", .value, "unknown-fields", "reads")
 }

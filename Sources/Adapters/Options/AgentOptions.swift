@@ -17,6 +17,9 @@ package struct AgentOptions: Sendable {
     package var region = "global"
     package var datacenter = "dc1"
     package var logLevel = LogRecord.Level.info
+    /// Nil: the API is spoken in the clear.
+    package private(set) var httpTLS: TLSServerSettings?
+    private var httpTLSFiles: (certificate: String?, key: String?, clientRoots: String?)
     package var logForm = LogWriter.Form.text
     package var shutdownTimeout = Duration.seconds(60)
     /// The host's zone when nil.
@@ -72,6 +75,7 @@ package struct AgentOptions: Sendable {
         options.warnings = settings.warnings
         options.problems = settings.problems
         options.settle(settings.all, host)
+        options.settleTLS()
         options.settleCluster(host)
         return options
     }
@@ -107,6 +111,9 @@ package struct AgentOptions: Sendable {
         case "node-name": nodeName = try Self.checkedNodeName(value, subject)
         case "bind-addr": bindAddress = try Self.endpoint(&setting, host, defaultPort: 8946)
         case "http-addr": httpAddress = try Self.endpoint(&setting, host, defaultPort: 8080)
+        case "http-tls-cert": httpTLSFiles.certificate = value
+        case "http-tls-key": httpTLSFiles.key = value
+        case "http-tls-client-ca": httpTLSFiles.clientRoots = value
         case "rpc-port": rpcPort = UInt16(value) ?? rpcPort
         case "data-dir":
             guard !value.isEmpty else { throw UsageError("\(subject) must name a directory") }
@@ -142,6 +149,25 @@ package struct AgentOptions: Sendable {
         default:
             guard case .used = setting.option.standing else { return warn(setting) }
             try takeCluster(&setting, host)
+        }
+    }
+
+    private mutating func settleTLS() {
+        switch (httpTLSFiles.certificate, httpTLSFiles.key) {
+        case (nil, nil):
+            guard httpTLSFiles.clientRoots != nil else { return }
+            problems.append(
+                "\(subject("http-tls-client-ca")) needs a certificate of the API's own: give "
+                    + "--http-tls-cert and --http-tls-key too")
+        case (let file?, let keyFile?):
+            httpTLS = TLSServerSettings(
+                certificate: .init(file: file, keyFile: keyFile),
+                clientRootsFile: httpTLSFiles.clientRoots)
+        case (_, nil):
+            problems.append("\(subject("http-tls-cert")) needs the key too: give --http-tls-key")
+        case (nil, _):
+            problems.append(
+                "\(subject("http-tls-key")) needs the certificate too: give --http-tls-cert")
         }
     }
 

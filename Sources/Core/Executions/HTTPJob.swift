@@ -3,7 +3,7 @@
 ///
 /// | key | value |
 /// | --- | --- |
-/// | `url` | required; `http://host[:port]/path?query`, perhaps with `user:password@` |
+/// | `url` | required; `http://host[:port]/path?query` or `https:`, perhaps with `user:password@` |
 /// | `method` | required; `GET`, `POST` … |
 /// | `headers` | JSON list of `"Name: value"` |
 /// | `body` | sent as it is, with any method |
@@ -11,7 +11,11 @@
 /// | `expectCode` | `200,201`; nothing is any status |
 /// | `expectBody` | regular expression that matches somewhere in the body (see `Pattern`) |
 /// | `debug` | request and head of the answer go in front of the output |
-/// | `tlsNoVerifyPeer` … | refused until TLS comes |
+/// | `tlsNoVerifyPeer` | true: whoever answers is believed |
+/// | `tlsRootCAsFile` | PEM, the authorities instead of the system's |
+/// | `tlsCertificateFile`, `tlsCertificateKeyFile` | PEM, what the client shows of itself |
+///
+/// Files are those of the node that sends the request.
 ///
 /// An empty value is the same as none.
 package struct HTTPJob: Hashable, Sendable {
@@ -56,7 +60,7 @@ package struct HTTPJob: Hashable, Sendable {
             }
         }
         job.isVerbose = isVerbose(settings["debug"])
-        try refuseTLS(settings)
+        job.exchange.tls = try tls(settings)
         return job
     }
 
@@ -133,17 +137,30 @@ package struct HTTPJob: Hashable, Sendable {
         ![nil, "0", "f", "F", "FALSE", "false", "False"].contains(text)
     }
 
-    private static func refuseTLS(_ settings: [String: String]) throws(ExecutorSettingError) {
-        for key in tlsKeys {
-            guard let value = settings[key] else { continue }
-            let isOff = key == "tlsNoVerifyPeer" && !isVerbose(value)
-            guard isOff else {
-                throw ExecutorSettingError(
-                    key: key,
-                    message: "TLS is not supported yet: this release speaks plain http only, so "
-                        + "the setting would have no effect; leave it out")
-            }
+    private static func tls(
+        _ settings: [String: String]
+    ) throws(ExecutorSettingError) -> TLSSettings {
+        var tls = TLSSettings()
+        let key = "tlsNoVerifyPeer"
+        switch settings[key] {
+        case nil, "0", "f", "F", "FALSE", "false", "False": break
+        case "1", "t", "T", "TRUE", "true", "True": tls.verifiesPeer = false
+        case let text?:
+            throw ExecutorSettingError(
+                key: key, message: "\"\(text)\" is neither true nor false")
         }
+        tls.rootsFile = settings["tlsRootCAsFile"]
+        let pair = ["tlsCertificateFile", "tlsCertificateKeyFile"]
+        switch (settings[pair[0]], settings[pair[1]]) {
+        case (nil, nil): break
+        case (let file?, let keyFile?): tls.certificate = .init(file: file, keyFile: keyFile)
+        case (let file, _):
+            let missing = file == nil ? pair[0] : pair[1]
+            throw ExecutorSettingError(
+                key: missing,
+                message: "a client certificate needs both \(pair[0]) and \(pair[1])")
+        }
+        return tls
     }
 
     private static func unknown(_ key: String) -> ExecutorSettingError {

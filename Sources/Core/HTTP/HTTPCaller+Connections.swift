@@ -66,7 +66,9 @@ extension HTTPCaller {
         // A kept connection may have been closed by its server already, which shows only after the
         // request has gone: fine for what can be sent again.
         if mayReuse, call.exchange.method.isIdempotent,
-            let index = kept.lastIndex(where: { $0.authority == url.authority })
+            let index = kept.lastIndex(where: {
+                $0.authority == url.authority && $0.peer == call.exchange.peer
+            })
         {
             let connection = kept.remove(at: index).connection
             owners[connection] = number
@@ -104,7 +106,10 @@ extension HTTPCaller {
         calls[number]?.connection = connection
         enter(.connecting, number, until: now + limits.connecting)
         actions.append(
-            .socket(.open(connection, address: address, port: call.exchange.url.port)))
+            .socket(
+                .open(
+                    connection, address: address, port: call.exchange.url.port,
+                    tls: call.exchange.peer)))
     }
 
     mutating func connectionFailed(
@@ -261,7 +266,9 @@ extension HTTPCaller {
             actions.append(.socket(.close(kept.removeFirst().connection)))
         }
         kept.append(
-            Kept(connection: connection, authority: authority, until: now + limits.keptFor))
+            Kept(
+                connection: connection, authority: authority, peer: call.exchange.peer,
+                until: now + limits.keptFor))
     }
 
     private mutating func dropKept(

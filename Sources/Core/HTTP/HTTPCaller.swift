@@ -18,8 +18,9 @@ package typealias HTTPConnectionNumber = UInt64
 package enum HTTPSocketAction: Hashable, Sendable {
     /// Answered by one `resolved` of the same name. Not asked again before.
     case resolve(host: String)
-    /// Open a connection to the address (IP text); answered by `opened` or `failed`.
-    case open(HTTPConnectionNumber, address: String, port: UInt16)
+    /// Open a connection to the address (IP text), with TLS if there is a peer to be sure of;
+    /// answered by `opened` or `failed`.
+    case open(HTTPConnectionNumber, address: String, port: UInt16, tls: TLSPeer?)
     /// Answered by `wrote` as the bytes leave. Only one at a time on a connection.
     case send(HTTPConnectionNumber, [UInt8])
     /// Nothing more is heard of it, and nothing more is wanted.
@@ -81,7 +82,7 @@ package struct HTTPCaller: Sendable {
         package var keptFor = Duration.seconds(4)
         package var redirects = 10
         package var resolving = Duration.seconds(10)
-        /// For one address.
+        /// For one address, the agreement about TLS included.
         package var connecting = Duration.seconds(10)
         /// While sending, for each stretch in which the server takes nothing.
         package var stalling = Duration.seconds(30)
@@ -124,6 +125,7 @@ package struct HTTPCaller: Sendable {
     struct Kept {
         var connection: HTTPConnectionNumber
         var authority: String
+        var peer: TLSPeer?
         var until: Instant
     }
 

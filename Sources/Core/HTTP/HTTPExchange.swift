@@ -9,6 +9,8 @@ package struct HTTPExchange: Hashable, Sendable {
     /// Told to every server that the request gets to.
     package var openHeaders: HTTPHeaders
     package var body: [UInt8]
+    /// For a URL with `https`.
+    package var tls = TLSSettings()
 
     package init(
         method: HTTPMethod, url: HTTPURL, headers: HTTPHeaders = [:],
@@ -19,6 +21,11 @@ package struct HTTPExchange: Hashable, Sendable {
         self.headers = headers
         self.openHeaders = openHeaders
         self.body = body
+    }
+
+    /// Whom the connection must be with; nil without TLS.
+    package var peer: TLSPeer? {
+        url.isSecure ? TLSPeer(host: url.host, settings: tls) : nil
     }
 
     /// The bytes to be sent.
@@ -35,8 +42,9 @@ package struct HTTPExchange: Hashable, Sendable {
     /// any other.
     ///
     /// 301, 302 and 303 ask with GET and without body for everything but HEAD, as clients have
-    /// always done; 307 and 308 repeat the request. Another host or port gets no header that could
-    /// hold a credential, and no answer brings credentials of its own.
+    /// always done; 307 and 308 repeat the request. Another scheme, host or port gets no header
+    /// that could hold a credential and no certificate, and no answer brings credentials of its
+    /// own.
     package func redirected(by head: HTTPResponseHead) throws(TextError) -> HTTPExchange? {
         guard [301, 302, 303, 307, 308].contains(head.status),
             let location = head.headers["Location"]
@@ -54,6 +62,7 @@ package struct HTTPExchange: Hashable, Sendable {
             for field in headers.fields where !Self.isHarmless(field.name) {
                 next.headers.remove(field.name)
             }
+            next.tls.certificate = nil
         }
         return next
     }

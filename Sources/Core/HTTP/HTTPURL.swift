@@ -1,8 +1,10 @@
-// Where a request goes: the absolute `http` URLs of RFC 3986 that a client needs, and references
-// relative to them (section 5.2), as answers that redirect write them.
+// Where a request goes: the absolute `http` and `https` URLs of RFC 3986 that a client needs, and
+// references relative to them (section 5.2), as answers that redirect write them.
 
-/// An absolute `http` URL. The fragment is dropped: it is never sent.
+/// An absolute `http` or `https` URL. The fragment is dropped: it is never sent.
 package struct HTTPURL: Hashable, Sendable {
+    /// `https`: the request goes over TLS.
+    package private(set) var isSecure: Bool
     /// In lower case; an IPv6 address without its brackets.
     package private(set) var host: String
     package private(set) var port: UInt16
@@ -18,7 +20,10 @@ package struct HTTPURL: Hashable, Sendable {
         self = try reader.absolute()
     }
 
-    init(host: String, port: UInt16, target: String, userInformation: [UInt8]?) {
+    init(
+        isSecure: Bool, host: String, port: UInt16, target: String, userInformation: [UInt8]?
+    ) {
+        self.isSecure = isSecure
         self.host = host
         self.port = port
         self.target = target
@@ -31,25 +36,25 @@ package struct HTTPURL: Hashable, Sendable {
         return try reader.reference(from: self)
     }
 
-    /// Same host and port: what may be told to one may be told to the other.
+    /// Same scheme, host and port: what may be told to one may be told to the other.
     package func hasSameOrigin(as other: HTTPURL) -> Bool {
-        host == other.host && port == other.port
+        isSecure == other.isSecure && host == other.host && port == other.port
     }
 
     /// `host:port`, for messages and as the name of a server.
     package var authority: String { "\(bracketedHost):\(port)" }
 
     /// The value of the `Host` field: without the port where it is the usual one.
-    package var hostField: String { port == Self.usualPort ? bracketedHost : authority }
+    package var hostField: String { port == Self.usualPort(isSecure) ? bracketedHost : authority }
 
     /// The URL without credentials and query, which may hold secrets.
     package var display: String {
-        "http://\(hostField)\(target.prefix { $0 != "?" })"
+        "\(isSecure ? "https" : "http")://\(hostField)\(target.prefix { $0 != "?" })"
     }
 
     private var bracketedHost: String { host.utf8.contains(0x3a) ? "[\(host)]" : host }
 
-    static let usualPort: UInt16 = 80
+    static func usualPort(_ isSecure: Bool) -> UInt16 { isSecure ? 443 : 80 }
 }
 
 /// Reads one URL or reference.
@@ -62,16 +67,17 @@ struct HTTPURLReader {
         guard let scheme else {
             throw error(0, "a URL begins with \"http://\", as in http://example.com/path")
         }
-        try check(scheme)
+        let isSecure = try isSecure(scheme)
         guard bytes[(scheme.count + 1)...].starts(with: "//".utf8) else {
-            throw error(scheme.count + 1, "\"//\" and a host follow \"http:\"")
+            let name = isSecure ? "https" : "http"
+            throw error(scheme.count + 1, "\"//\" and a host follow \"\(name):\"")
         }
-        return try authority(from: scheme.count + 3)
+        return try authority(from: scheme.count + 3, isSecure)
     }
 
     mutating func reference(from base: HTTPURL) throws(TextError) -> HTTPURL {
         if scheme != nil { return try absolute() }
-        if bytes.starts(with: "//".utf8) { return try authority(from: 2) }
+        if bytes.starts(with: "//".utf8) { return try authority(from: 2, base.isSecure) }
         let path = base.target.prefix { $0 != "?" }
         let given = try escaped(bytes[...])
         let target: String
@@ -86,7 +92,7 @@ struct HTTPURLReader {
             target = Self.withoutDots(folder + given)
         }
         return HTTPURL(
-            host: base.host, port: base.port, target: target,
+            isSecure: base.isSecure, host: base.host, port: base.port, target: target,
             userInformation: base.userInformation)
     }
 
@@ -106,20 +112,15 @@ struct HTTPURLReader {
         return bytes[..<colon]
     }
 
-    private func check(_ scheme: ArraySlice<UInt8>) throws(TextError) {
+    private func isSecure(_ scheme: ArraySlice<UInt8>) throws(TextError) -> Bool {
         let name = String(decoding: scheme, as: UTF8.self).lowercased()
-        guard name != "https" else {
-            throw error(
-                0,
-                "https is not supported yet: this release speaks plain http only; use an http:// "
-                    + "URL, or executor \"shell\" with a program that speaks TLS")
+        guard name == "http" || name == "https" else {
+            throw error(0, "the scheme \"\(name)\" is not supported; it must be http or https")
         }
-        guard name == "http" else {
-            throw error(0, "the scheme \"\(name)\" is not supported; it must be http")
-        }
+        return name == "https"
     }
 
-    private func authority(from start: Int) throws(TextError) -> HTTPURL {
+    private func authority(from start: Int, _ isSecure: Bool) throws(TextError) -> HTTPURL {
         let end = bytes[start...].firstIndex { "/?#\\".utf8.contains($0) } ?? bytes.count
         var hostStart = start
         var userInformation: [UInt8]?
@@ -128,11 +129,11 @@ struct HTTPURLReader {
             hostStart = at + 1
         }
         let (host, afterHost) = try host(hostStart..<end)
-        let port = try port(afterHost..<end)
+        let port = try port(afterHost..<end) ?? HTTPURL.usualPort(isSecure)
         var target = try escaped(bytes[end...])
         if !target.hasPrefix("/") { target = "/" + target }
         return HTTPURL(
-            host: host, port: port, target: target,
+            isSecure: isSecure, host: host, port: port, target: target,
             userInformation: userInformation?.isEmpty == true ? nil : userInformation)
     }
 
@@ -167,13 +168,14 @@ struct HTTPURLReader {
         return (String(decoding: bytes[range.lowerBound..<end], as: UTF8.self).lowercased(), end)
     }
 
-    private func port(_ range: Range<Int>) throws(TextError) -> UInt16 {
-        guard !range.isEmpty else { return HTTPURL.usualPort }
+    /// Nil: none is given.
+    private func port(_ range: Range<Int>) throws(TextError) -> UInt16? {
+        guard !range.isEmpty else { return nil }
         let digits = bytes[(range.lowerBound + 1)..<range.upperBound]
         guard bytes[range.lowerBound] == 0x3a else {
             throw error(range.lowerBound, "only a colon and a port may follow the address")
         }
-        if digits.isEmpty { return HTTPURL.usualPort }
+        if digits.isEmpty { return nil }
         guard digits.allSatisfy({ $0 &- 0x30 < 10 }), digits.count <= 5,
             let port = UInt16(String(decoding: digits, as: UTF8.self)), port > 0
         else { throw error(range.lowerBound + 1, "a port is a number from 1 to 65535") }

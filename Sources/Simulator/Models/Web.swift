@@ -159,7 +159,7 @@ struct Web: Sendable {
                     time + delay,
                     .event(.resolved(host: host, addresses: addresses, problem: problem))
                 ))
-        case .open(let number, let address, _):
+        case .open(let number, let address, _, _):
             guard address != Self.silent else { return }
             guard address != Self.refusing else {
                 let event = HTTPSocketEvent.failed(number, reason: "Connection refused")

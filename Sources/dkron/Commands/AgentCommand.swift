@@ -39,7 +39,12 @@ private func checkConfiguration(_ options: AgentOptions) -> Int32 {
     for warning in options.warnings { printError("dkron agent: warning: \(warning)") }
     var problems = options.problems
     if problems.isEmpty {
-        do { _ = try configuration(options) } catch { problems.append("\(error)") }
+        do {
+            _ = try configuration(options)
+            if let settings = options.httpTLS { _ = try TLSContext(settings) }
+        } catch {
+            problems.append("\(error)")
+        }
     }
     printProblems(problems)
     return problems.isEmpty ? 0 : 1
@@ -68,7 +73,12 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     if let notice = keys.notice { log.write(notice, at: Clocks.wall()) }
     if keys.ring != nil { config.gossip?.sealBytes = GossipSeal.overhead }
     let loop = try EventLoop()
-    let listener = HTTPListener(loop: loop, log: log, mostConnections: connectionLimit())
+    let handshakes = try TLSHandshakes()
+    let listener = HTTPListener(
+        loop: loop, log: log, handshakes: handshakes, mostConnections: connectionLimit())
+    if let settings = options.httpTLS {
+        do { try listener.useTLS(settings) } catch { throw UsageError(error.description) }
+    }
     try listen(listener, options, log)
     let resolver = try Resolver()
     let cluster = try ClusterSockets(
@@ -81,11 +91,13 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     let supervisor = try SupervisorClient(
         dataDirectory: directory.path, executable: "/proc/self/exe",
         hideEnvironment: options.hideEnvironment)
-    let outbound = HTTPOutbound(loop: loop, log: log, resolver: resolver, limits: callLimits())
+    let outbound = HTTPOutbound(
+        loop: loop, log: log, resolver: resolver, handshakes: handshakes, limits: callLimits())
     return Driver(
         config: config, directory: directory, loop: loop, listener: listener,
         storage: try FileStorage(dataDirectory: directory.path), supervisor: supervisor,
-        outbound: outbound, cluster: cluster, resolver: resolver, signals: signals, log: log,
+        outbound: outbound, cluster: cluster, resolver: resolver, handshakes: handshakes,
+        signals: signals, log: log,
         reloader: Reloader(arguments, started: options, host: { .current }), manager: manager)
 }
 
@@ -190,20 +202,20 @@ private func listen(_ listener: HTTPListener, _ options: AgentOptions, _ log: Lo
         // A node that is no server has no API, and tells its metrics only if it was asked to.
         guard let endpoint = options.cluster.metricsAddress else { return }
         let subject = options.subject("metrics-addr")
-        return announce(try bind(listener, endpoint, mustExist: true, subject), log)
+        return announce(try bind(listener, endpoint, mustExist: true, subject), options, log)
     }
     let subject = options.subject("http-addr")
     guard let endpoint = options.httpAddress else {
         let addresses =
             try bind(listener, Endpoint(host: "127.0.0.1", port: 8080), mustExist: true, subject)
             + bind(listener, Endpoint(host: "::1", port: 8080), mustExist: false, subject)
-        announce(addresses, log)
+        announce(addresses, options, log)
         log.write(
             .info, "http: only this machine can connect; --http-addr HOST:PORT changes that")
         return
     }
-    announce(try bind(listener, endpoint, mustExist: true, subject), log)
-    if !endpoint.isLoopback {
+    announce(try bind(listener, endpoint, mustExist: true, subject), options, log)
+    if !endpoint.isLoopback, options.httpTLS?.clientRootsFile == nil {
         log.write(
             .warning,
             "http: ANYBODY who reaches this address can run commands on this machine: the API has "
@@ -223,9 +235,12 @@ private func bind(
     }
 }
 
-private func announce(_ addresses: [SocketAddress], _ log: LogWriter) {
+private func announce(
+    _ addresses: [SocketAddress], _ options: AgentOptions, _ log: LogWriter
+) {
+    let scheme = options.httpTLS == nil ? "http" : "https"
     for address in addresses {
-        log.write(.info, "http: listening", [.init("url", "http://\(address.description)")])
+        log.write(.info, "http: listening", [.init("url", "\(scheme)://\(address.description)")])
     }
 }
 
@@ -249,7 +264,7 @@ private let agentHelp: String = {
         "",
         "Starts a node in the foreground. SIGTERM stops it: it waits for running jobs, a second",
         "signal ends them. SIGUSR2 stops it at once and leaves running jobs to the next start.",
-        "SIGHUP reads tags, log level and zone files again.", "",
+        "SIGHUP reads tags, log level, certificates and zone files again.", "",
     ]
     lines += AgentOptions.helpLines
     lines += [

@@ -17,35 +17,54 @@ struct Client {
     static let defaultAddress = "http://127.0.0.1:8080"
 
     let endpoint: Endpoint
+    /// Nil: plain http.
+    let peer: TLSPeer?
     /// How long the server may be silent.
     let timeout: Duration
 
-    /// - Parameters:
-    ///   - address: `http://HOST:PORT`, or nil for `DKRON_ADDRESS` or the default.
-    ///   - timeout: a duration such as `30s`.
-    init(address: String?, timeout: String?) throws(CommandFailure) {
-        if let address {
-            endpoint = try Self.endpoint(address, of: "--address")
-        } else if let address = environmentValue("DKRON_ADDRESS") {
-            endpoint = try Self.endpoint(address, of: "DKRON_ADDRESS")
-        } else {
-            endpoint = try Self.endpoint(Self.defaultAddress, of: "")
+    /// - Parameter options: those of `RemoteOption.common`, as given.
+    init(_ options: [String: String]) throws(CommandFailure) {
+        var address = (text: Self.defaultAddress, source: "")
+        if let text = options["--address"] {
+            address = (text, "--address")
+        } else if let text = environmentValue("DKRON_ADDRESS") {
+            address = (text, "DKRON_ADDRESS")
         }
-        do throws(TextError) { self.timeout = try DurationText.parse(timeout ?? "30s") } catch {
+        endpoint = try Self.endpoint(address.text, of: address.source)
+        let isSecure = address.text.lowercased().hasPrefix("https://")
+        peer =
+            isSecure ? TLSPeer(host: endpoint.host, settings: try Self.tlsSettings(options)) : nil
+        do throws(TextError) {
+            timeout = try DurationText.parse(options["--timeout"] ?? "30s")
+        } catch {
             throw .usage("--timeout is a duration such as 30s: \(error).")
         }
-        guard self.timeout > .zero else { throw .usage("--timeout is longer than nothing.") }
+        guard timeout > .zero else { throw .usage("--timeout is longer than nothing.") }
     }
 
-    /// Reads `http://HOST:PORT`; scheme and port may be missing.
+    private static func tlsSettings(
+        _ options: [String: String]
+    ) throws(CommandFailure) -> TLSSettings {
+        var settings = TLSSettings()
+        settings.rootsFile = options["--tls-ca"] ?? environmentValue("DKRON_TLS_CA")
+        let certificate = options["--tls-cert"] ?? environmentValue("DKRON_TLS_CERT")
+        let key = options["--tls-key"] ?? environmentValue("DKRON_TLS_KEY")
+        guard let certificate, let key else {
+            guard certificate == nil, key == nil else {
+                throw .usage("--tls-cert and --tls-key are given together.")
+            }
+            return settings
+        }
+        settings.certificate = .init(file: certificate, keyFile: key)
+        return settings
+    }
+
+    /// Reads `http://HOST:PORT` or `https:`; scheme and port may be missing.
     static func endpoint(_ text: String, of source: String) throws(CommandFailure) -> Endpoint {
         var rest = text[...]
-        if text.lowercased().hasPrefix("https://") {
-            throw .usage(
-                "\(source): https is not spoken here, only plain http; use http:// on the"
-                    + " server's own machine, or through a tunnel such as that of ssh -L.")
+        for scheme in ["http://", "https://"] where text.lowercased().hasPrefix(scheme) {
+            rest = rest.dropFirst(scheme.utf8.count)
         }
-        if text.lowercased().hasPrefix("http://") { rest = rest.dropFirst(7) }
         if rest.last == "/" { rest.removeLast() }
         guard !rest.contains("/"), !rest.contains("?"), !rest.contains("@") else {
             throw .usage("\(source): only http://HOST:PORT is needed, not \"\(text)\".")
@@ -59,7 +78,7 @@ struct Client {
         }
     }
 
-    var address: String { "http://\(endpoint)" }
+    var address: String { "\(peer == nil ? "http" : "https")://\(endpoint)" }
 
     // MARK: Requests
 
@@ -164,7 +183,7 @@ struct Client {
 
     private func connect() throws(CommandFailure) -> ClientSocket {
         do throws(ClientSocket.Failure) {
-            return try ClientSocket(endpoint, timeout: min(timeout, .seconds(10)))
+            return try ClientSocket(endpoint, tls: peer, timeout: min(timeout, .seconds(10)))
         } catch {
             throw .unreachable(
                 "There is no server at \(address): \(error.reason). Start one with `dkron agent"

@@ -13,8 +13,7 @@ func runRemoteCommand(_ word: String, _ arguments: [String]) -> Int32 {
             printOut(command.help)
             return 0
         }
-        let client = try Client(
-            address: parsed.options["--address"], timeout: parsed.options["--timeout"])
+        let client = try Client(parsed.options)
         try command.run(
             RemoteCall(
                 operands: parsed.operands, options: parsed.options, client: client,

@@ -19,6 +19,10 @@ struct RemoteOption: Sendable {
         RemoteOption(
             "--address", "URL", "the server (default: DKRON_ADDRESS, else \(Client.defaultAddress))"
         ),
+        RemoteOption(
+            "--tls-ca", "FILE", "https: authorities instead of the system's (DKRON_TLS_CA)"),
+        RemoteOption("--tls-cert", "FILE", "https: certificate of this client (DKRON_TLS_CERT)"),
+        RemoteOption("--tls-key", "FILE", "https: the certificate's key (DKRON_TLS_KEY)"),
         RemoteOption("--timeout", "TIME", "how long the server may be silent (default: 30s)"),
         RemoteOption("--help", "show this text"),
     ]

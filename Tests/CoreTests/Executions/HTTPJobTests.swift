@@ -56,7 +56,7 @@ struct HTTPJobTests {
     @Test(
         "what is refused names its key",
         arguments: [
-            ("url", "", "required"), ("url", "https://h/", "https is not supported yet"),
+            ("url", "", "required"), ("url", "ftp://h/", "must be http or https"),
             ("method", "", "required"), ("method", "GE T", "not a method"),
             ("method", "CONNECT", "tunnel"),
             ("headers", "X: y", "not JSON"), ("headers", "{}", "list"),
@@ -71,8 +71,9 @@ struct HTTPJobTests {
             ("expectCode", "20", "\"20\""),
             ("expectCode", "200,", "\"\""), ("expectCode", "2xx", "2xx"),
             ("expectCode", "100", "100"),
-            ("expectBody", "(", "not closed"), ("tlsNoVerifyPeer", "true", "TLS"),
-            ("tlsRootCAsFile", "/x", "TLS"), ("retries", "1", "no setting"),
+            ("expectBody", "(", "not closed"),
+            ("tlsNoVerifyPeer", "maybe", "neither true nor false"),
+            ("retries", "1", "no setting"),
         ] as [(String, String, String)])
     func refusals(_ row: (key: String, value: String, words: String)) {
         let error = #expect(throws: ExecutorSettingError.self) {
@@ -80,5 +81,24 @@ struct HTTPJobTests {
         }
         #expect(error?.key == row.key)
         #expect(error?.message.contains(row.words) == true, "\(error.map { "\($0)" } ?? "taken")")
+    }
+
+    @Test("TLS: whom to believe, and what to show, of which half is nothing")
+    func tls() throws {
+        #expect(try job([]).exchange.tls == TLSSettings())
+        let full = try job([
+            ("url", "https://h/"), ("tlsNoVerifyPeer", "true"), ("tlsRootCAsFile", "r"),
+            ("tlsCertificateFile", "c"), ("tlsCertificateKeyFile", "k"),
+        ])
+        let peer = try #require(full.exchange.peer)
+        #expect(peer.host == "h" && !peer.settings.verifiesPeer && peer.settings.rootsFile == "r")
+        #expect(peer.settings.certificate == .init(file: "c", keyFile: "k"))
+        for (given, missing) in [
+            ("tlsCertificateFile", "tlsCertificateKeyFile"),
+            ("tlsCertificateKeyFile", "tlsCertificateFile"),
+        ] {
+            let error = #expect(throws: ExecutorSettingError.self) { try job([(given, "x")]) }
+            #expect(error?.key == missing && error?.message.contains("needs both") == true)
+        }
     }
 }

@@ -17,13 +17,14 @@ private struct Fixture {
 
     mutating func get(
         _ url: String, _ method: HTTPMethod = .get, headers: HTTPHeaders = [:], body: String = "",
-        timeout: Duration? = .seconds(30), fence: Duration? = nil
+        timeout: Duration? = .seconds(30), fence: Duration? = nil, tls: TLSSettings? = nil
     ) throws -> [String] {
         let number = next
         next += 1
-        let exchange = HTTPExchange(
+        var exchange = HTTPExchange(
             method: method, url: try HTTPURL(url), headers: headers,
             openHeaders: ["Dkron-Group": "1"], body: Array(body.utf8))
+        if let tls { exchange.tls = tls }
         return act {
             $0.begin(number, exchange, timeout: timeout, fence: fence, at: $1, into: &$2)
         }
@@ -67,8 +68,11 @@ private struct Fixture {
     private mutating func words(_ action: HTTPCaller.Action) -> String {
         switch action {
         case .socket(.resolve(let host)): return "resolve \(host)"
-        case .socket(.open(let number, let address, let port)):
-            return "open \(number) \(address) \(port)"
+        case .socket(.open(let number, let address, let port, let peer)):
+            let tls = peer.map {
+                " as \($0.host)\($0.settings.certificate.map { " with \($0.file)" } ?? "")"
+            }
+            return "open \(number) \(address) \(port)\(tls ?? "")"
         case .socket(.send(let number, let bytes)):
             sent[number] = String(decoding: bytes, as: UTF8.self)
             return "send \(number)"
@@ -280,12 +284,34 @@ struct HTTPCallerTests {
         #expect(f.caller.activeCount == 0)
     }
 
+    @Test("connections with TLS are for whom and with what they were opened")
+    func secure() throws {
+        var f = Fixture()
+        var shown = TLSSettings()
+        shown.certificate = .init(file: "me.pem", keyFile: "me.key")
+        #expect(
+            try f.get("https://10.0.0.1/", tls: shown).last
+                == "open 1 10.0.0.1 443 as 10.0.0.1 with me.pem")
+        _ = f.open(1)
+        #expect(f.receive(1, plain).last == "1 answered")
+        #expect(f.caller.keptCount == 1)
+        // Neither a client without the certificate nor one without TLS takes it over.
+        #expect(try f.get("https://10.0.0.1/").last == "open 2 10.0.0.1 443 as 10.0.0.1")
+        #expect(try f.get("http://10.0.0.1:443/").last == "open 3 10.0.0.1 443")
+        #expect(try f.get("https://10.0.0.1/", tls: shown).last == "send 1")
+        // What is elsewhere does not see the certificate.
+        _ = f.wrote(1)
+        #expect(
+            f.receive(1, elsewhere(307, "https://10.0.0.2/")).last
+                == "open 4 10.0.0.2 443 as 10.0.0.2")
+    }
+
     @Test("a redirect to where nobody can go is an error, one without a location an answer")
     func oddRedirects() throws {
         var f = Fixture()
         _ = try f.get("http://10.0.0.1/")
         _ = f.open(1)
-        #expect(f.receive(1, elsewhere(302, "https://h/")).last?.contains("https") == true)
+        #expect(f.receive(1, elsewhere(302, "ftp://h/")).last?.contains("https") == true)
         _ = try f.get("http://10.0.0.1/")
         _ = f.open(2)
         #expect(

@@ -16,7 +16,8 @@ struct HTTPURLTests {
             ("http://[::ffff:1.2.3.4]/", "[::ffff:1.2.3.4]:80", "/"),
             ("http://h/a b/ä?q={x}|%20", "h:80", "/a%20b/%C3%A4?q=%7Bx%7D%7C%20"),
             ("http://my_host-1.x/", "my_host-1.x:80", "/"), ("http://h/#a?b", "h:80", "/"),
-            ("http://h/a/../b/./c", "h:80", "/a/../b/./c"),
+            ("http://h/a/../b/./c", "h:80", "/a/../b/./c"), ("https://h/a", "h:443", "/a"),
+            ("HTTPS://h:80/a", "h:80", "/a"),
         ] as [(String, String, String)])
     func reading(_ row: (text: String, authority: String, target: String)) throws {
         let url = try HTTPURL(row.text)
@@ -28,7 +29,7 @@ struct HTTPURLTests {
         "what is refused, and where",
         arguments: [
             ("", 1, "begins with"), ("example.com/x", 1, "begins with"), ("/x", 1, "begins with"),
-            ("https://h/", 1, "https is not supported yet"), ("ftp://h/", 1, "scheme \"ftp\""),
+            ("ftp://h/", 1, "scheme \"ftp\""), ("https:h", 7, "follow \"https:\""),
             ("http:h", 6, "\"//\""), ("http://", 8, "host is missing"),
             ("http://:80/", 8, "host is missing"),
             ("http://h:0/", 10, "1 to 65535"), ("http://h:65536/", 10, "1 to 65535"),
@@ -52,6 +53,17 @@ struct HTTPURLTests {
         #expect(url.userInformation.map { String(decoding: $0, as: UTF8.self) } == "user:p@ss")
         #expect(url.display == "http://h:81/x")
         #expect(try HTTPURL("http://@h/").userInformation == nil)
+    }
+
+    @Test("what is told to one scheme is not told to the other")
+    func schemes() throws {
+        let secure = try HTTPURL("https://h/x")
+        #expect(secure.isSecure && secure.hostField == "h" && secure.display == "https://h/x")
+        #expect(try HTTPURL("http://h:443/x").hostField == "h:443")
+        #expect(try !secure.hasSameOrigin(as: HTTPURL("http://h:443/x")))
+        #expect(try secure.resolving("//i/y").display == "https://i/y")
+        #expect(try secure.resolving("/y").display == "https://h/y")
+        #expect(try secure.resolving("http://h/y").display == "http://h/y")
     }
 
     @Test(

@@ -1,0 +1,200 @@
+internal import Core
+internal import Glibc
+
+/// The TLS of one connection, on a socket that blocks nobody. Never for two threads at a time.
+final class TLSSession: @unchecked Sendable {
+    enum Role: Sendable {
+        case client(TLSPeer)
+        case server(TLSContext)
+    }
+
+    enum Step: Sendable {
+        case done
+        /// Once more when the socket is ready for this.
+        case waits(for: EventLoop.Interest)
+        case failed(String)
+    }
+
+    private let role: Role
+    private let descriptor: Int32
+    private var context: TLSContext?
+    /// `SSL`
+    private var object: OpaquePointer?
+    /// Why nothing can be moved on it any more.
+    private var failure: String?
+
+    /// - Parameter descriptor: a connected socket, which outlives the session.
+    init(_ role: Role, on descriptor: Int32) {
+        self.role = role
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        guard let object, let library = context?.library else { return }
+        library.freeSession(object)
+    }
+
+    // MARK: Handshake
+
+    /// Agrees with the other side, as far as what has arrived allows. Reads files at the first
+    /// call and computes for up to milliseconds: for a thread of its own.
+    func handshake() -> Step {
+        if object == nil {
+            do throws(CryptographyError) { try begin() } catch {
+                return .failed(error.description)
+            }
+        }
+        guard let object, let library = context?.library else { return .failed("TLS failed") }
+        library.clearErrors()
+        let result = library.handshake(object)
+        if result == 1 { return .done }
+        switch library.outcome(object, result) {
+        case TLSLibrary.wantsRead: return .waits(for: .read)
+        case TLSLibrary.wantsWrite: return .waits(for: .write)
+        case let outcome: return .failed(reason(outcome, library, object))
+        }
+    }
+
+    private func begin() throws(CryptographyError) {
+        let context: TLSContext
+        switch role {
+        case .client(let peer): context = try TLSContext.context(for: peer.settings)
+        case .server(let own): context = own
+        }
+        let library = context.library
+        guard let object = library.newSession(context.object),
+            library.setDescriptor(object, descriptor) == 1
+        else { throw CryptographyError("TLS: OpenSSL has no memory for a connection") }
+        self.context = context
+        self.object = object
+        switch role {
+        case .server: library.accepting(object)
+        case .client(let peer):
+            library.connecting(object)
+            guard expect(peer, library, object) else {
+                throw CryptographyError("TLS: \"\(peer.host)\" is no name of a server")
+            }
+        }
+    }
+
+    /// Says whom it wants, and for whom the certificate must be.
+    private func expect(
+        _ peer: TLSPeer, _ library: TLSLibrary, _ object: OpaquePointer
+    ) -> Bool {
+        let isAddress = IPAddress(text: peer.host) != nil
+        if isAddress, peer.settings.verifiesPeer {
+            guard let parameters = library.parameters(object),
+                library.setAddress(parameters, peer.host) == 1
+            else { return false }
+        } else if peer.settings.verifiesPeer, library.setHost(object, peer.host) != 1 {
+            return false
+        }
+        // An address is no server name (RFC 6066, section 3).
+        if isAddress { return true }
+        var name = Array(peer.host.utf8CString)
+        return name.withUnsafeMutableBytes {
+            library.sessionControl(object, TLSLibrary.setServerName, 0, $0.baseAddress) == 1
+        }
+    }
+
+    private func reason(
+        _ outcome: Int32, _ library: TLSLibrary, _ object: OpaquePointer
+    ) -> String {
+        let code = errno
+        let reason = words(outcome, code, library, object)
+        // What the other side said before it went away may still be there.
+        if outcome != TLSLibrary.failedOutside { failure = reason }
+        return reason
+    }
+
+    private func words(
+        _ outcome: Int32, _ code: Int32, _ library: TLSLibrary, _ object: OpaquePointer
+    ) -> String {
+        let verdict = library.verifyResult(object)
+        let text = library.takeError()
+        if outcome == TLSLibrary.failedInside, verdict != 0, text == "certificate verify failed" {
+            return certificateReason(verdict, library)
+        }
+        switch (outcome, text) {
+        case (_, "unexpected eof while reading"?),
+            (TLSLibrary.failedOutside, nil) where code == 0:
+            return "TLS: the other side closed the connection in the middle of it"
+        case (_, "wrong version number"?), (_, "packet length too long"?):
+            return "TLS: the other side does not speak TLS"
+        case (_, "http request"?):
+            return Self.plainRequest
+        case (_, let text?) where text.hasSuffix("alert certificate required"):
+            return "TLS: the other side asks for a certificate"
+        case (_, let text?) where text.hasSuffix("alert unknown ca"):
+            return "TLS: the other side does not trust the authority of this side's certificate"
+        case (_, let text?): return "TLS: \(text)"
+        case (TLSLibrary.failedOutside, nil): return "TLS: \(errorText(code))"
+        case (_, nil): return "TLS: the connection ended"
+        }
+    }
+
+    /// What a server says of a client that speaks plain HTTP to it.
+    static let plainRequest = "TLS: the client speaks plain http"
+
+    /// Numbers of `x509_vfy.h`; the rest says what OpenSSL says.
+    private func certificateReason(_ verdict: Int, _ library: TLSLibrary) -> String {
+        let whose: String
+        let expected: String
+        switch role {
+        case .client(let peer): (whose, expected) = ("server's", peer.host)
+        case .server: (whose, expected) = ("client's", "this client")
+        }
+        let rest =
+            switch verdict {
+            case 9: "is not valid yet; compare the clocks"
+            case 10: "has expired"
+            case 18: "is signed by itself, and is not among the trusted authorities"
+            case 19, 20, 21: "is of an authority that is not trusted"
+            case 23: "is revoked"
+            case 62, 64: "is for another name than \(expected)"
+            default:
+                "is not accepted: "
+                    + (library.verifyText(verdict).map { String(cString: $0) } ?? "\(verdict)")
+            }
+        return "TLS: the \(whose) certificate \(rest)"
+    }
+
+    // MARK: Bytes
+
+    /// - Parameter buffer: at least 16 KiB, the most that a record holds: else a rest could stay
+    ///   inside, and the socket would not tell.
+    func read(into buffer: UnsafeMutableBufferPointer<UInt8>) -> StreamSocket.Moved {
+        if let failure { return .failed(failure) }
+        guard let object, let library = context?.library else { return .end }
+        library.clearErrors()
+        let count = library.read(object, buffer.baseAddress, Int32(clamping: buffer.count))
+        return count > 0 ? .bytes(Int(count)) : moved(count, library, object)
+    }
+
+    /// Not of nothing. After `.blocked` the same bytes come first the next time.
+    func write(_ bytes: UnsafeRawBufferPointer) -> StreamSocket.Moved {
+        if let failure { return .failed(failure) }
+        guard let object, let library = context?.library else { return .end }
+        library.clearErrors()
+        let count = library.write(object, bytes.baseAddress, Int32(clamping: bytes.count))
+        return count > 0 ? .bytes(Int(count)) : moved(count, library, object)
+    }
+
+    private func moved(
+        _ count: Int32, _ library: TLSLibrary, _ object: OpaquePointer
+    ) -> StreamSocket.Moved {
+        switch library.outcome(object, count) {
+        case TLSLibrary.wantsRead, TLSLibrary.wantsWrite: .blocked
+        case TLSLibrary.isEnded: .end
+        case let outcome: .failed(reason(outcome, library, object))
+        }
+    }
+
+    /// Says that nothing more comes. The other side may still speak.
+    func sayEnd() {
+        guard let object, let library = context?.library, failure == nil else { return }
+        library.clearErrors()
+        _ = library.shutdown(object)
+        library.clearErrors()
+    }
+}
