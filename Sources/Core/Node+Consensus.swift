@@ -353,6 +353,7 @@ extension Node {
             outputChanged(key, &out)
             let node = reporters.remove(key) ?? store.execution(key)?.node ?? config.nodeName
             deliver(.settle(key), to: node, &out)
+        case .resultIncomplete(let key): reporters.remove(key)
         case .ephemeralEnded(let job, let isDeleted):
             out.log(
                 .info, isDeleted ? "job deleted" : "job disabled",

@@ -197,9 +197,12 @@ extension Node {
         switch report {
         case .accepted(let key): dispatcher.accepted(key)
         case .news(let news):
+            // A result is told again until it is settled, which may take long on a slow disk; once
+            // is enough for the log.
+            if news.isOfResult, reporters.contains(news.key) { return }
             guard !holdsBack(news, &out) else { return }
             if case .started = news.news { dispatcher.started(news.key) }
-            if case .ended = news.news, node != config.nodeName { reporters[news.key] = node }
+            if case .ended = news.news { reporters[news.key] = node }
             reports.append(news)
             reportBytes += news.encodedSize
         case .heartbeat(let heartbeat):

@@ -101,7 +101,7 @@ package struct Node {
     var readersOfRequests = SortedMap<RequestID, UInt64>()
     /// Those that know it and wait for entries to be applied, in order.
     var confirmedReaders = RingBuffer<(index: LogIndex, id: UInt64)>()
-    /// Which agent told the result of an execution, until that is settled.
+    /// Which agent told the result of an execution that is in the log and not applied yet.
     var reporters = SortedMap<ExecutionKey, NodeName>()
     var forwarding = Forwarding()
     var diskWatch = DiskWatch()

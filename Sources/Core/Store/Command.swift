@@ -174,6 +174,14 @@ package struct Report: Hashable, Sendable {
         case lost(reason: String)
     }
 
+    /// An agent tells it again until it is settled.
+    var isOfResult: Bool {
+        switch news {
+        case .output, .ended: true
+        case .started, .lost: false
+        }
+    }
+
     package var job: JobName
     package var key: ExecutionKey
     package var news: News

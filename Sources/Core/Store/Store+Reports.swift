@@ -38,7 +38,9 @@ extension Store {
             // Pieces of its output may have been lost or overtaken on the way: the agent keeps the
             // result until it is settled, and tells all of it again.
             let isWhole = execution.outputChunks >= result.outputChunks
-            guard isWhole || execution.state.isEnded else { return }
+            guard isWhole || execution.state.isEnded else {
+                return events.append(.resultIncomplete(report.key))
+            }
             events.append(.settled(report.key))
             if execution.state == .lost {
                 attachLate(result, to: execution, &state, report.job, stamp, &events)

@@ -22,6 +22,8 @@ package enum StoreEvent: Sendable {
     case forgetOutput(ExecutionKey)
     /// The cluster's final word on an execution: its agent may forget it.
     case settled(ExecutionKey)
+    /// A result was told of whose output pieces are missing: its agent is to tell it again.
+    case resultIncomplete(ExecutionKey)
     case clusterChanged
     case mark(Mark)
 }

@@ -150,6 +150,27 @@ import Testing
         cluster.advance(.seconds(8))
     }
 
+    @Test func aResultThatIsToldAgainIsInTheLogOnce() throws {
+        var cluster = ClusterHarness(3)
+        let leader = try #require(cluster.leader)
+        let key = ExecutionKey(generation: 9, number: 9)
+        let result = ExecutionResult(
+            state: .success, startedAt: nil, finishedAt: WallTime(seconds: 1), error: "")
+        func tell(_ cluster: inout ClusterHarness) -> LogIndex {
+            let before = cluster.servers[leader].node.raft.lastIndex
+            for news in [.output(chunk: 0, bytes: [1]), .ended(result)] as [Report.News] {
+                let report = Report(job: JobName("gone"), key: key, news: news)
+                cluster.servers[leader].hear(.news(report), from: "x")
+            }
+            return cluster.servers[leader].node.raft.lastIndex - before
+        }
+        same(tell(&cluster), 2)
+        same(tell(&cluster), 0)
+        // Once it is applied it may be told for another reason.
+        cluster.advance(.seconds(1))
+        same(tell(&cluster), 2)
+    }
+
     @Test func aServerThatDiffersFromTheMajorityStops() throws {
         var cluster = ClusterHarness(3)
         let leader = try #require(cluster.leader)

@@ -166,6 +166,16 @@ struct NodeHarness {
         settle()
     }
 
+    /// Has this server, which leads, hear of an agent.
+    mutating func hear(_ report: AgentReport, from agent: String) {
+        var out = Outbox()
+        node.receive(report, from: NodeName(agent), &out)
+        node.proposeReports(&out)
+        node.step(.deadline, at: now, into: &out)
+        perform(out)
+        settle()
+    }
+
     /// Has this server, which leads, change the members.
     mutating func change(_ change: RaftConfigurationChange) {
         var out = Outbox()

@@ -357,6 +357,10 @@ import Testing
         let first = report(.output(chunk: 0, bytes: [1]))
         fixture.apply(.reports([first, report(.ended(result))]))
         #expect(fixture.store.execution(run.key)?.state == .pending)
+        let isToldAgain = fixture.events.contains {
+            if case .resultIncomplete(run.key) = $0 { true } else { false }
+        }
+        #expect(isToldAgain)
         fixture.apply(
             .reports([first, report(.output(chunk: 1, bytes: [2])), report(.ended(result))]))
         #expect(fixture.store.execution(run.key)?.state == .success)
