@@ -41,6 +41,9 @@ extension Trace {
             absorb(call.exchange.bytes)
             absorb(UInt64(bitPattern: call.timeout?.nanoseconds ?? -1))
             absorb(UInt64(bitPattern: call.fence?.nanoseconds ?? -1))
+        case .converse(let call):
+            absorb(60)
+            absorb(call.execution.text)
         case .hangUp(let id):
             absorb(14)
             absorb(id.text)
@@ -229,6 +232,7 @@ func describe(_ effect: Effect) -> String {
     case .call(let call):
         "call \(call.execution) \(call.exchange.method) \(call.exchange.url.authority)"
             + call.exchange.url.target
+    case .converse(let call): "converse \(call.execution)"
     case .hangUp(let id): "hang up \(id)"
     case .renewFences(let ago): "renew fences \(durationText(ago)) ago"
     case .measureDisk: "measure disk"
@@ -333,7 +337,7 @@ private func describe(_ event: RunEvent) -> String {
     }
 }
 
-private func describe(_ event: HTTPCallEvent) -> String {
+private func describe(_ event: CallEvent) -> String {
     switch event {
     case .started: "started"
     case .output(let bytes): "output \(bytes.count) bytes"
