@@ -124,7 +124,8 @@ package struct GRPCClient: Sendable {
 
     /// Whether a call's messages should go on.
     package func hasRoom(_ number: UInt64) -> Bool {
-        guard let call = calls[number], let stream = call.stream else { return false }
+        guard let call = calls[number] else { return false }
+        guard let stream = call.stream else { return call.outbox.count < http.limits.unsentStream }
         return http.hasRoom(stream)
     }
 

@@ -39,7 +39,7 @@ extension HTTP2Connection {
         }
         open.bytes.append(contentsOf: input[payload])
         guard frame.has(Flag.endHeaders) else { return block = open }
-        let list = try decode(open.bytes.span)
+        let list = try Self.decode(open.bytes.span, &decoder, limits.fieldBytes)
         try take(list, on: open.stream, open.ends, at: now)
     }
 
@@ -62,14 +62,18 @@ extension HTTP2Connection {
     private mutating func takeBlock(
         _ stream: UInt32, _ ends: Bool, _ fragment: Range<Int>, at now: Instant
     ) throws(HTTP2Failure) {
-        let list = try decode(input.span.extracting(fragment))
+        let bytes = input
+        let list = try Self.decode(
+            bytes.span.extracting(fragment), &decoder, limits.fieldBytes)
         try take(list, on: stream, ends, at: now)
     }
 
     /// Nil for a list beyond the limit.
-    private mutating func decode(_ block: Span<UInt8>) throws(HTTP2Failure) -> HTTP2Fields? {
+    private static func decode(
+        _ block: Span<UInt8>, _ decoder: inout HPACKDecoder, _ limit: Int
+    ) throws(HTTP2Failure) -> HTTP2Fields? {
         do {
-            let (fields, isWhole) = try decoder.decode(block, sizeLimit: limits.fieldBytes)
+            let (fields, isWhole) = try decoder.decode(block, sizeLimit: limit)
             return isWhole ? HTTP2Fields(fields) : nil
         } catch { throw HTTP2Failure(.compressionError, error.description) }
     }

@@ -270,9 +270,10 @@ extension HTTP2Connection {
         if !frame.has(Flag.ack) {
             append(at: now) { Self.writePing(value, isAnswer: true, to: &$0) }
         } else if value == Self.goAwayPing, stage == .draining, promised == .max {
-            promised = lastPeerStream
+            let last = lastPeerStream
+            promised = last
             if !streams.isEmpty {
-                append(at: now) { Self.writeGoAway(promised, .noError, "", to: &$0) }
+                append(at: now) { Self.writeGoAway(last, .noError, "", to: &$0) }
             }
         }
     }

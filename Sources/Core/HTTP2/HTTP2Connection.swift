@@ -324,7 +324,8 @@ package struct HTTP2Connection: Sendable {
         switch stage {
         case .draining where streams.isEmpty && (role == .client || promised < .max):
             stage = .ending
-            append(at: now) { Self.writeGoAway(lastPeerStream, .noError, "", to: &$0) }
+            let last = lastPeerStream
+            append(at: now) { Self.writeGoAway(last, .noError, "", to: &$0) }
             tell(peerGoAway.flatMap { $0.failure.code == .noError ? nil : $0.failure })
             release()
             endIfDone(at: now)

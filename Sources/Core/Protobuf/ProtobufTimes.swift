@@ -32,12 +32,19 @@ enum ProtobufTimes {
             throw ProtobufError("the time is not between the years 1 and 9999")
         }
         let cycles = flooredQuotient(time.seconds - base, cycle)
-        let wall =
-            WallTime(seconds: time.seconds - cycles * cycle)
-            + Duration(nanoseconds: Int64(time.nanos))
-        let text = RFC3339.print(wall)
+        let text = RFC3339.print(WallTime(seconds: time.seconds - cycles * cycle))
         let year = String((Int64(text.prefix(4)) ?? 0) + cycles * 400)
-        return String(repeating: "0", count: 4 - year.utf8.count) + year + text.dropFirst(4)
+        return String(repeating: "0", count: 4 - year.utf8.count) + year
+            + text.dropFirst(4).dropLast() + fraction(time.nanos) + "Z"
+    }
+
+    /// Nothing, or a point and 3, 6 or 9 decimals.
+    private static func fraction(_ nanos: Int32) -> String {
+        guard nanos != 0 else { return "" }
+        var digits = String(nanos.magnitude)
+        digits = String(repeating: "0", count: 9 - digits.utf8.count) + digits
+        while digits.hasSuffix("000") { digits.removeLast(3) }
+        return "." + digits
     }
 
     static func timestamp(_ text: String) throws(ProtobufError) -> ProtobufTime {
@@ -66,14 +73,8 @@ enum ProtobufTimes {
             duration.seconds == 0 || nanos == 0 || (duration.seconds < 0) == (nanos < 0)
         else { throw ProtobufError("the duration is longer than 10000 years, or has two signs") }
         let isNegative = duration.seconds < 0 || nanos < 0
-        var text = "\(isNegative ? "-" : "")\(duration.seconds.magnitude)"
-        if nanos != 0 {
-            var digits = String(nanos.magnitude)
-            digits = String(repeating: "0", count: 9 - digits.utf8.count) + digits
-            while digits.hasSuffix("000") { digits.removeLast(3) }
-            text += "." + digits
-        }
-        return text + "s"
+        let sign = isNegative ? "-" : ""
+        return "\(sign)\(duration.seconds.magnitude)\(fraction(duration.nanos))s"
     }
 
     static func duration(_ text: String) throws(ProtobufError) -> ProtobufTime {
