@@ -37,6 +37,9 @@ struct ProtobufJSONSource {
     func bytes(_ value: JSONValue) throws(ProtobufError) -> [UInt8] {
         guard var text = document.stringBytes(value) else { throw mismatch("a string", value) }
         while text.last == UInt8(ascii: "=") { text.removeLast() }
+        guard text.count % 4 != 1 else {
+            throw ProtobufError("the base64 text ends within a byte")
+        }
         for index in text.indices {
             if text[index] == UInt8(ascii: "-") { text[index] = UInt8(ascii: "+") }
             if text[index] == UInt8(ascii: "_") { text[index] = UInt8(ascii: "/") }

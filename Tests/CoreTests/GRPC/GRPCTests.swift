@@ -78,6 +78,10 @@ private final class Wire {
     }
 }
 
+private func feed(_ connection: inout HTTP2Connection, _ bytes: [UInt8]) {
+    connection.receive(bytes.span, at: .zero)
+}
+
 @Suite("gRPC")
 struct GRPCTests {
     @Test("a unary call, with metadata both ways")
@@ -90,7 +94,8 @@ struct GRPCTests {
         #expect(wire.send(call, [1, 2, 3], last: true))
         #expect(!wire.send(call, [4], last: true))
         wire.run()
-        guard case .request(let number, Wire.unary, let got, let message)? = wire.served.first else {
+        guard case .request(let number, Wire.unary, let got, let message)? = wire.served.first
+        else {
             Issue.record("\(wire.served)")
             return
         }
@@ -244,7 +249,9 @@ struct GRPCTests {
         wire.server.answer(number, message + [1], at: wire.now)
         wire.run()
         #expect(wire.finished(call)?.code == .resourceExhausted)
-        #expect(wire.finished(call)?.message == "a message has 1000001 bytes; at most 1000000 are taken")
+        #expect(
+            wire.finished(call)?.message == "a message has 1000001 bytes; at most 1000000 are taken"
+        )
         #expect(wire.client.http.openStreams == 0 && wire.server.http.openStreams == 0)
     }
 
@@ -320,7 +327,7 @@ struct GRPCTests {
         var fields: HTTP2Fields = [HTTP2Field(":status", answer[0])]
         if answer.count > 1 { fields.append("content-type", answer[1]) }
         let frames = [RawFrame.settings(), .headers(1, fields, ends: false)]
-        client.http.receive(frames.flatMap(\.bytes).span, at: .zero)
+        feed(&client.http, frames.flatMap(\.bytes))
         guard case .finished(call, let status, _)? = client.nextEvent(at: .zero) else {
             Issue.record("the call goes on")
             return
@@ -333,11 +340,28 @@ struct GRPCTests {
         "what a server may not do with a call",
         arguments: [
             ([RawFrame.data(1, "", ends: true)], "the server ended the call without a status"),
-            ([.data(1, "\u{1}\u{0}\u{0}\u{0}\u{0}")], "a message is compressed, and no compression was agreed on"),
-            ([.data(1, "\u{2}\u{0}\u{0}\u{0}\u{0}")], "a message begins with the flag 2, which does not exist"),
-            ([.data(1, "\u{0}\u{0}\u{0}\u{0}\u{5}a"), .headers(1, [HTTP2Field("grpc-status", "0")], ends: true)], "the call ended within a message"),
-            ([.headers(1, [HTTP2Field("grpc-status", "0")], ends: true)], "the server ended the call without an answer"),
-            ([.headers(1, [HTTP2Field("grpc-status", "x")], ends: true)], "the server ended the call with the status \"x\""),
+            (
+                [.data(1, "\u{1}\u{0}\u{0}\u{0}\u{0}")],
+                "a message is compressed, and no compression was agreed on"
+            ),
+            (
+                [.data(1, "\u{2}\u{0}\u{0}\u{0}\u{0}")],
+                "a message begins with the flag 2, which does not exist"
+            ),
+            (
+                [
+                    .data(1, "\u{0}\u{0}\u{0}\u{0}\u{5}a"),
+                    .headers(1, [HTTP2Field("grpc-status", "0")], ends: true),
+                ], "the call ended within a message"
+            ),
+            (
+                [.headers(1, [HTTP2Field("grpc-status", "0")], ends: true)],
+                "the server ended the call without an answer"
+            ),
+            (
+                [.headers(1, [HTTP2Field("grpc-status", "x")], ends: true)],
+                "the server ended the call with the status \"x\""
+            ),
             ([.headers(1, [], ends: true)], "the server ended the call without a status"),
             ([.reset(1, .internalError)], "the other side broke the stream off (INTERNAL_ERROR)"),
         ] as [([RawFrame], String)])
@@ -348,7 +372,7 @@ struct GRPCTests {
             HTTP2Field(":status", "200"), HTTP2Field("content-type", "application/grpc+proto"),
         ]
         let all = [RawFrame.settings(), .headers(1, head)] + frames
-        client.http.receive(all.flatMap(\.bytes).span, at: .zero)
+        feed(&client.http, all.flatMap(\.bytes))
         var last: GRPCClientEvent?
         while let event = client.nextEvent(at: .zero) { last = event }
         guard case .finished(call, let status, _)? = last else {
@@ -376,8 +400,7 @@ struct GRPCTests {
                 fields.append(name, value)
             }
             let frames = [RawFrame.settings(), .headers(1, fields)]
-            server.http.receive(
-                (HTTP2Connection.preface + frames.flatMap(\.bytes)).span, at: .zero)
+            feed(&server.http, HTTP2Connection.preface + frames.flatMap(\.bytes))
             let event = server.nextEvent(at: .zero)
             #expect(event == nil)
             let answer = RawFrame.all(in: server.http.outgoing).first { $0.kind == 1 }
@@ -392,7 +415,8 @@ struct GRPCTests {
     @Test("timeouts as text")
     func timeouts() {
         for (timeout, text) in [
-            (Duration.nanoseconds(1), "1n"), (.seconds(1), "1000000u"), (.milliseconds(99_999), "99999000u"),
+            (Duration.nanoseconds(1), "1n"), (.seconds(1), "1000000u"),
+            (.milliseconds(99_999), "99999000u"),
             (.seconds(100), "100000m"), (.seconds(100_000), "100000S"), (.zero, "0n"),
             (.nanoseconds(-5), "0n"), (.nanoseconds(100_000_001), "100001u"), (.max, "9223372037S"),
         ] {
@@ -422,9 +446,13 @@ struct GRPCTests {
         #expect(throws: GRPCStatus.self) { try metadata.append("a", bytes: [1]) }
         // Several values in one field, padded or not (both are in use).
         let fields: HTTP2Fields = [
-            HTTP2Field("a-bin", "AQ==,Ag, AwM"), HTTP2Field("b-bin", "!"), HTTP2Field("grpc-x", "1"),
+            HTTP2Field("a-bin", "AQ==,Ag, AwM"), HTTP2Field("b-bin", "!"),
+            HTTP2Field("grpc-x", "1"),
         ]
-        #expect(GRPCMetadata(fields).entries.map(\.value) == [.bytes([1]), .bytes([2]), .bytes([3, 3])])
+        #expect(
+            GRPCMetadata(fields).entries.map(\.value) == [
+                .bytes([1]), .bytes([2]), .bytes([3, 3]),
+            ])
         var secret = HTTP2Fields()
         try? metadata.append("Authorization", "Bearer x")
         metadata.write(to: &secret)
@@ -434,7 +462,8 @@ struct GRPCTests {
     @Test("percent coding of messages")
     func percent() {
         for (text, coded) in [
-            ("plain", "plain"), ("100%", "100%25"), ("ä\n", "%C3%A4%0A"), (" a b ", "%20a b%20"), (" ", "%20"),
+            ("plain", "plain"), ("100%", "100%25"), ("ä\n", "%C3%A4%0A"), (" a b ", "%20a b%20"),
+            (" ", "%20"),
         ] {
             #expect(GRPCPercent.encode(text) == coded)
             #expect(GRPCPercent.decode(coded) == text)

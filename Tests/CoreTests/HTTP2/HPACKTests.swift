@@ -34,7 +34,9 @@ struct HPACKTests {
         ":method: GET", ":scheme: https", ":path: /index.html", ":authority: www.example.com",
         "custom-key: custom-value",
     ]
-    private static func answer(_ status: String, _ second: String, _ more: [String] = []) -> [String] {
+    private static func answer(_ status: String, _ second: String, _ more: [String] = [])
+        -> [String]
+    {
         [
             ":status: \(status)", "cache-control: private",
             "date: Mon, 21 Oct 2013 20:13:\(second) GMT", "location: https://www.example.com",
@@ -64,7 +66,8 @@ struct HPACKTests {
             "C.3", 4_096,
             [
                 Step("8286 8441 0f77 7777 2e65 7861 6d70 6c65 2e63 6f6d", first, 57),
-                Step("8286 84be 5808 6e6f 2d63 6163 6865", first + ["cache-control: no-cache"], 110),
+                Step(
+                    "8286 84be 5808 6e6f 2d63 6163 6865", first + ["cache-control: no-cache"], 110),
                 Step(
                     """
                     8287 85bf 400a 6375 7374 6f6d 2d6b 6579 0c63 7573 746f 6d2d 7661 6c75 65
@@ -260,7 +263,9 @@ struct HPACKTests {
                     text.append(
                         Unicode.Scalar(UInt32(random.int(in: 0...0x24f))) ?? "?")
                 }
-                let name = random.chance(1, 2) ? names[random.int(in: 0..<6)] : "n\(random.int(in: 0...20))"
+                let name =
+                    random.chance(1, 2)
+                    ? names[random.int(in: 0..<6)] : "n\(random.int(in: 0...20))"
                 return HTTP2Field(
                     name, random.chance(1, 2) ? String(text) : "v\(random.int(in: 0...9))",
                     isSecret: random.chance(1, 10))

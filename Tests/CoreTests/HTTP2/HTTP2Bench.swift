@@ -68,7 +68,9 @@ struct RawFrame: Equatable, CustomStringConvertible {
         RawFrame(kind: 6, flags: ack ? 1 : 0, payload: payload)
     }
 
-    static func goAway(_ last: UInt32, _ code: HTTP2Code = .noError, _ words: String = "") -> RawFrame {
+    static func goAway(_ last: UInt32, _ code: HTTP2Code = .noError, _ words: String = "")
+        -> RawFrame
+    {
         RawFrame(kind: 7, payload: number(last) + number(code.rawValue) + Array(words.utf8))
     }
 

@@ -70,7 +70,8 @@ struct HTTP2ConnectionTests {
     func unknown() {
         let bench = HTTP2Bench()
         bench.push(RawFrame(kind: 77, flags: 0xff, stream: 9, payload: [1, 2, 3]))
-        bench.push(RawFrame(kind: 6, flags: 0xfe, stream: 1 << 31, payload: .init(repeating: 7, count: 8)))
+        bench.push(
+            RawFrame(kind: 6, flags: 0xfe, stream: 1 << 31, payload: .init(repeating: 7, count: 8)))
         #expect(bench.sent() == [.ping(ack: true, .init(repeating: 7, count: 8))])
     }
 
@@ -80,7 +81,8 @@ struct HTTP2ConnectionTests {
         let block = RawFrame.block(plainRequest)
         bench.push(
             RawFrame(
-                kind: 1, flags: 0x2c, stream: 1, payload: [3, 0x80, 0, 0, 1, 9] + block + [0, 0, 0]))
+                kind: 1, flags: 0x2c, stream: 1,
+                payload: [3, 0x80, 0, 0, 1, 9] + block + [0, 0, 0]))
         bench.push(RawFrame(kind: 0, flags: 9, stream: 1, payload: [2, 0x41, 0, 0]))
         #expect(
             bench.told() == [
@@ -119,7 +121,9 @@ struct HTTP2ConnectionTests {
         let bench = HTTP2Bench(.client)
         let stream = try bench.open()
         #expect(bench.send(stream, zeros: 100_000, ends: true))
-        func bodies() -> Int { bench.sent().filter { $0.kind == 0 }.reduce(0) { $0 + $1.payload.count } }
+        func bodies() -> Int {
+            bench.sent().filter { $0.kind == 0 }.reduce(0) { $0 + $1.payload.count }
+        }
         #expect(bodies() == 65_535)
         bench.push(.window(1, 10))
         #expect(bodies() == 0)
@@ -159,7 +163,9 @@ struct HTTP2ConnectionTests {
         for stream in [1, 3, 5] as [UInt32] { _ = bench.send(stream, zeros: 200_000) }
         let order = bench.sent().filter { $0.kind == 0 }.map(\.stream)
         let tail = order.drop { $0 == 1 }
-        #expect(Array(tail.prefix(6)) == [3, 5, 1, 3, 5, 1] || Array(tail.prefix(6)) == [3, 1, 5, 3, 1, 5])
+        #expect(
+            Array(tail.prefix(6)) == [3, 5, 1, 3, 5, 1]
+                || Array(tail.prefix(6)) == [3, 1, 5, 3, 1, 5])
     }
 
     @Test("a body that does not leave holds its user back, then calls for more")
@@ -253,7 +259,8 @@ struct HTTP2ConnectionTests {
         let bench = HTTP2Bench()
         bench.push(.headers(1, plainRequest, ends: true))
         #expect(bench.respond(1, ends: true))
-        bench.push(.window(1, 1), .reset(1), RawFrame(kind: 2, stream: 1, payload: [0, 0, 0, 0, 1]))
+        bench.push(
+            .window(1, 1), .reset(1), RawFrame(kind: 2, stream: 1, payload: [0, 0, 0, 0, 1]))
         #expect(bench.connection.isReading)
         bench.push(.data(1, "x"))
         #expect(bench.failure()?.code == .streamClosed)
@@ -267,7 +274,8 @@ struct HTTP2ConnectionTests {
         _ = try bench.connection.open(request, ends: true, at: .zero)
         #expect(bench.sent().count == 1)
         bench.push(
-            .headers(1, [HTTP2Field(":status", "200"), HTTP2Field("content-length", "5")], ends: true))
+            .headers(
+                1, [HTTP2Field(":status", "200"), HTTP2Field("content-length", "5")], ends: true))
         #expect(bench.told().count == 1)
         #expect(bench.sent() == [])
     }
@@ -277,7 +285,8 @@ struct HTTP2ConnectionTests {
         var limits = HTTP2Limits()
         limits.fieldBytes = 300
         let bench = HTTP2Bench(limits: limits)
-        let large = HTTP2Fields(plainRequest.list + [HTTP2Field("a", String(repeating: "b", count: 200))])
+        let large = HTTP2Fields(
+            plainRequest.list + [HTTP2Field("a", String(repeating: "b", count: 200))])
         bench.push(.headers(1, large))
         #expect(bench.resetCode(1) == .enhanceYourCalm)
         bench.push(.headers(3, plainRequest))
@@ -287,7 +296,8 @@ struct HTTP2ConnectionTests {
     @Test("however bytes are cut, they mean the same", arguments: 1...20 as ClosedRange<UInt64>)
     func cuts(seed: UInt64) {
         var random = PRNG(seed: seed)
-        let stream = HTTP2Connection.preface
+        let stream =
+            HTTP2Connection.preface
             + [
                 RawFrame.settings((4, 100)), .headers(1, plainRequest), .data(1, "abc"),
                 .headers(3, plainRequest, ends: true), .ping(), .data(1, "", ends: true), .reset(3),

@@ -32,7 +32,9 @@ enum SampleSchema {
         return message
     }
 
-    static func entry(_ name: String, _ key: Int32, _ value: ProtobufFieldDescriptor) -> ProtobufMessageDescriptor {
+    static func entry(_ name: String, _ key: Int32, _ value: ProtobufFieldDescriptor)
+        -> ProtobufMessageDescriptor
+    {
         var entry = message(name, [field("key", 1, key), value])
         entry.options = ProtobufMessageDescriptor.Options()
         entry.options?.isMapEntry = true
@@ -46,7 +48,8 @@ enum SampleSchema {
         var all = message(
             "All",
             scalars + [
-                field("a_bytes", 12, 12), field("a_uint32", 13, 13), field("color", 14, 14, "t.Color"),
+                field("a_bytes", 12, 12), field("a_uint32", 13, 13),
+                field("color", 14, 14, "t.Color"),
                 field("a_sfixed32", 15, 15), field("a_sfixed64", 16, 16), field("a_sint32", 17, 17),
                 field("a_sint64", 18, 18), field("inner", 19, 11, "t.All"),
                 field("numbers", 20, 5, repeated: true), field("words", 21, 9, repeated: true),
@@ -127,35 +130,92 @@ struct ProtobufJSONTests {
             (#"{"aInt32":5,"a_string":"x"}"#, "2805 4a0178", #"{"aInt32":5,"aString":"x"}"#),
             (#"{"aInt64":"-1"}"#, "18 ffff ffff ffff ffff ff01", #"{"aInt64":"-1"}"#),
             (#"{"aInt64":1e3}"#, "18e8 07", #"{"aInt64":"1000"}"#),
-            (#"{"aUint64":18446744073709551615}"#, "20 ffff ffff ffff ffff ff01", #"{"aUint64":"18446744073709551615"}"#),
-            (#"{"aDouble":1.5,"aFloat":-0.25}"#, "09 0000 0000 0000 f83f 15 0000 80be", #"{"aDouble":1.5,"aFloat":-0.25}"#),
-            (#"{"aDouble":"-Infinity","aFloat":"NaN"}"#, "09 0000 0000 0000 f0ff 15 0000 c07f", #"{"aDouble":"-Infinity","aFloat":"NaN"}"#),
+            (
+                #"{"aUint64":18446744073709551615}"#, "20 ffff ffff ffff ffff ff01",
+                #"{"aUint64":"18446744073709551615"}"#
+            ),
+            (
+                #"{"aDouble":1.5,"aFloat":-0.25}"#, "09 0000 0000 0000 f83f 15 0000 80be",
+                #"{"aDouble":1.5,"aFloat":-0.25}"#
+            ),
+            (
+                #"{"aDouble":"-Infinity","aFloat":"NaN"}"#, "09 0000 0000 0000 f0ff 15 0000 c07f",
+                #"{"aDouble":"-Infinity","aFloat":"NaN"}"#
+            ),
             (#"{"aDouble":"1e20"}"#, "09 408c b578 1daf 1544", #"{"aDouble":1e+20}"#),
-            (#"{"aFixed64":"1","aFixed32":2}"#, "31 0100 0000 0000 0000 3d 0200 0000", #"{"aFixed64":"1","aFixed32":2}"#),
-            (#"{"aSfixed32":-1,"aSfixed64":-2}"#, "7d ffff ffff 8101 feff ffff ffff ffff", #"{"aSfixed32":-1,"aSfixed64":"-2"}"#),
-            (#"{"aSint32":-2147483648,"aSint64":-1}"#, "8801 ffff ffff 0f 9001 01", #"{"aSint32":-2147483648,"aSint64":"-1"}"#),
-            (#"{"aBool":true,"aUint32":4294967295}"#, "4001 68ff ffff ff0f", #"{"aBool":true,"aUint32":4294967295}"#),
+            (
+                #"{"aFixed64":"1","aFixed32":2}"#, "31 0100 0000 0000 0000 3d 0200 0000",
+                #"{"aFixed64":"1","aFixed32":2}"#
+            ),
+            (
+                #"{"aSfixed32":-1,"aSfixed64":-2}"#, "7d ffff ffff 8101 feff ffff ffff ffff",
+                #"{"aSfixed32":-1,"aSfixed64":"-2"}"#
+            ),
+            (
+                #"{"aSint32":-2147483648,"aSint64":-1}"#, "8801 ffff ffff 0f 9001 01",
+                #"{"aSint32":-2147483648,"aSint64":"-1"}"#
+            ),
+            (
+                #"{"aBool":true,"aUint32":4294967295}"#, "4001 68ff ffff ff0f",
+                #"{"aBool":true,"aUint32":4294967295}"#
+            ),
             (#"{"aBytes":"-_8"}"#, "6202 fbff", #"{"aBytes":"+/8="}"#),
             (#"{"color":"BLUE"}"#, "7002", #"{"color":"BLUE"}"#),
             (#"{"color":7}"#, "7007", #"{"color":7}"#),
-            (#"{"colors":["RED",2,-1]}"#, "9202 0c 0102 ffff ffff ffff ffff ff01", #"{"colors":["RED","BLUE",-1]}"#),
+            (
+                #"{"colors":["RED",2,-1]}"#, "9202 0c 0102 ffff ffff ffff ffff ff01",
+                #"{"colors":["RED","BLUE",-1]}"#
+            ),
             (#"{"inner":{"aInt32":1}}"#, "9a01 02 2801", #"{"inner":{"aInt32":1}}"#),
-            (#"{"numbers":[1,2,300],"words":["a",""]}"#, "a201 04 0102 ac02 aa01 0161 aa01 00", #"{"numbers":[1,2,300],"words":["a",""]}"#),
-            (#"{"allOfThem":[{},{"aInt32":1}]}"#, "b201 00 b201 02 2801", #"{"allOfThem":[{},{"aInt32":1}]}"#),
-            (#"{"names":{"b":1,"a":2}}"#, "ba01 05 0a01 62 1001 ba01 05 0a01 61 1002", #"{"names":{"a":2,"b":1}}"#),
-            (#"{"byNumber":{"-3":{"aBool":true}}}"#, "c201 0f 08fd ffff ffff ffff ffff 01 1202 4001", #"{"byNumber":{"-3":{"aBool":true}}}"#),
+            (
+                #"{"numbers":[1,2,300],"words":["a",""]}"#, "a201 04 0102 ac02 aa01 0161 aa01 00",
+                #"{"numbers":[1,2,300],"words":["a",""]}"#
+            ),
+            (
+                #"{"allOfThem":[{},{"aInt32":1}]}"#, "b201 00 b201 02 2801",
+                #"{"allOfThem":[{},{"aInt32":1}]}"#
+            ),
+            (
+                #"{"names":{"b":1,"a":2}}"#, "ba01 05 0a01 62 1001 ba01 05 0a01 61 1002",
+                #"{"names":{"a":2,"b":1}}"#
+            ),
+            (
+                #"{"byNumber":{"-3":{"aBool":true}}}"#,
+                "c201 0f 08fd ffff ffff ffff ffff 01 1202 4001",
+                #"{"byNumber":{"-3":{"aBool":true}}}"#
+            ),
             (#"{"right":"r"}"#, "d201 0172", #"{"right":"r"}"#),
             (#"{"left":1,"right":null}"#, "c801 01", #"{"left":1}"#),
-            (#"{"time":"1970-01-01T00:00:01.5Z"}"#, "da01 08 0801 1080 cab5 ee01", #"{"time":"1970-01-01T00:00:01.500Z"}"#),
-            (#"{"time":"0001-01-01T00:00:00Z"}"#, "da01 0b 0880 92b8 c398 feff ffff 01", #"{"time":"0001-01-01T00:00:00Z"}"#),
+            (
+                #"{"time":"1970-01-01T00:00:01.5Z"}"#, "da01 08 0801 1080 cab5 ee01",
+                #"{"time":"1970-01-01T00:00:01.500Z"}"#
+            ),
+            (
+                #"{"time":"0001-01-01T00:00:00Z"}"#, "da01 0b 0880 92b8 c398 feff ffff 01",
+                #"{"time":"0001-01-01T00:00:00Z"}"#
+            ),
             (#"{"time":"9999-12-31T23:59:59Z"}"#, "da01 07 08ff 82d1 ffaf 07", nil),
-            (#"{"wait":"-1.5s"}"#, "e201 16 08ff ffff ffff ffff ffff 01 1080 b6ca 91fe ffff ffff 01", #"{"wait":"-1.500s"}"#),
+            (
+                #"{"wait":"-1.5s"}"#,
+                "e201 16 08ff ffff ffff ffff ffff 01 1080 b6ca 91fe ffff ffff 01",
+                #"{"wait":"-1.500s"}"#
+            ),
             (#"{"wait":"3s"}"#, "e201 02 0803", #"{"wait":"3s"}"#),
-            (#"{"anyStruct":{"a":[null,true,"x",1]}}"#, "ea01 21 0a1f 0a01 61 121a 3218 0a02 0800 0a02 2001 0a03 1a01 78 0a09 11 0000 0000 0000 f03f", #"{"anyStruct":{"a":[null,true,"x",1]}}"#),
+            (
+                #"{"anyStruct":{"a":[null,true,"x",1]}}"#,
+                "ea01 21 0a1f 0a01 61 121a 3218 0a02 0800 0a02 2001 0a03 1a01 78 0a09 11 0000 0000 0000 f03f",
+                #"{"anyStruct":{"a":[null,true,"x",1]}}"#
+            ),
             (#"{"value":null}"#, "f201 02 0800", #"{"value":null}"#),
             (#"{"value":{}}"#, "f201 02 2a00", #"{"value":{}}"#),
-            (#"{"wrapped":"0","wrappedText":"a"}"#, "fa01 00 a202 030a 0161", #"{"wrapped":"0","wrappedText":"a"}"#),
-            (#"{"mask":"userId,name"}"#, "8202 0f 0a07 7573 6572 5f69 64 0a04 6e61 6d65", #"{"mask":"userId,name"}"#),
+            (
+                #"{"wrapped":"0","wrappedText":"a"}"#, "fa01 00 a202 030a 0161",
+                #"{"wrapped":"0","wrappedText":"a"}"#
+            ),
+            (
+                #"{"mask":"userId,name"}"#, "8202 0f 0a07 7573 6572 5f69 64 0a04 6e61 6d65",
+                #"{"mask":"userId,name"}"#
+            ),
             (#"{"nothing":null,"aString":null}"#, "9802 00", #"{"nothing":null}"#),
             (#"{"flags":[true,false]}"#, "aa02 02 0100", #"{"flags":[true,false]}"#),
         ] as [(String, String, String?)])
@@ -179,22 +239,40 @@ struct ProtobufJSONTests {
             (#"{"aDouble":"0x1p4"}"#, "aDouble: a number is expected, found \"0x1p4\""),
             (#"{"aBool":"true"}"#, "aBool: a boolean is expected, found a string"),
             (#"{"aString":1}"#, "aString: a string is expected, found a number"),
-            (#"{"aBytes":"a"}"#, "aBytes: column 2: base64 comes in groups of four characters, the last filled up with \"=\""),
-            (#"{"aBytes":"!"}"#, "aBytes: column 1: this is not a character of standard base64 (A-Z a-z 0-9 + / and =)"),
-            (#"{"color":"PINK"}"#, "color: \"PINK\" is not a value of t.Color; it has NONE, RED, BLUE"),
+            (#"{"aBytes":"a"}"#, "aBytes: the base64 text ends within a byte"),
+            (
+                #"{"aBytes":"!a"}"#,
+                "aBytes: column 1: this is not a character of standard base64 (A-Z a-z 0-9 + / and =)"
+            ),
+            (
+                #"{"color":"PINK"}"#,
+                "color: \"PINK\" is not a value of t.Color; it has NONE, RED, BLUE"
+            ),
             (#"{"numbers":[1,"b"]}"#, "numbers[1]: a whole number is expected, found b"),
             (#"{"numbers":1}"#, "numbers: an array is expected, found a number"),
             (#"{"words":["a",null]}"#, "words[1]: a string is expected, found null"),
-            (#"{"allOfThem":[{"inner":{"y":1}}]}"#, "allOfThem[0].inner.y: the message t.All has no such member"),
+            (
+                #"{"allOfThem":[{"inner":{"y":1}}]}"#,
+                "allOfThem[0].inner.y: the message t.All has no such member"
+            ),
             (#"{"byNumber":{"a":{}}}"#, "byNumber[\"a\"]: the key must be a whole number"),
-            (#"{"byNumber":{"1":{"z":1}}}"#, "byNumber[\"1\"].z: the message t.All has no such member"),
+            (
+                #"{"byNumber":{"1":{"z":1}}}"#,
+                "byNumber[\"1\"].z: the message t.All has no such member"
+            ),
             (#"{"left":1,"right":"a"}"#, "right: only one of left and right can be given"),
             (#"{"aInt32":1,"a_int32":2}"#, "a_int32: the member comes twice"),
             (#"{"time":"yesterday"}"#, "time: a time is expected, such as 2006-01-02T15:04:05Z"),
             (#"{"wait":"1m"}"#, "wait: a duration is expected, such as 1.5s or -30s"),
-            (#"{"anything":{}}"#, "anything: google.protobuf.Any can't be translated: its contents are described elsewhere"),
+            (
+                #"{"anything":{}}"#,
+                "anything: google.protobuf.Any can't be translated: its contents are described elsewhere"
+            ),
             (#"{"lost":{}}"#, "lost: the message t.Lost is not described"),
-            (#"{"anyStruct":{"a":{"b":1e999}}}"#, "anyStruct.a.b: the number 1e999 does not fit double"),
+            (
+                #"{"anyStruct":{"a":{"b":1e999}}}"#,
+                "anyStruct.a.b: the number 1e999 does not fit double"
+            ),
         ])
     func refused(json: String, message: String) {
         let error = #expect(throws: ProtobufError.self) { _ = try SampleSchema.encode(json) }
@@ -211,7 +289,9 @@ struct ProtobufJSONTests {
                 == #"{"inner":{"aInt32":1,"aBool":true}}"#)
         #expect(try SampleSchema.decode(hex("a201 02 0102 a001 03")) == #"{"numbers":[1,2,3]}"#)
         #expect(try SampleSchema.decode(hex("c801 01 d201 0172 c801 02")) == #"{"left":2}"#)
-        #expect(try SampleSchema.decode(hex("ba01 05 0a01 61 1001 ba01 03 0a01 61")) == #"{"names":{"a":0}}"#)
+        #expect(
+            try SampleSchema.decode(hex("ba01 05 0a01 61 1001 ba01 03 0a01 61"))
+                == #"{"names":{"a":0}}"#)
         let error = #expect(throws: ProtobufError.self) {
             _ = try SampleSchema.decode(hex("9a01 02 4801"))
         }
@@ -230,7 +310,8 @@ struct ProtobufJSONTests {
 
     @Test("nesting has a bound in both directions")
     func depth() throws {
-        let deep = String(repeating: #"{"inner":"#, count: 99) + "{}" + String(repeating: "}", count: 99)
+        let deep =
+            String(repeating: #"{"inner":"#, count: 99) + "{}" + String(repeating: "}", count: 99)
         let bytes = try SampleSchema.encode(deep)
         #expect(try SampleSchema.decode(bytes) == deep)
         #expect(throws: ProtobufError.self) {

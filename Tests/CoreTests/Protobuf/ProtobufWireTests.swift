@@ -79,7 +79,8 @@ struct ProtobufWireTests {
     @Test("unknown fields and groups are passed over, the last of a field counts, messages merge")
     func tolerance() throws {
         // Field 20 of each wire type, and a group with a group in it.
-        let unknown = "a001 01 a101 0102 0304 0506 0708 a201 0161 a501 01020304 a301 0801 ab01 ac01 a401"
+        let unknown =
+            "a001 01 a101 0102 0304 0506 0708 a201 0161 a501 01020304 a301 0801 ab01 ac01 a401"
         let outer = try Outer(protobuf: hex(unknown + "2805 2806 4a02 0801 4a04 1202 0803"))
         #expect(outer.small == 6)
         #expect(outer.inner?.number == 1)
@@ -98,7 +99,10 @@ struct ProtobufWireTests {
             ("a301 ac01", "group 20 ends as group 21"),
             ("0801", "field 1: the field has the wire type varint, and bytes is expected"),
             ("0a01 ff", "field 1: the text is not UTF-8"),
-            ("4a02 0a00", "field 9.field 1: the field has the wire type bytes, and varint is expected"),
+            (
+                "4a02 0a00",
+                "field 9.field 1: the field has the wire type bytes, and varint is expected"
+            ),
         ])
     func malformed(bytes: String, message: String) {
         let error = #expect(throws: ProtobufError.self) { _ = try Outer(protobuf: hex(bytes)) }
@@ -122,7 +126,8 @@ struct ProtobufWireTests {
 
     @Test("numbers come packed or not")
     func packed() throws {
-        var reader = ProtobufReader(hex("0a03 0196 01 0805 1504 0000 00 1208 0100 0000 0200 0000")[...])
+        var reader = ProtobufReader(
+            hex("0a03 0196 01 0805 1504 0000 00 1208 0100 0000 0200 0000")[...])
         var numbers: [UInt64] = []
         while let field = try reader.next() {
             try field.numbers(field.number == 1 ? .varint : .fixed32) { numbers.append($0) }
