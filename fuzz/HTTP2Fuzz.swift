@@ -1,6 +1,6 @@
 // Any bytes as what the other side of an HTTP/2 connection sends, in either role, cut at places
-// that the first of them choose: they mean the same as when they come whole, the user may do what it
-// likes meanwhile, and nothing grows beyond its bound.
+// that the first of them choose: they mean the same as when they come whole, the user may do what
+// it likes meanwhile, and nothing grows beyond its bound.
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzHTTP2(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {

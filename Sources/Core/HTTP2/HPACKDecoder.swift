@@ -23,7 +23,7 @@ package enum HPACKError: Error, Hashable, Sendable, CustomStringConvertible {
             "the compression table is to grow to \(size) bytes, and \(limit) are allowed"
         case .tableSizeTooLate: "the compression table's size changes within a field block"
         case .tableSizeMissing:
-            "the compression table was reduced by SETTINGS, and the next field block does not say so"
+            "SETTINGS made the compression table smaller, and the next field block does not say so"
         }
     }
 }

@@ -137,10 +137,6 @@ extension HTTP2Connection {
         try checkNotIdle(frame)
         let body = try unpadded(frame, payload)
         let ends = frame.has(Flag.endStream)
-        guard frame.length <= receiveWindow else {
-            throw HTTP2Failure(.flowControlError, "DATA exceeds the connection's window")
-        }
-        receiveWindow -= frame.length
         giveBack(frame.length, at: now)
         if body.isEmpty, !ends { try spendIdle("empty DATA", at: now) }
         guard let index = index(of: frame.stream) else {

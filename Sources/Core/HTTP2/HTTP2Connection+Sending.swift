@@ -178,7 +178,6 @@ extension HTTP2Connection {
         guard unreturned * 2 >= max(limits.connectionWindow, Self.initialWindow) else { return }
         let returned = unreturned
         unreturned = 0
-        receiveWindow += returned
         append(at: now) { Self.writeWindowUpdate(0, UInt32(returned), to: &$0) }
     }
 

@@ -1,10 +1,10 @@
-// One HTTP/2 connection (RFC 9113) without its socket, of either role: bytes and messages in, events
-// and bytes out.
+// One HTTP/2 connection (RFC 9113) without its socket, of either role: bytes and messages in,
+// events and bytes out.
 //
 // The driver owns the socket and does, whenever something happened: read while `wantsRead` and push
-// with `receive` (at the end of the stream `receiveEnd`), take every `nextEvent`, send `outgoing` and
-// tell `didSend`, shut its sending side once `wantsShutdown`, close the socket once `isClosed`, and
-// arm a timer for `deadline` that calls `expire`.
+// with `receive` (at the end of the stream `receiveEnd`), take every `nextEvent`, send `outgoing`
+// and tell `didSend`, shut its sending side once `wantsShutdown`, close the socket once `isClosed`,
+// and arm a timer for `deadline` that calls `expire`.
 //
 // A connection begins with prior knowledge or after ALPN, alike (section 3). Nothing is pushed:
 // PUSH_PROMISE is refused. Priorities are ignored; streams that have something to send take turns.
@@ -55,8 +55,8 @@ package struct HTTP2Connection: Sendable {
     var block: HTTP2Block?
     var resetAllowance: HTTP2Allowance
     var idleAllowance: HTTP2Allowance
-    /// Bytes that may come on all streams, and those of them we have not given back yet.
-    var receiveWindow: Int
+    /// Bytes that have come on all streams and are not given back yet: less than half of the
+    /// connection's window, which therefore nobody can exceed with frames of the largest size.
     var unreturned = 0
 
     // Streams: in the order of their ids, which is that of their opening.
@@ -103,7 +103,6 @@ package struct HTTP2Connection: Sendable {
         decoder = HPACKDecoder(tableLimit: 4_096)
         resetAllowance = HTTP2Allowance(limits.resets, at: now)
         idleAllowance = HTTP2Allowance(limits.idleFrames, at: now)
-        receiveWindow = max(Self.initialWindow, limits.connectionWindow)
         (began, receivedAt, sentAt, idleSince) = (now, now, now, now)
         writePreface()
     }

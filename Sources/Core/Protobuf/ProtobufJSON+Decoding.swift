@@ -58,6 +58,12 @@ extension ProtobufJSON {
         var last = [Int](repeating: -1, count: type.oneofs.count)
         while let field = try reader.next() {
             guard let index = type.index(number: field.number) else { continue }
+            // A list without elements is no list.
+            if type.members[index].kind.wireType != .bytes, field.type == .bytes,
+                field.slice.isEmpty
+            {
+                continue
+            }
             if let oneof = type.members[index].oneof, last.indices.contains(oneof) {
                 last[oneof] = index
             }

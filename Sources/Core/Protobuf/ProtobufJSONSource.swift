@@ -26,9 +26,8 @@ struct ProtobufJSONSource {
             return try ProtobufFloats.bits(bytes, isSingle: kind == .float, isText: isText)
         }
         guard let number = ProtobufNumber(integer: bytes) else {
-            throw ProtobufError(
-                "a whole number is expected, found \(String(decoding: bytes.prefix(40), as: UTF8.self))"
-            )
+            let found = String(decoding: bytes.prefix(40), as: UTF8.self)
+            throw ProtobufError("a whole number is expected, found \(found)")
         }
         return try number.bits(kind)
     }

@@ -14,7 +14,7 @@ package protocol ProtobufMessage: Hashable, Sendable {
 }
 
 extension ProtobufMessage {
-    /// Reads a message. Unknown fields are passed over; of a field that comes twice the last counts.
+    /// Reads a message. Unknown fields are passed over; of one that comes twice the last counts.
     package init(protobuf bytes: some Collection<UInt8>) throws(ProtobufError) {
         self.init()
         var reader = ProtobufReader(Array(bytes)[...])

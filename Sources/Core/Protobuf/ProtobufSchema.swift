@@ -84,8 +84,8 @@ package struct ProtobufMethod: Hashable, Sendable {
     package let streamsAnswers: Bool
 }
 
-/// The messages, enumerations and services of some files, by their full names. Files may come in any
-/// order; a name is looked up when it is needed.
+/// The messages, enumerations and services of some files, by their full names. Files may come in
+/// any order; a name is looked up when it is needed.
 package struct ProtobufSchema: Sendable {
     /// Files by name: whether they have been added, or only imported.
     private var files: [String: Bool] = [:]

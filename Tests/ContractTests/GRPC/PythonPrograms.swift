@@ -96,14 +96,16 @@ enum PythonPrograms {
         answer, call = echo.with_call(b"hello", metadata=(("x-a", "1"), ("x-b-bin", b"\0\xff")))
         metadata = dict(call.initial_metadata())
         check("echo", answer == b"hello")
-        check("metadata", metadata.get("x-a") == "1" and metadata.get("x-b-bin") == b"\0\xff", metadata)
+        check("metadata", metadata.get("x-a") == "1"
+              and metadata.get("x-b-bin") == b"\0\xff", metadata)
         large = os.urandom(3 << 20)
         check("large", echo(large) == large)
         pieces = list(method("unary_stream", "Count")(b"500 10000"))
         check("count", [len(p) for p in pieces] == [10000] * 500)
         said = [str(i).encode() for i in range(50)]
         check("chat", list(method("stream_stream", "Chat")(iter(said))) == said)
-        check("collect", method("stream_unary", "Collect")(iter([b"a" * 100000] * 20)) == b"2000000")
+        parts = iter([b"a" * 100000] * 20)
+        check("collect", method("stream_unary", "Collect")(parts) == b"2000000")
 
         def error(call):
             try:

@@ -203,7 +203,10 @@ struct ProtobufJSONTests {
             (#"{"wait":"3s"}"#, "e201 02 0803", #"{"wait":"3s"}"#),
             (
                 #"{"anyStruct":{"a":[null,true,"x",1]}}"#,
-                "ea01 21 0a1f 0a01 61 121a 3218 0a02 0800 0a02 2001 0a03 1a01 78 0a09 11 0000 0000 0000 f03f",
+                """
+                ea01 21 0a1f 0a01 61 121a 3218 0a02 0800 0a02 2001 0a03 1a01 78 0a09 11 0000 0000
+                0000 f03f
+                """,
                 #"{"anyStruct":{"a":[null,true,"x",1]}}"#
             ),
             (#"{"value":null}"#, "f201 02 0800", #"{"value":null}"#),
@@ -242,7 +245,7 @@ struct ProtobufJSONTests {
             (#"{"aBytes":"a"}"#, "aBytes: the base64 text ends within a byte"),
             (
                 #"{"aBytes":"!a"}"#,
-                "aBytes: column 1: this is not a character of standard base64 (A-Z a-z 0-9 + / and =)"
+                "aBytes: column 1: this is not a character of standard base64"
             ),
             (
                 #"{"color":"PINK"}"#,
@@ -266,7 +269,7 @@ struct ProtobufJSONTests {
             (#"{"wait":"1m"}"#, "wait: a duration is expected, such as 1.5s or -30s"),
             (
                 #"{"anything":{}}"#,
-                "anything: google.protobuf.Any can't be translated: its contents are described elsewhere"
+                "anything: google.protobuf.Any can't be translated"
             ),
             (#"{"lost":{}}"#, "lost: the message t.Lost is not described"),
             (
@@ -283,6 +286,7 @@ struct ProtobufJSONTests {
     func odd() throws {
         #expect(try SampleSchema.decode(hex("2801 2802")) == #"{"aInt32":2}"#)
         #expect(try SampleSchema.decode(hex("f83f 01")) == "{}")
+        #expect(try SampleSchema.decode(hex("a201 00")) == "{}")
         // Two halves of a message; a packed list in two parts; the last of a oneof.
         #expect(
             try SampleSchema.decode(hex("9a01 02 2801 9a01 02 4001"))
