@@ -215,11 +215,11 @@ package struct GRPCServer: Sendable {
         let timeout = fields["grpc-timeout"].map { GRPCTimeout.parse($0) }
         guard let method = methods.first(where: { $0.path == path }) else {
             return refuse(
-                stream, GRPCStatus(.unimplemented, "there is no method \(path) here"), at: now)
+                stream, GRPCStatus(.unsupported, "there is no method \(path) here"), at: now)
         }
         guard encoding == "identity" else {
             let status = GRPCStatus(
-                .unimplemented, "messages in \(encoding) are not read; identity is allowed")
+                .unsupported, "messages in \(encoding) are not read; identity is allowed")
             return refuse(stream, status, at: now)
         }
         if case .some(nil) = timeout {
@@ -261,7 +261,7 @@ package struct GRPCServer: Sendable {
                     calls[number]?.message = message
                 } else {
                     throw GRPCStatus(
-                        .unimplemented, "\(method.path) takes one message, and a second came")
+                        .unsupported, "\(method.path) takes one message, and a second came")
                 }
             }
             if ends { try endRequest(number, method) }
@@ -276,7 +276,7 @@ package struct GRPCServer: Sendable {
         }
         if method.requests == .stream { return events.append(.halfClosed(call: number)) }
         guard let message = call.message else {
-            throw GRPCStatus(.unimplemented, "\(method.path) takes one message, and none came")
+            throw GRPCStatus(.unsupported, "\(method.path) takes one message, and none came")
         }
         calls[number]?.message = nil
         calls[number]?.isTold = true

@@ -18,7 +18,8 @@ package struct GRPCCode: RawRepresentable, Hashable, Sendable, CustomStringConve
     package static let failedPrecondition = GRPCCode(rawValue: 9)
     package static let aborted = GRPCCode(rawValue: 10)
     package static let outOfRange = GRPCCode(rawValue: 11)
-    package static let unimplemented = GRPCCode(rawValue: 12)
+    /// UNIMPLEMENTED: there is no such method, or it can't be called like this.
+    package static let unsupported = GRPCCode(rawValue: 12)
     package static let internalError = GRPCCode(rawValue: 13)
     package static let unavailable = GRPCCode(rawValue: 14)
     package static let dataLoss = GRPCCode(rawValue: 15)
@@ -71,7 +72,7 @@ package struct GRPCStatus: Error, Hashable, Sendable, CustomStringConvertible {
             case 400: .internalError
             case 401: .unauthenticated
             case 403: .permissionDenied
-            case 404: .unimplemented
+            case 404: .unsupported
             case 429, 502, 503, 504: .unavailable
             default: .unknown
             }

@@ -51,10 +51,7 @@ private final class Wire {
         _ method: String, answers: GRPCCount = .one, timeout: Duration? = nil,
         metadata: GRPCMetadata = GRPCMetadata()
     ) throws -> UInt64 {
-        do {
-            return try client.call(
-                method, metadata: metadata, answers: answers, timeout: timeout, at: now)
-        } catch let error as GRPCStatus { throw error }
+        try client.call(method, metadata: metadata, answers: answers, timeout: timeout, at: now)
     }
 
     func wait(_ duration: Duration) {
@@ -177,9 +174,9 @@ struct GRPCTests {
         wire.run()
         #expect(
             wire.finished(unknown)
-                == GRPCStatus(.unimplemented, "there is no method /t.Service/Nothing here"))
-        #expect(wire.finished(two)?.code == .unimplemented)
-        #expect(wire.finished(none)?.code == .unimplemented)
+                == GRPCStatus(.unsupported, "there is no method /t.Service/Nothing here"))
+        #expect(wire.finished(two)?.code == .unsupported)
+        #expect(wire.finished(none)?.code == .unsupported)
         #expect(wire.served == [])
         // The other way round.
         for count in [0, 2] {
@@ -317,7 +314,7 @@ struct GRPCTests {
     @Test(
         "answers that are not gRPC's",
         arguments: [
-            (["404"], GRPCCode.unimplemented), (["503"], .unavailable), (["401"], .unauthenticated),
+            (["404"], GRPCCode.unsupported), (["503"], .unavailable), (["401"], .unauthenticated),
             (["403"], .permissionDenied), (["400"], .internalError), (["302"], .unknown),
             (["200", "text/html"], .unknown),
         ] as [([String], GRPCCode)])

@@ -109,9 +109,7 @@ enum SampleSchema {
 
     static func encode(_ json: String) throws -> [UInt8] {
         let document = try JSONDocument(Array(json.utf8))
-        do {
-            return try ProtobufJSON(schema).encode(document.root, of: document, as: "t.All")
-        } catch let error as ProtobufError { throw error }
+        return try ProtobufJSON(schema).encode(document.root, of: document, as: "t.All")
     }
 
     static func decode(_ bytes: [UInt8]) throws -> String {
