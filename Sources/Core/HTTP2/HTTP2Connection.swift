@@ -122,6 +122,7 @@ package struct HTTP2Connection: Sendable {
         do throws(HTTP2Failure) {
             try takePreface()
             while try takeFrame(at: now) {
+                endIfDone(at: now)
                 guard output.count - sent <= limits.unsentTotal else {
                     throw HTTP2Failure(
                         .enhanceYourCalm,
@@ -129,7 +130,6 @@ package struct HTTP2Connection: Sendable {
                 }
             }
         } catch { fail(error, at: now) }
-        endIfDone(at: now)
         pump(at: now)
     }
 

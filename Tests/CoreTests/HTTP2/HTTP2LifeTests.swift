@@ -48,6 +48,19 @@ struct HTTP2LifeTests {
         #expect(bench.connection.wantsShutdown)
     }
 
+    @Test("what comes behind the end is not read, whether it comes at once or later")
+    func behindTheEnd() throws {
+        let (whole, cut) = (HTTP2Bench(.client), HTTP2Bench(.client))
+        for bench in [whole, cut] { _ = try bench.open(ends: true) }
+        whole.push(.goAway(0), .ping())
+        cut.push(.goAway(0))
+        cut.push(.ping())
+        #expect(whole.told() == cut.told())
+        let frames = whole.sent()
+        #expect(frames == cut.sent())
+        #expect(frames.map(\.kind) == [1, 7])
+    }
+
     @Test("a client that shuts down opens nothing and closes when it is done")
     func clientShutdown() throws {
         let bench = HTTP2Bench(.client)
