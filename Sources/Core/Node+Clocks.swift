@@ -23,7 +23,12 @@ struct VoterClocks {
         var at: Instant
     }
 
+    /// How often a wrong clock is told of.
+    static let reportInterval = Duration.minutes(10)
+
     private var readings = SortedMap<ServerID, Reading>()
+    /// When the servers whose clocks are wrong were told so last.
+    private var reported = SortedMap<ServerID, Instant>()
     var nextAsk = Instant.distantFuture
     /// Elected, and waiting for the time.
     var elected: Term?
@@ -34,6 +39,21 @@ struct VoterClocks {
         guard trip >= .zero, trip <= Self.patience else { return }
         let half = Duration(nanoseconds: trip.nanoseconds / 2)
         readings[id] = Reading(offset: wall + half - now.wall, at: now.monotonic)
+    }
+
+    /// How far a server's clock is ahead of the cluster's, if somebody should be told now.
+    mutating func wrongness(
+        of id: ServerID, own: ServerID, shift: Duration, at now: Instant
+    ) -> Duration? {
+        guard let offset = id == own ? .zero : readings[id]?.offset else { return nil }
+        let ahead = offset - shift
+        guard Self.isWrong(ahead) else {
+            reported.remove(id)
+            return nil
+        }
+        if let last = reported[id], now - last < Self.reportInterval { return nil }
+        reported[id] = now
+        return ahead
     }
 
     /// The median of the voters' clocks minus this server's own, of an even number the earlier;
@@ -75,7 +95,6 @@ extension Node {
     private mutating func leadIfTimeIsKnown(_ out: inout Outbox) {
         guard let term = clocks.elected, let shift = clockShift else { return }
         clocks.elected = nil
-        if VoterClocks.isWrong(shift) { warnOfClock(shift, &out) }
         clusterTime.restart(shift: shift, at: now)
         lead(term, &out)
     }
@@ -92,13 +111,30 @@ extension Node {
         clocks.take(wall, of: id, askedAt: askedAt, at: now)
         leadIfTimeIsKnown(&out)
         guard isLeading, let shift = clockShift else { return }
-        if VoterClocks.isWrong(shift - clusterTime.shift) { warnOfClock(shift, &out) }
         clusterTime.shift = shift
+        for id in [config.dataID, id] { tellWrongClock(of: id, shift, &out) }
     }
 
-    private func warnOfClock(_ shift: Duration, _ out: inout Outbox) {
+    private mutating func tellWrongClock(
+        of id: ServerID, _ shift: Duration, _ out: inout Outbox
+    ) {
+        let ahead = clocks.wrongness(
+            of: id, own: config.dataID, shift: shift, at: now.monotonic)
+        guard let ahead else { return }
+        if id == config.dataID { return hearOwnClockIsWrong(by: ahead, &out) }
         out.log(
-            .warning, "this server's clock differs from those of most others",
-            [.init("difference", DurationText.print(shift))])
+            .warning,
+            "a server's clock is wrong; the cluster goes by the median of its servers' clocks",
+            [.init("server", name(of: id)), .init("ahead", DurationText.print(ahead))])
+        send(.clockIsWrong(by: ahead), to: id, &out)
+    }
+
+    /// Compared with the clocks of most servers.
+    mutating func hearOwnClockIsWrong(by ahead: Duration, _ out: inout Outbox) {
+        out.log(
+            .warning,
+            "the clock of this machine is wrong, compared with those of most servers; no tick "
+                + "depends on it, but the times in this log do: set it right",
+            [.init("ahead", DurationText.print(ahead))])
     }
 }

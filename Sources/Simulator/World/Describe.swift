@@ -259,6 +259,7 @@ private func describe(message bytes: [UInt8]) -> String {
         return "promise \(servers)\(wantsAnswer ? ", and yours?" : "")"
     case .checkpoint(let index, let hash): return "state at \(index) is \(hash)"
     case .deviates(let index): return "your state is wrong at \(index)"
+    case .clockIsWrong(let ahead): return "your clock is \(DurationText.print(ahead)) ahead"
     case .askTime: return "what time is it?"
     case .tellTime(let wall, _): return "it is \(RFC3339.print(wall))"
     case .leads(let term, let cluster): return "leads \(cluster) in term \(term)"
