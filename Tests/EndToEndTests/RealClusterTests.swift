@@ -5,7 +5,7 @@ extension EndToEnd {
     @Suite("Three servers", .serialized)
     struct RealClusterTests {
         /// Servers on ports of their own, each told of all.
-        private func makeCluster(
+        func makeCluster(
             _ name: String, count: Int = 3, more: [String] = []
         ) -> [Server] {
             let first = Server("\(name)1")
@@ -22,7 +22,7 @@ extension EndToEnd {
             return servers
         }
 
-        private func start(_ servers: [Server]) throws {
+        func start(_ servers: [Server]) throws {
             for server in servers { try server.launch() }
             let isReady = eventually(30) { servers.allSatisfy(\.isServing) }
             let logs = servers.map { $0.log.suffix(1_500) }.joined(separator: "\n")
@@ -30,7 +30,7 @@ extension EndToEnd {
         }
 
         /// The one server that says that it leads, once exactly one does.
-        private func leader(of servers: [Server], within seconds: Double = 20) -> Server? {
+        func leader(of servers: [Server], within seconds: Double = 20) -> Server? {
             var found: [Server] = []
             _ = eventually(seconds) {
                 found = servers.filter(leads)
@@ -39,13 +39,13 @@ extension EndToEnd {
             return found.count == 1 ? found[0] : nil
         }
 
-        private func names(on server: Server, status: String) -> [String] {
+        func names(on server: Server, status: String) -> [String] {
             let members = server.get("/v1/members")?.json.elements ?? []
             return members.filter { $0["statusText"].string == status }
                 .compactMap { $0["Name"].string }.sorted()
         }
 
-        private func successes(of job: String, on server: Server) -> Int {
+        func successes(of job: String, on server: Server) -> Int {
             server.executions(of: job).count { $0["success"].bool == true }
         }
 
@@ -87,7 +87,7 @@ extension EndToEnd {
             #expect(eventually(20) { names(on: next, status: "alive") == all })
         }
 
-        private func dkron(
+        func dkron(
             _ server: Server, _ arguments: String..., status: Int32 = 0,
             sourceLocation: SourceLocation = #_sourceLocation
         ) throws -> String {
@@ -100,7 +100,7 @@ extension EndToEnd {
         }
 
         /// The rows of `raft list-peers` by the names of their nodes: id, address, state, voter.
-        private func seats(on server: Server) throws -> [String: [Substring]] {
+        func seats(on server: Server) throws -> [String: [Substring]] {
             let lines = try dkron(server, "raft", "list-peers").split(separator: "\n")
             #expect(lines.first?.hasPrefix("NODE") == true)
             return lines.dropFirst().reduce(into: [:]) { seats, line in
@@ -143,7 +143,7 @@ extension EndToEnd {
             try second.save(shellJob("after", "true"))
         }
 
-        private func leads(_ server: Server) -> Bool {
+        func leads(_ server: Server) -> Bool {
             server.get("/v1/isleader", timeout: 2)?.status == 200
         }
 

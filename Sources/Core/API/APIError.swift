@@ -97,6 +97,12 @@ extension APIError {
                     + " it.", retryAfter: 1)
         case .busy: self = .busy
         case .stopping: self = .stopping
+        case .outdatedServers:
+            self.init(
+                409, "outdated_servers",
+                "Some server of the cluster runs an older version that does not know this yet, or"
+                    + " has not been seen since the leader began; dkron members shows the"
+                    + " versions. Nothing was done.")
         case .tooLarge:
             self.init(
                 413, "command_too_large",

@@ -17,6 +17,8 @@ extension PeerMessage {
         case checkpoint
         case deviates
         case transfer
+        case relayedReport
+        case relayedOrder
     }
 
     /// The version of the form in which this server writes every kind.
@@ -64,6 +66,14 @@ extension PeerMessage {
         case .report(let report):
             begin(.report)
             report.encode(into: &writer)
+        case .relayedReport(let report, let agent):
+            begin(.relayedReport)
+            writer.serverID(agent)
+            report.encode(into: &writer)
+        case .relayedOrder(let message, let agent):
+            begin(.relayedOrder)
+            writer.serverID(agent)
+            message.encode(into: &writer)
         case .request(let id, let request):
             begin(.request)
             writer.forwardID(id)
@@ -119,6 +129,12 @@ extension PeerMessage {
         case .leads: self = .leads(try reader.u64(), cluster: try reader.string())
         case .assignment: self = .assignment(try AgentMessage(from: &reader))
         case .report: self = .report(try AgentReport(from: &reader))
+        case .relayedReport:
+            let agent = try reader.serverID()
+            self = .relayedReport(try AgentReport(from: &reader), of: agent)
+        case .relayedOrder:
+            let agent = try reader.serverID()
+            self = .relayedOrder(try AgentMessage(from: &reader), to: agent)
         case .request:
             self = .request(try reader.forwardID(), try HTTPRequest(from: &reader))
         case .requestAbandoned: self = .requestAbandoned(try reader.forwardID())
@@ -152,6 +168,8 @@ extension AgentMessage {
         case .heartbeatHeard(let heartbeat):
             writer.u8(3)
             writer.heartbeat(heartbeat)
+        case .leave: writer.u8(4)
+        case .farewell: writer.u8(5)
         }
     }
 
@@ -162,6 +180,8 @@ extension AgentMessage {
         case 1: self = .kill(try reader.executionKey())
         case 2: self = .settle(try reader.executionKey())
         case 3: self = .heartbeatHeard(try reader.heartbeat())
+        case 4: self = .leave
+        case 5: self = .farewell
         case let other: throw .malformed(offset: start, what: "an order numbered \(other)")
         }
     }
@@ -179,6 +199,7 @@ extension AgentReport {
         case .heartbeat(let heartbeat):
             writer.u8(2)
             writer.heartbeat(heartbeat)
+        case .goodbye: writer.u8(3)
         }
     }
 
@@ -188,6 +209,7 @@ extension AgentReport {
         case 0: self = .accepted(try reader.executionKey())
         case 1: self = .news(try Report(from: &reader))
         case 2: self = .heartbeat(try reader.heartbeat())
+        case 3: self = .goodbye
         case let other: throw .malformed(offset: start, what: "a report numbered \(other)")
         }
     }
