@@ -35,6 +35,15 @@ package final class DataDirectory {
         }
     }
 
+    /// Opens the directory of a server that is stopped; makes nothing.
+    package convenience init(existing given: String) throws(DataDirectoryError) {
+        guard access(given + "/format", F_OK) == 0 else {
+            throw DataDirectoryError(
+                "there is no server's data here; name its data directory with --data-dir", given)
+        }
+        try self.init(given)
+    }
+
     /// Opens a directory for the files of a backup. It must be new or empty. Until `finish` is
     /// called no server takes it for its own.
     package init(toFill given: String) throws(DataDirectoryError) {

@@ -3,6 +3,9 @@ package struct Config: Sendable {
     package var nodeName: NodeName
     /// Product version as printed by `dkron version` and in the node's tags.
     package var version: String
+    /// What the program understands; see `FeatureLevel`. Less than the newest only in tests, which
+    /// run an older program so.
+    package var featureLevel = FeatureLevel.newest
     package var isServer = true
     package var region = "global"
     package var datacenter = "dc1"

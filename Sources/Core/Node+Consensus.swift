@@ -86,16 +86,30 @@ extension Node {
         seats.replaced = SortedMap()
         seats.silentSince = SortedMap()
         seats.nextLook = now.monotonic
+        memory = NodeMemory()
+        levelProposed = 0
+        rewindIndex = 0
+        isStampReported = false
         if store.cluster.clusterID.isEmpty { bootstrap(&out) }
         // Whoever sent them was told that nothing was imported, or was not told anything.
         for id in store.stagedRestores { propose(.restoreAbandon(id: id), for: nil, &out) }
+        raiseLevel(&out)
+        reportStampAhead(&out)
+    }
+
+    /// Says once that stamps are far ahead of the time: a clock was wrong when they were made, or
+    /// is wrong now.
+    mutating func reportStampAhead(_ out: inout Outbox) {
+        guard isLeading, !clusterTime.isGuarding else { return }
         let ahead = store.cluster.lastStamp - time
-        if ahead > .seconds(60) {
-            out.log(
-                .warning,
-                "the last decision is stamped \(DurationText.print(ahead)) ahead of this host's "
-                    + "clock; check the clock, ticks up to that time count as decided")
-        }
+        guard ahead > Rewind.tolerance else { return isStampReported = false }
+        guard !isStampReported else { return }
+        isStampReported = true
+        out.log(
+            .warning,
+            "the last decision is stamped \(DurationText.print(ahead)) ahead of the time; check "
+                + "the servers' clocks: ticks up to that stamp count as decided and do not run. "
+                + "If the clocks are right now, 'dkron ledger rewind' makes them due again")
     }
 
     private mutating func bootstrap(_ out: inout Outbox) {
@@ -132,12 +146,21 @@ extension Node {
                 return fail(id, .busy, &out)
             }
         }
+        guard body.featureLevel <= agreedLevel else {
+            invariant(id != nil, "a leader proposes nothing that some server does not know")
+            if let id { fail(id, .outdatedServers, &out) }
+            return
+        }
         if !scheduler.knowsTicks, changesSchedules(body) {
             return heldEdits.append((body, id))
         }
+        let complete = completed(body)
+        if case .rewind = body {
+            proposedStamp = time
+            rewindIndex = raft.lastIndex + 1
+        }
         let stamp = stamp
         if time < stamp { out.mark(.stampHeldBack) }
-        let complete = withTargets(body)
         let bare = Command(stamp: stamp, basis: store.basis(of: complete), body: complete)
         let encoded = bare.encoded
         let size = encoded.count
@@ -159,7 +182,7 @@ extension Node {
         command.decisions = last
         let index = append(command, encoded: last.isEmpty ? encoded : nil, &out)
         switch body {
-        case .pause, .settings: decisionBarrier = index
+        case .pause, .settings, .rewind: decisionBarrier = index
         default: break
         }
         if let id { proposals[index] = id }
@@ -172,7 +195,8 @@ extension Node {
         case .deleteJob, .restoreCommit, .pause, .settings: true
         case .reports(let reports): !store.endedEphemeralJobs(reports).isEmpty
         case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
-            .unpause, .restorePart, .restoreAbandon:
+            .unpause, .restorePart, .restoreAbandon, .raiseLevel, .nodes, .drain, .rewind,
+            .succeed:
             false
         }
     }
@@ -226,33 +250,34 @@ extension Node {
         where settings.defaultTimezone != store.cluster.settings.defaultTimezone:
             return allDecisions(at: stamp)
         case .decide, .bootstrap, .putJob, .deleteExecutions, .runNow, .decideChild, .startRetry,
-            .kill, .pause, .unpause, .settings, .restorePart, .restoreAbandon:
+            .kill, .pause, .unpause, .settings, .restorePart, .restoreAbandon, .raiseLevel,
+            .nodes, .drain, .rewind, .succeed:
             return []
         }
     }
 
     private mutating func decisions(of name: JobName, at stamp: WallTime) -> [JobDecision] {
-        let members = members
+        let candidates = candidates
         var random = random
         defer { self.random = random }
         return scheduler.decisionsBeforeEdit(of: name, at: stamp, store, zones) {
-            TargetSelection.choose($0, members, using: &random)
+            TargetSelection.choose($0, candidates, using: &random)
         }.map { [$0] } ?? []
     }
 
     private mutating func allDecisions(
         at stamp: WallTime, edited: [JobName] = []
     ) -> [JobDecision] {
-        let members = members
+        let candidates = candidates
         var random = random
         defer { self.random = random }
         return scheduler.decisionsBeforeEditOfAll(at: stamp, edited: edited, store, zones) {
-            TargetSelection.choose($0, members, using: &random)
+            TargetSelection.choose($0, candidates, using: &random)
         }
     }
 
-    /// Fills in the nodes of runs by hand.
-    private mutating func withTargets(_ body: Command.Body) -> Command.Body {
+    /// Fills in what only the leader knows: the nodes of runs by hand, the time.
+    private mutating func completed(_ body: Command.Body) -> Command.Body {
         switch body {
         case .runNow(var run):
             run.targets = targets(of: store.document(run.job)?.tags ?? [])
@@ -261,12 +286,15 @@ extension Node {
             guard put.runOnCreate != nil else { return body }
             put.runOnCreate?.targets = targets(of: put.document.tags)
             return .putJob(put)
+        case .rewind(var rewind):
+            rewind.time = time
+            return .rewind(rewind)
         default: return body
         }
     }
 
     mutating func targets(of tags: [Setting]) -> [NodeName] {
-        TargetSelection.choose(tags, members, using: &random)
+        TargetSelection.choose(tags, candidates, using: &random)
     }
 
     // MARK: Applying
@@ -289,6 +317,12 @@ extension Node {
                 "entry \(entry.index) of the log holds a command that this version does not know "
                     + "(\(error)); start the version that wrote it, or a newer one", &out)
             return
+        }
+        guard command.body.neededLevel <= config.featureLevel else {
+            return halt(
+                "entry \(entry.index) of the log is of feature level \(command.body.neededLevel), "
+                    + "and this version knows levels up to \(config.featureLevel); start the "
+                    + "version that wrote it, or a newer one", &out)
         }
         var events: [StoreEvent] = []
         let isOutdated = store.isOutdated(command)
@@ -318,7 +352,7 @@ extension Node {
             history.append(
                 index: index, key: ByteKey(key.historyKey), chunk: chunk, bytes: bytes)
         case .forgetOutput(let key): history.remove(ByteKey(key.historyKey))
-        case .clusterChanged: belong(to: store.cluster.clusterID, &out)
+        case .clusterChanged: belongToCluster(&out)
         case .mark(let mark): out.mark(mark)
         case .ephemeralEnded:
             out.mark(.ephemeralDeleted)
@@ -358,6 +392,7 @@ extension Node {
             out.log(
                 .info, isDeleted ? "job deleted" : "job disabled",
                 [.init("job", job.text), .init("reason", "ephemeral, and it has succeeded")])
+        case .rewound: scheduler.rebuild()
         case .clusterChanged, .output, .forgetOutput, .decided, .started, .mark: break
         }
     }

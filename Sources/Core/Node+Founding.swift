@@ -90,7 +90,7 @@ extension Node {
     /// Servers that are there and expect as many founders as this one, itself among them.
     private var waitingFounders: [ServerID] {
         members.filter {
-            $0.status == .alive && $0.isServer && $0.clusterID == nil
+            $0.status == .alive && $0.isServer && $0.clusterID == nil && isOfRegion($0)
                 && $0.tag("expect") == "\(config.bootstrapExpect)"
         }.compactMap(\.id).sorted()
     }

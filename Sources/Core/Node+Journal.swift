@@ -188,6 +188,10 @@ extension Node {
         recovery.snapshot = head
         if let head {
             out.mark(.snapshotRestored)
+            if let reason = store.refusal(knowing: config.featureLevel) {
+                return halt(
+                    "the snapshot \(reason); start the version that wrote it, or a newer one", &out)
+            }
             store.finishRestoring(at: head.index)
             snapshotting.configuration = head.meta
             raft.restore(
@@ -224,7 +228,8 @@ extension Node {
             if raft.isFounded, snapshotting.configuration.isEmpty {
                 snapshotting.configuration = raft.configuration.encoded
             }
-            belong(to: store.cluster.clusterID, &out)
+            belong(to: raft.hardState.cluster, &out)
+            belongToCluster(&out)
             beginFounding(&out)
         }
         withRunner(&out) { $0.recovered(at: now, into: &$1) }

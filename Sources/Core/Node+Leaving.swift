@@ -1,5 +1,5 @@
-// Leaving for good: the lead goes to another server, the others hear that this node goes, the
-// leader takes back its seat, and the process stops. Stopping alone leaves nothing.
+// Leaving for good: the lead goes to another server, then the node stops as one that departs, and
+// the leader takes back its seat. Stopping alone leaves nothing, except on an agent.
 
 /// How far a leave is.
 struct LeaveState {
@@ -8,8 +8,6 @@ struct LeaveState {
     static let interval = Duration.milliseconds(200)
 
     var isWanted = false
-    /// The others are being told.
-    var isTold = false
     var until = Instant.distantFuture
     var nextLook = Instant.distantFuture
 }
@@ -25,21 +23,14 @@ extension Node {
     }
 
     mutating func continueLeaving(_ out: inout Outbox) {
-        guard leaving.isWanted, !leaving.isTold, now.monotonic >= leaving.nextLook else { return }
+        guard leaving.isWanted, now.monotonic >= leaving.nextLook else { return }
         leaving.nextLook = now.monotonic + LeaveState.interval
-        let monotonic = now.monotonic
-        if isLeading, !raft.isAlone, monotonic < leaving.until {
+        if isLeading, !raft.isAlone, now.monotonic < leaving.until {
             // A server that leaves while it leads would take back its own seat.
             if raft.isTransferring || handOver(&out) { return }
         }
-        leaving.isTold = true
         leaving.nextLook = .distantFuture
-        guard membership != nil else { return hasLeft(&out) }
-        withMembership(&out) { $0.leave(at: monotonic, into: &$1) }
-    }
-
-    mutating func hasLeft(_ out: inout Outbox) {
-        out.log(.info, "left the cluster")
+        beginDeparture(&out)
         take(.stop, &out)
     }
 }

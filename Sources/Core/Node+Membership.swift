@@ -39,6 +39,7 @@ extension Node {
         own.packetBytes -= settings.sealBytes
         own.identityTag = Self.idTag
         own.groupTag = Self.clusterTag
+        own.groupScope = MemberTag("region", config.region)
         var random = random.split(label: "membership")
         let seed = random.next()
         do throws(MemberTagsError) {
@@ -61,6 +62,9 @@ extension Node {
             .map { MemberTag($0.name, $0.value) }
         tags.append(MemberTag(Self.idTag, Hexadecimal.text(ofIdentity: config.dataID)))
         if let clusterID { tags.append(MemberTag(Self.clusterTag, clusterID)) }
+        if config.featureLevel > FeatureLevel.first {
+            tags.append(MemberTag(Self.levelTag, "\(config.featureLevel)"))
+        }
         return tags
     }
 
@@ -80,9 +84,21 @@ extension Node {
 
     // MARK: Belonging
 
+    /// What is in the log tells the cluster. A start has to know it before anything is committed.
+    mutating func belongToCluster(_ out: inout Outbox) {
+        let cluster = store.cluster
+        belong(to: cluster.clusterID, &out)
+        guard cluster.featureLevel >= FeatureLevel.second, phase != .recovering(.logs) else {
+            return
+        }
+        withRaft(&out) { $0.remember(cluster: cluster.clusterID, into: &$1) }
+    }
+
     /// The cluster is known: of others nothing is wanted.
     mutating func belong(to cluster: String, _ out: inout Outbox) {
-        guard clusterID == nil, !cluster.isEmpty else { return }
+        guard !cluster.isEmpty,
+            clusterID.map({ ClusterSuccession.isSuccessor(cluster, of: $0) }) ?? true
+        else { return }
         clusterID = cluster
         if let own = members.firstIndex(where: { $0.name == config.nodeName }) {
             members[own].clusterID = cluster
@@ -204,18 +220,50 @@ extension Node {
         } else {
             members.append(member)
         }
-        let isThere = member.status == .alive || member.status == .leaving
-        reach(member, at: isThere ? Self.peerAddress(of: member) : nil, &out)
+        let isReached = member.isThere && isOfRegion(member)
+        reach(member, at: isReached ? Self.peerAddress(of: member) : nil, &out)
         announce(member, before, &out)
-        if member.status == .alive, before?.status != .alive { tellLeadership(to: member, &out) }
-        if !isThere {
+        memory.isStale = true
+        let isNews = before?.status != .alive || before?.clusterID != member.clusterID
+        if member.status == .alive, isNews { tellLeadership(to: member, &out) }
+        if !member.isThere {
             dispatcher.lostContact(member.name)
             joinAgainIfAlone()
         }
+        if member.status == .left, isLeading {
+            let store = store
+            withDispatcher(&out) { $0.departed(member.name, saidGoodbye: false, store, into: &$1) }
+        }
+    }
+
+    /// A server shows that the cluster was recovered elsewhere. Agents go along; a server may have
+    /// in its log what the recovered cluster does not have, and must not decide anything any more.
+    /// - Returns: whether that is so.
+    private mutating func follow(_ member: Member, _ out: inout Outbox) -> Bool {
+        guard let theirs = member.clusterID, let clusterID, member.isServer, isOfRegion(member),
+            ClusterSuccession.isSuccessor(theirs, of: clusterID)
+        else { return false }
+        guard config.isServer else {
+            out.log(
+                .warning, "the cluster was recovered; this agent goes along",
+                [.init("by", member.name.text), .init("cluster", theirs)])
+            heardLeader = nil
+            belong(to: theirs, &out)
+            return true
+        }
+        halt(
+            "this cluster was recovered without this server: \(member.name.text) at "
+                + "\(member.address):\(member.port) goes on as cluster \(theirs). "
+                + "What is in this server's data directory and not "
+                + "there is not part of the cluster any more. To bring this server back, move its "
+                + "data directory away and start it again with an empty one: it is taken in and "
+                + "gets everything", &out)
+        return true
     }
 
     /// A node of another cluster was heard of.
     private mutating func met(_ stranger: GossipMember, _ out: inout Outbox) {
+        if let member = Member(stranger), follow(member, &out) { return }
         joining.stranger = stranger
         guard now.monotonic >= nextStrangerReport, let clusterID else { return }
         nextStrangerReport = now.monotonic + Self.strangerInterval
@@ -252,6 +300,7 @@ extension Node {
         guard member.name != config.nodeName else { return }
         reach(member, at: nil, &out)
         members.removeAll { $0.name == member.name }
+        memory.isStale = true
         dispatcher.lostContact(member.name)
         joinAgainIfAlone()
     }
@@ -365,7 +414,8 @@ extension Member {
     /// A member of gossip that is one of our nodes; nil for anybody else, such as an agent of Serf.
     init?(_ gossip: GossipMember) {
         guard let id = gossip.tag(Node.idTag).flatMap(Hexadecimal.identity) else { return nil }
-        var tags = gossip.tags.filter { $0.name != Node.idTag && $0.name != Node.clusterTag }
+        let own = [Node.idTag, Node.clusterTag, Node.levelTag]
+        var tags = gossip.tags.filter { !own.contains($0.name) }
             .map { Setting(name: $0.name, value: $0.value) }
         if gossip.tag("role") == nil {
             tags.append(Setting(name: "role", value: Self.standardRole))
@@ -374,6 +424,7 @@ extension Member {
             name: gossip.name, id: id, clusterID: gossip.tag(Node.clusterTag),
             address: gossip.address.ip.description, port: gossip.address.port, tags: tags,
             status: Status(gossip.status))
+        featureLevel = gossip.tag(Node.levelTag).flatMap { UInt32($0) } ?? FeatureLevel.first
     }
 }
 

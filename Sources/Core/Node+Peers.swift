@@ -11,6 +11,9 @@ enum LeaseReader {
 extension Node {
     // MARK: Who is who
 
+    /// Servers of each region have a log of their own, and orders for its nodes only.
+    func isOfRegion(_ member: Member) -> Bool { member.region ?? config.region == config.region }
+
     func member(_ id: ServerID) -> Member? { members.first { $0.id == id } }
     func member(named name: NodeName) -> Member? { members.first { $0.name == name } }
 
@@ -59,7 +62,12 @@ extension Node {
         case .assignment(let message): receive(message, &out)
         case .report(let report):
             guard let name = member(id)?.name else { return }
+            contact.routes.remove(name)
             receive(report, from: name, &out)
+        case .relayedReport(let report, let agent):
+            receive(report, of: agent, by: id, &out)
+        case .relayedOrder(let message, let agent):
+            receive(message, for: agent, by: id, &out)
         case .request(let forwarded, let request):
             take(request, as: forwarded, from: id, &out)
         case .requestAbandoned(let forwarded): abandon(forwarded, from: id, &out)
@@ -128,23 +136,6 @@ extension Node {
         return readers.remove(id) != nil
     }
 
-    // MARK: Orders and reports
-
-    /// Brings a message of the leader to an agent, this node's own or another's.
-    mutating func deliver(_ message: AgentMessage, to node: NodeName, _ out: inout Outbox) {
-        if node == config.nodeName { return receive(message, &out) }
-        // One that is not known now is told again, or given up, by the dispatcher.
-        guard let id = member(named: node)?.id else { return }
-        send(.assignment(message), to: id, &out)
-    }
-
-    /// A report of this node's agent, for the leader: dropped without one, and told again later.
-    mutating func report(_ report: AgentReport, _ out: inout Outbox) {
-        if isLeading { return receive(report, from: config.nodeName, &out) }
-        guard let leader = leaderID, leader != config.dataID else { return }
-        send(.report(report), to: leader, &out)
-    }
-
     // MARK: Who leads
 
     /// How often a leader tells all nodes that it leads, and hears that they live.
@@ -158,7 +149,7 @@ extension Node {
 
     mutating func tellLeadership(to member: Member, _ out: inout Outbox) {
         guard isLeading, let clusterID, let id = member.id, id != config.dataID,
-            member.status == .alive
+            member.status == .alive, isOfRegion(member)
         else { return }
         send(.leads(raft.hardState.term, cluster: clusterID), to: id, &out)
     }
@@ -167,9 +158,10 @@ extension Node {
         _ id: ServerID, _ term: Term, _ cluster: String, _ out: inout Outbox
     ) {
         guard !isLeading, clusterID.map({ $0 == cluster }) ?? true,
-            term >= heardLeader?.term ?? 0
+            member(id).map(isOfRegion) ?? true, term >= heardLeader?.term ?? 0
         else { return }
         heardLeader = (id, term)
+        contact.leaderHeardAt = now.monotonic
         // A server believes nothing of its cluster but what is in the log.
         if !config.isServer { belong(to: cluster, &out) }
         send(.report(.heartbeat(runner.heartbeat(at: now.monotonic))), to: id, &out)
@@ -199,6 +191,9 @@ extension Node {
         scheduler = Scheduler()
         dispatcher.loseLeadership()
         decisionBarrier = 0
+        contact.routes = SortedMap()
+        levelProposed = 0
+        rewindIndex = 0
         reports = []
         reportBytes = 0
         heldBack = SortedMap()

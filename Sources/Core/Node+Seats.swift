@@ -15,6 +15,8 @@ struct Seats {
     var waiting: [(index: LogIndex, request: RequestID)] = []
     /// Since when this leader has not heard a server.
     var silentSince = SortedMap<ServerID, Instant>()
+    /// Servers that were named because their programs are too old.
+    var outdated = SortedMap<ServerID, Bool>()
 }
 
 extension Node {
@@ -31,7 +33,8 @@ extension Node {
             }
         }
         guard !raft.isChanging, !raft.isTransferring, clusterID != nil else { return }
-        guard let (change, reason) = dueChange() else { return }
+        raiseLevel(&out)
+        guard let (change, reason) = dueChange(&out) else { return }
         var isMade = false
         withRaft(&out) { raft, actions in
             isMade = (try? raft.change(change, into: &actions)) != nil
@@ -47,7 +50,9 @@ extension Node {
             [.init("server", name(of: id)), .init("id", Hexadecimal.text(ofIdentity: id))])
     }
 
-    private func dueChange() -> (RaftConfigurationChange, String)? {
+    private mutating func dueChange(
+        _ out: inout Outbox
+    ) -> (RaftConfigurationChange, String)? {
         let configuration = raft.configuration
         for id in configuration.members where id != config.dataID && mayRemove(id) {
             if member(id)?.status == .left {
@@ -68,7 +73,8 @@ extension Node {
         }
         for member in members where member.isServer && member.status == .alive {
             guard let id = member.id, !configuration.contains(id),
-                member.clusterID == nil || member.clusterID == clusterID
+                member.clusterID == nil || member.clusterID == clusterID,
+                isOfRegion(member), understandsLog(member, &out)
             else { continue }
             return (.addLearner(id), "a server is taken into the cluster")
         }
@@ -144,6 +150,9 @@ extension Node {
             beginLeaving(&out)
         case .transfer(let target): transfer(to: target, for: request, &out)
         case .remove(let id): removeSeat(id, for: request, &out)
+        case .dismiss(let id):
+            send(.assignment(.leave), to: id, &out)
+            withAPI(&out) { $0.arranged(request, .done, $1, into: &$2) }
         }
     }
 

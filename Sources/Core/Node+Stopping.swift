@@ -10,11 +10,12 @@ struct StopState {
     var reportsAt: Instant?
     /// When a leader looks again for another server to lead.
     var handsOverAt: Instant?
+    /// Nil on a server that keeps its seat.
+    var departure: Departure?
 
     var nextDeadline: Instant? {
-        let soonest = min(
-            min(endsRunsAt ?? .distantFuture, exitsAt ?? .distantFuture),
-            min(reportsAt ?? .distantFuture, handsOverAt ?? .distantFuture))
+        let times = [endsRunsAt, exitsAt, reportsAt, handsOverAt, departure?.nextLook]
+        let soonest = times.reduce(.distantFuture) { min($0, $1 ?? .distantFuture) }
         return soonest == .distantFuture ? nil : soonest
     }
 }
@@ -29,7 +30,7 @@ extension Node {
         case .stop:
             guard phase != .stopping else { return }
             beginStopping(&out)
-        case .leave: beginLeaving(&out)
+        case .leave: config.isServer ? beginLeaving(&out) : take(.stop, &out)
         case .stopNow, .detach:
             phase = .exited
             out.emit(.exit)
@@ -61,6 +62,8 @@ extension Node {
             return
         }
         phase = .stopping
+        // An agent has nothing to come back to but its results, which it keeps.
+        if !config.isServer { beginDeparture(&out) }
         stopping.endsRunsAt = now.monotonic + config.shutdownTimeout
         stopping.reportsAt = now.monotonic + Self.stopReportInterval
         stopping.handsOverAt = now.monotonic
@@ -95,7 +98,7 @@ extension Node {
         let owesNothing = !isLeading || raft.pendingCount == 0
         if runner.heldCount == 0, owesNothing, !isHandingOver, heldEdits.isEmpty,
             applyQueue.isEmpty,
-            log.isIdle, runLog.isIdle
+            log.isIdle, runLog.isIdle, continueDeparture(&out)
         {
             phase = .exited
             out.emit(.exit)
@@ -120,6 +123,11 @@ extension Node {
                 ])
         }
         if let at = stopping.exitsAt, monotonic >= at {
+            switch stopping.departure {
+            // Results that nobody took are kept for the next start; the others hear that it goes.
+            case .working, .parting: if !tellDeparture(&out) { return }
+            case nil, .telling, .gone: break
+            }
             phase = .exited
             out.emit(.exit)
         }

@@ -45,12 +45,14 @@ extension Node {
     /// Decides what is due, one slice.
     mutating func decideDueTicks(_ out: inout Outbox) {
         guard canDecide, let due = scheduler.nextDue, due <= time else { return }
-        let members = members
+        let (candidates, awaited) = (candidates, awaitedNodes)
         let time = time
         var random = random
         withScheduler(&out) { scheduler, store, zones, actions in
-            _ = scheduler.decide(at: time, store, zones, into: &actions) {
-                TargetSelection.choose($0, members, using: &random)
+            _ = scheduler.decide(at: time, store, zones, into: &actions) { tags in
+                !awaited.isEmpty && !TargetSelection.matching(tags, awaited).candidates.isEmpty
+            } chooseTargets: {
+                TargetSelection.choose($0, candidates, using: &random)
             }
         }
         self.random = random
@@ -121,7 +123,7 @@ extension Node {
             group.targets[retry.target].retryDue != nil
         else { return }
         let before = group.targets[retry.target].node
-        let isAlive = members.contains { $0.name == before && $0.status == .alive }
+        let isAlive = candidates.contains { $0.name == before }
         let tags = store.document(retry.job)?.tags ?? []
         let node = isAlive ? before : targets(of: tags).first ?? before
         propose(
@@ -148,6 +150,7 @@ extension Node {
         withRunner(&out) { runner, actions in
             switch message {
             case .run(let assignment, let heartbeat):
+                if runner.declines(assignment, at: now.wall, into: &actions) { return }
                 runner.assign(
                     assignment, after: heartbeat, at: now.monotonic, into: &actions)
                 runner.startQueued(at: now, into: &actions)
@@ -155,8 +158,11 @@ extension Node {
             case .settle(let key): runner.settle(key, at: now.monotonic, into: &actions)
             case .heartbeatHeard(let heartbeat):
                 runner.heard(heartbeat, at: now, into: &actions)
+            case .leave, .farewell: break
             }
         }
+        if case .leave = message { take(.leave, &out) }
+        if case .farewell = message { heardFarewell(&out) }
     }
 
     mutating func withRunner(
@@ -210,6 +216,7 @@ extension Node {
             reportBytes += news.encodedSize
         case .heartbeat(let heartbeat):
             withDispatcher(&out) { $0.heard(heartbeat, from: node, at: monotonic, into: &$1) }
+        case .goodbye: heardGoodbye(of: node, &out)
         }
     }
 

@@ -43,6 +43,14 @@ package struct Node {
     var founding = Founding()
     var seats = Seats()
     var leaving = LeaveState()
+    var memory = NodeMemory()
+    var contact = Contact()
+    /// The feature level that this leader has proposed; 0: none.
+    var levelProposed: UInt32 = 0
+    /// Stamps go back when this entry is applied; those after it count from the present.
+    var rewindIndex: LogIndex = 0
+    /// The log was told that stamps are far ahead of the time.
+    var isStampReported = false
     /// The cluster that this node belongs to, once it is known.
     package internal(set) var clusterID: String?
     /// Where the world was told that other nodes are reached.
@@ -142,6 +150,7 @@ package struct Node {
         clusterTime = ClusterTime(at: now)
         runner = Runner(tunables: tunables, incarnation: config.incarnation)
         api = API(config: config)
+        contact.leaderHeardAt = now.monotonic
         beginMembership(&out)
         beginRecovery(&out)
         scheduleWakeUp()
@@ -267,6 +276,9 @@ package struct Node {
         continueFounding(&out)
         arrangeSeats(&out)
         continueLeaving(&out)
+        rememberNodes(&out)
+        keepInTouch(&out)
+        reportStampAhead(&out)
         endForwards(&out)
         if isDue(api.nextDeadline) { withAPI(&out) { $0.deadline($1, into: &$2) } }
     }
@@ -314,7 +326,10 @@ package struct Node {
 
     /// The stamp of a command proposed now.
     var stamp: WallTime {
-        @inline(__always) get { max(time, store.cluster.lastStamp, proposedStamp) }
+        @inline(__always) get {
+            if rewindIndex > store.appliedIndex { return max(time, proposedStamp) }
+            return max(time, store.cluster.lastStamp, proposedStamp)
+        }
     }
 
     private mutating func scheduleWakeUp() {
@@ -336,6 +351,8 @@ package struct Node {
         consider(membership?.nextDeadline)
         consider(joining.nextAttempt)
         consider(leaving.nextLook)
+        consider(nextRemembering)
+        consider(nextTouch)
         if phase == .running {
             if !raft.isFounded { consider(founding.nextDeadline) }
             if isLeading, membership != nil { consider(seats.nextLook) }

@@ -15,6 +15,9 @@ func runCommand(_ arguments: [String]) -> Int32 {
     case "version", "--version": return runVersionCommand(rest)
     case "keygen": return runKeygenCommand(rest)
     case "recover": return runRecoverCommand(rest)
+    // The only one of its group that talks to no server.
+    case "raft" where rest.first == "recover":
+        return runRaftRecoverCommand(Array(rest.dropFirst()))
     case "help", "--help", "-h":
         guard let topic = rest.first else {
             printOut(overview)
@@ -69,6 +72,8 @@ private let overview = """
       agent      start a node in the foreground
       schedule   show when a schedule fires, without a server
       recover    make a data directory of a backup, without a server
+      raft recover
+                 make a stopped server the only one, when the majority is lost for good
       keygen     print a new key for encryption between nodes
       version    print the version
       help       show this text, or with a command's name that command's

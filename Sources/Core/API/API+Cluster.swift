@@ -61,6 +61,7 @@ extension API {
         writer.settings([
             Setting(name: "applied_index", value: "\(context.store.appliedIndex)"),
             Setting(name: "default_timezone", value: cluster.settings.defaultTimezone),
+            Setting(name: "feature_level", value: "\(cluster.featureLevel)"),
             Setting(name: "id", value: cluster.clusterID),
             Setting(name: "jobs", value: "\(context.store.counters.jobs)"),
             Setting(name: "leader", value: leaderName(context)?.text ?? ""),
@@ -75,7 +76,8 @@ extension API {
         var writer = JSONWriter(call.layout)
         writer.beginArray()
         for member in context.members.sorted(by: { $0.name < $1.name }) {
-            writer.member(member, isListed: true)
+            let isDrained = context.store.cluster.drained.contains(member.name)
+            writer.member(member, isListed: true, isDrained: isDrained)
         }
         writer.endArray()
         var answer = Answer(200, writer)
@@ -171,6 +173,9 @@ extension API {
             let isPaused = context.store.cluster.isPaused
             log(isPaused ? "cluster paused" : "cluster resumed", made.call, [], &actions)
             reply(made, pauseAnswer(made.call, context), context, &actions)
+        case .drain(let node): concludeDrain(of: node, made, context, &actions)
+        case .rewind(let job, let total):
+            try concludeRewind(of: job, total: total, made, result, context, &actions)
         case .settings:
             log("settings changed", made.call, [], &actions)
             reply(made, settingsAnswer(made.call, context), context, &actions)

@@ -149,7 +149,7 @@ extension API {
                 answer.headers.append("Location", made.call.request.path)
             }
             reply(made, answer, context, &actions)
-        case .applied, .launched, .restored:
+        case .applied, .launched, .restored, .rewound:
             invariant(false, "an edit of a job is stored or rejected")
         }
     }

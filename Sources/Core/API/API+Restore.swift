@@ -98,7 +98,7 @@ extension API {
             let error = APIError(rejection, job: JobName("…"))
             restore?.isCommitting = false
             failRestore(error.asRestoreError, context, &actions)
-        case .applied, .stored, .launched:
+        case .applied, .stored, .launched, .rewound:
             invariant(false, "a restore is done or rejected")
         }
     }

@@ -16,7 +16,7 @@ extension API {
             }
         }
         if context.store.cluster.refusesEdits { throw .paused }
-        if TargetSelection.matching(document.tags, context.members).candidates.isEmpty {
+        if TargetSelection.matching(document.tags, context.candidates).candidates.isEmpty {
             throw .noTarget(call.job)
         }
         if document.concurrency == .forbid, state.activeGroups > 0 { throw .overlap(call.job) }
@@ -39,7 +39,7 @@ extension API {
             guard !made.isAbandoned else { return }
             try hold(group, made.call, wait, context, &actions)
         case .rejected(let rejection): throw APIError(rejection, job: job)
-        case .applied, .stored, .restored:
+        case .applied, .stored, .restored, .rewound:
             invariant(false, "a run by hand is launched or rejected")
         }
     }

@@ -8,6 +8,8 @@ package enum SeatOrder: Hashable, Sendable {
     case transfer(to: ServerID?)
     /// This node gives up its seat and stops.
     case leave
+    /// That node, which is not this one, leaves the cluster and stops.
+    case dismiss(ServerID)
 }
 
 /// What became of it.
@@ -75,7 +77,7 @@ extension API {
         try order(.leave, call, &actions)
     }
 
-    private mutating func order(
+    mutating func order(
         _ order: SeatOrder, _ call: Call, _ actions: inout [APIAction]
     ) throws(APIError) {
         try wait(call.id, for: .seats(call, order))
@@ -92,7 +94,10 @@ extension API {
         let answer: Answer
         switch outcome {
         case .done:
-            answer = order == .leave ? servers(call, context) : arrangedAnswer(call, context)
+            switch order {
+            case .leave: answer = servers(call, context)
+            case .dismiss, .remove, .transfer: answer = arrangedAnswer(call, context)
+            }
         case .unknownServer:
             let error = APIError(404, "unknown_server", "That server has no seat any more.")
             answer = Answer(error, layout: call.layout)

@@ -347,7 +347,9 @@ package struct API {
         case .listPeers: listPeers(call, context, &actions)
         case .removePeer: try removePeer(call, context, &actions)
         case .transfer: try transferLeadership(call, context, &actions)
-        case .busy: try startStream(call, .busy, context, &actions)
+        case .busy:
+            let node = call.query["node"].map { NodeName($0) }
+            try startStream(call, .busy(on: node), context, &actions)
         case .showPause: showPause(call, context, &actions)
         case .pause: try pause(call, context, &actions)
         case .unpause: try propose(.unpause, .pause, call, &actions)
@@ -370,6 +372,10 @@ package struct API {
         case .kill: try kill(call, context, &actions)
         case .lost: try giveUp(call, context, &actions)
         case .listTicks: try listTicks(call, context, &actions)
+        case .drain: try drain(call, true, context, &actions)
+        case .undrain: try drain(call, false, context, &actions)
+        case .dismiss: try dismiss(call, context, &actions)
+        case .rewind: try rewind(call, context, &actions)
         }
     }
 

@@ -22,6 +22,8 @@ package enum ProposalFailure: Hashable, Sendable {
     case stopping
     /// Certainly not done: one entry of the log can't hold it.
     case tooLarge
+    /// Certainly not done: some server runs a version that does not know it.
+    case outdatedServers
 }
 
 /// What the API wants done, in order.
@@ -69,6 +71,10 @@ package struct APIContext {
     package var appliedTerm: Term
     /// What a run of this node has printed so far; nil for runs that are not here.
     package var liveTail: (ExecutionKey) -> OutputTail?
+    /// The nodes that take new executions.
+    package var candidates: [Member] {
+        TargetSelection.candidates(members, region: config.region, store.cluster.drained)
+    }
     package var isRecovering: Bool {
         if case .recovering = role { true } else { false }
     }
@@ -123,6 +129,7 @@ package struct APIContext {
         case .outcomeUnknown: .outcomeUnknown
         case .busy: .busy
         case .stopping: .stopping
+        case .outdatedServers: .outdatedServers
         case .tooLarge: .tooLarge
         }
     }

@@ -91,6 +91,12 @@ extension APIError {
         "The outcome is unknown: the change may still take effect. Look before you repeat it.",
         retryAfter: 1)
 
+    static let outdatedServers = APIError(
+        409, "outdated_servers",
+        "Some server of the cluster runs an older version that does not know this yet, or has not"
+            + " been seen since the leader began; dkron members shows the versions. Nothing was"
+            + " done.")
+
     static let tooLarge = APIError(
         413, "command_too_large",
         "The change is larger than one entry of the log may be; nothing was done.")

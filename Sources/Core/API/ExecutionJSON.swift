@@ -89,7 +89,7 @@ extension JSONWriter {
     }
 
     /// Field names with capitals, as Dkron's clients know them.
-    mutating func member(_ member: Member, isListed: Bool) {
+    mutating func member(_ member: Member, isListed: Bool, isDrained: Bool = false) {
         beginObject()
         self.member("Name", member.name.text)
         self.member("Addr", member.address)
@@ -106,6 +106,7 @@ extension JSONWriter {
         if isListed {
             self.member("id", member.name.text)
             self.member("statusText", member.status.text)
+            if isDrained { self.member("drained", true) }
         }
         endObject()
     }

@@ -11,7 +11,8 @@ struct ListStream {
         case executions(JobName, Generation, ExecutionSort, isDescending: Bool)
         /// One alone, as an object.
         case execution(JobName, ExecutionKey)
-        case busy
+        /// Of one node, or of all.
+        case busy(on: NodeName?)
         case ticks(JobDocument, JobState, from: WallTime, to: WallTime)
     }
 
@@ -261,7 +262,7 @@ struct ListStream {
         case .jobs(let filter, let sort, _): collectJob(filter, sort, context)
         case .executions(let job, let generation, let sort, _):
             collectExecution(job, generation, sort)
-        case .busy: collectGroup(&budget)
+        case .busy(let node): collectGroup(on: node, &budget)
         case .ticks(let document, let state, let from, let to):
             collectRows(document, state, from, to, &budget, context)
         case .execution: collected = .end
@@ -312,7 +313,7 @@ struct ListStream {
         add(sort.key(execution), .execution(job, key))
     }
 
-    private mutating func collectGroup(_ budget: inout Int) {
+    private mutating func collectGroup(on node: NodeName?, _ budget: inout Int) {
         var place: (Generation, GroupID)?
         if case .group(let generation, let group) = collected { place = (generation, group) }
         guard let found = store.activeGroups(after: place, limit: 1).first else {
@@ -324,7 +325,9 @@ struct ListStream {
         for number in group.targets.compactMap(\.attempts.last) {
             budget -= 1
             let key = ExecutionKey(generation: found.generation, number: number)
-            guard let execution = store.execution(key), !execution.state.isEnded else { continue }
+            guard let execution = store.execution(key), !execution.state.isEnded,
+                node ?? execution.node == execution.node
+            else { continue }
             var order = SortKey()
             order.add(execution.startedAt?.nanoseconds ?? .max)
             order.add(number)

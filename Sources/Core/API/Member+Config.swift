@@ -25,5 +25,6 @@ extension Member {
             name: config.nodeName, id: config.dataID, address: config.gossipAddress,
             port: config.gossipPort,
             tags: tags)
+        featureLevel = config.featureLevel
     }
 }

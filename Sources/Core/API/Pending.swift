@@ -44,6 +44,9 @@ enum Intent {
     case giveUp(JobName, ExecutionKey)
     case pause
     case settings
+    case drain(NodeName)
+    /// Of one job or of all, and how many jobs were rewound so far.
+    case rewind(JobName?, total: UInt32)
     case restorePart
     case restoreCommit
     case restoreAbandon
@@ -51,7 +54,8 @@ enum Intent {
     var isRestore: Bool {
         switch self {
         case .restorePart, .restoreCommit, .restoreAbandon: true
-        case .saveJob, .deleteJob, .deleteExecutions, .run, .kill, .giveUp, .pause, .settings:
+        case .saveJob, .deleteJob, .deleteExecutions, .run, .kill, .giveUp, .pause, .settings,
+            .drain, .rewind:
             false
         }
     }

@@ -32,6 +32,7 @@ package struct Route: Sendable {
         case run, toggle
         case listExecutions, deleteExecutions, showExecution, showOutput, kill, lost
         case listTicks
+        case drain, undrain, dismiss, rewind
     }
 
     private init(
@@ -64,6 +65,13 @@ package struct Route: Sendable {
         Route(.get, "/debug/vars", .variables, .local, "the node's counters as JSON"),
         Route(.get, "/v1", .status, .local, "this node and its cluster"),
         Route(.get, "/v1/members", .members, .local, "nodes of the cluster"),
+        Route(
+            .post, "/v1/members/:node/drain", .drain, .write, "give a node no new executions"),
+        Route(
+            .post, "/v1/members/:node/undrain", .undrain, .write, "give it executions again"),
+        Route(
+            .post, "/v1/members/:node/leave", .dismiss, .write,
+            "have a node leave the cluster and stop"),
         Route(.get, "/v1/leader", .leader, .local, "the leader's node"),
         Route(.get, "/v1/isleader", .isLeader, .local, "whether this node leads"),
         Route(.post, "/v1/leave", .leave, .local, "leave the cluster"),
@@ -76,6 +84,12 @@ package struct Route: Sendable {
         Route(.post, "/v1/unpause", .unpause, .write, "end a pause"),
         Route(.get, "/v1/settings", .showSettings, .read, "settings of the cluster"),
         Route(.put, "/v1/settings", .putSettings, .write, "change settings of the cluster"),
+        Route(
+            .post, "/v1/ledger/rewind", .rewind, .write,
+            "make ticks due again that a clock ahead of the time has decided"),
+        Route(
+            .post, "/v1/jobs/:job/ledger/rewind", .rewind, .write,
+            "the same for one job, however little it is ahead"),
         Route(.get, "/v1/backup", .backup, .read, "a copy of everything, for `dkron recover`"),
         Route(.post, "/v1/restore", .restore, .write, "import an export, all or nothing"),
         Route(.get, "/v1/jobs", .listJobs, .read, "list jobs; a complete export"),

@@ -9,6 +9,10 @@ package enum AgentMessage: Hashable, Sendable {
     case settle(ExecutionKey)
     /// This was heard, by a leader that still leads.
     case heartbeatHeard(Heartbeat)
+    /// Leave the cluster and stop: a person wants it so.
+    case leave
+    /// The leader waits for nothing of this agent any more, which is about to go.
+    case farewell
 }
 
 /// What an agent tells the leader.
@@ -18,6 +22,8 @@ package enum AgentReport: Hashable, Sendable {
     case news(Report)
     /// Renews the lease on everything this agent runs.
     case heartbeat(Heartbeat)
+    /// The agent goes: nothing runs on it, and nothing that it is told to run will.
+    case goodbye
 }
 
 /// That an agent lives, in its own terms: nobody else's clock can be compared with it.

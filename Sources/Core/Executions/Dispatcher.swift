@@ -298,7 +298,8 @@ package struct Dispatcher {
     }
 
     mutating func scheduled(_ retry: PendingRetry, stamp: WallTime, at now: Instant) {
-        let wait = max(.zero, retry.due - stamp)
+        // No back-off is longer: a due time further ahead is of a clock that was.
+        let wait = min(max(.zero, retry.due - stamp), RetryPolicy.longest)
         retries.insert(WaitingRetry(due: now + wait, retry: retry))
     }
 
@@ -338,6 +339,32 @@ package struct Dispatcher {
 
     /// Membership has given the agent up, or it has gone.
     mutating func lostContact(_ node: NodeName) { contacts.remove(node) }
+
+    /// The agent has left the cluster. What it was never told fails at once. If it has said
+    /// good-bye, nothing runs there, and nothing of it is waited for.
+    mutating func departed(
+        _ node: NodeName, saidGoodbye: Bool, _ store: Store, into actions: inout [Action]
+    ) {
+        contacts.remove(node)
+        let reason = "the agent left the cluster"
+        if saidGoodbye {
+            for (key, execution) in outstanding where execution.node == node {
+                ended(key)
+                actions.append(
+                    .report(Report(job: execution.job, key: key, news: .lost(reason: reason))))
+            }
+        }
+        var kept: [Waiting] = []
+        while let first = waiting.update(node, { $0.popFirst() }) ?? nil {
+            guard saidGoodbye || !first.mayBeOlder else {
+                kept.append(first)
+                continue
+            }
+            give(up: first, reason, store, into: &actions)
+        }
+        waiting.remove(node)
+        for execution in kept { wait(execution, for: node) }
+    }
 
     // MARK: Deadlines
 
@@ -413,21 +440,29 @@ package struct Dispatcher {
             }
             waiting.update(node) { _ = $0.popFirst() }
             if waiting[node]?.isEmpty ?? true { waiting.remove(node) }
-            guard let known, !known.state.isEnded else { continue }
-            let news: Report.News
-            if first.mayBeOlder {
-                let time = DurationText.print(lostAfter)
-                news = .lost(reason: "the agent was not heard of for \(time)")
-            } else {
-                let error = "the node could not be reached for 60 s"
-                news = .ended(
-                    ExecutionResult(
-                        state: .failed, startedAt: nil, finishedAt: store.cluster.lastStamp,
-                        error: error))
-            }
-            actions.append(.mark(first.mayBeOlder ? .leaseExpired : .agentUnreachable))
-            actions.append(.report(Report(job: first.job, key: first.key, news: news)))
+            let time = DurationText.print(lostAfter)
+            let reason =
+                first.mayBeOlder
+                ? "the agent was not heard of for \(time)"
+                : "the node could not be reached for 60 s"
+            give(up: first, reason, store, into: &actions)
         }
+    }
+
+    /// What waits for an agent does not wait any longer.
+    private func give(
+        up waiting: Waiting, _ reason: String, _ store: Store, into actions: inout [Action]
+    ) {
+        guard let known = store.execution(waiting.key), !known.state.isEnded else { return }
+        let news: Report.News =
+            waiting.mayBeOlder
+            ? .lost(reason: reason)
+            : .ended(
+                ExecutionResult(
+                    state: .failed, startedAt: nil, finishedAt: store.cluster.lastStamp,
+                    error: reason))
+        actions.append(.mark(waiting.mayBeOlder ? .leaseExpired : .agentUnreachable))
+        actions.append(.report(Report(job: waiting.job, key: waiting.key, news: news)))
     }
 
     private mutating func lose(

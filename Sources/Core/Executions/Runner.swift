@@ -412,6 +412,9 @@ package struct Runner {
         }
     }
 
+    /// This agent goes, and takes nothing new.
+    var isClosed = false
+
     /// Why runs that are being ended are ended, when that is not somebody's request.
     var stopReason: String?
 

@@ -22,11 +22,17 @@ package struct HardState: Hashable, Sendable {
     /// The servers that this one has promised to found a cluster with, in ascending order; said
     /// once and for ever. None: it was taken into a cluster that was there. Nil: nothing was said.
     package var founders: [DataID]?
+    /// The cluster that this server belongs to, so that it knows that before it knows what of its
+    /// log is committed. Kept only beside founders; empty while it is not known.
+    package var cluster: String
 
-    package init(term: Term = 0, votedFor: [UInt8]? = nil, founders: [DataID]? = nil) {
+    package init(
+        term: Term = 0, votedFor: [UInt8]? = nil, founders: [DataID]? = nil, cluster: String = ""
+    ) {
         self.term = term
         self.votedFor = votedFor
         self.founders = founders
+        self.cluster = cluster
     }
 
     /// Nobody has this server's vote in a new term.

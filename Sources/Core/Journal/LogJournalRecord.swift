@@ -37,7 +37,9 @@ enum LogJournalRecord: Hashable {
             writer = ByteWriter()
             writer.u64(hardState.term)
             writer.optional(hardState.votedFor) { $0.bytes($1) }
-            if let founders = hardState.founders { writer.array(founders) { $0.serverID($1) } }
+            guard let founders = hardState.founders else { break }
+            writer.array(founders) { $0.serverID($1) }
+            if !hardState.cluster.isEmpty { writer.string(hardState.cluster) }
         case .entry(let entry):
             writer = ByteWriter(capacity: 17 + entry.payload.count)
             writer.u64(entry.index)
@@ -65,7 +67,9 @@ enum LogJournalRecord: Hashable {
                     : try reader.array(elementSize: 16) { r throws(ByteError) in
                         try r.serverID()
                     }
-                self = .hardState(HardState(term: term, votedFor: vote, founders: founders))
+                let cluster = reader.isAtEnd ? "" : try reader.string()
+                self = .hardState(
+                    HardState(term: term, votedFor: vote, founders: founders, cluster: cluster))
             case Self.entryType:
                 self = .entry(
                     LogEntry(

@@ -3,8 +3,8 @@
 // name that both use would be fought over until one of its two nodes falls silent.
 
 extension Membership {
-    /// This node belongs to a group, from now on and for ever. Those known to be of another are
-    /// forgotten, and told as strangers. O(n).
+    /// This node belongs to a group from now on. Those known to be of another are forgotten, and
+    /// told as strangers. O(n).
     package mutating func belong(to group: String, into actions: inout [Action]) {
         guard config.groupTag != nil, self.group != group else { return }
         self.group = group
@@ -42,10 +42,19 @@ extension Membership {
         return true
     }
 
+    private static func value(of tag: String, in tags: [MemberTag]) -> String? {
+        tags.first { $0.name.utf8.elementsEqual(tag.utf8) }?.value
+    }
+
     private func isOfAnotherGroup(_ tags: [MemberTag]) -> Bool {
         guard let group, let tag = config.groupTag,
-            let theirs = tags.first(where: { $0.name.utf8.elementsEqual(tag.utf8) })?.value
+            let theirs = Self.value(of: tag, in: tags)
         else { return false }
+        if let scope = config.groupScope, let other = Self.value(of: scope.name, in: tags),
+            !other.utf8.elementsEqual(scope.value.utf8)
+        {
+            return false
+        }
         return !theirs.utf8.elementsEqual(group.utf8)
     }
 }

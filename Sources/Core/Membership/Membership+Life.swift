@@ -23,7 +23,12 @@ extension Membership {
     /// Leaves for good. First the others hear that we mean to, then that we are gone: without the
     /// first the second is a failure. `hasLeft` comes within eleven seconds; at once if we are
     /// alone, or if our name is another's, who shall not leave with us.
-    package mutating func leave(at now: Instant, into actions: inout [Action]) {
+    ///
+    /// - Parameter isHeld: the second is not said before `release`, so that those who may have
+    ///   something for us still find us.
+    package mutating func leave(
+        at now: Instant, isHeld: Bool = false, into actions: inout [Action]
+    ) {
         guard case .running = life, let joined = peers[name]?.intentTime else { return }
         guard !isNameLost else { return end(into: &actions) }
         // Later than our word that we are here, or it would not count.
@@ -34,6 +39,13 @@ extension Membership {
         setStatus(.leaving, of: name)
         tell(SerfMessage.leave(SerfIntent(time: time, node: name)), about: name)
         life = .announcing(until: now + Self.broadcastTimeout)
+        self.isHeld = isHeld
+        stepLife(at: now, into: &actions)
+    }
+
+    /// Goes on with a leave that is held.
+    package mutating func release(at now: Instant, into actions: inout [Action]) {
+        isHeld = false
         stepLife(at: now, into: &actions)
     }
 
@@ -42,7 +54,7 @@ extension Membership {
         switch life {
         case .running, .left: return
         case .announcing(let until):
-            guard now >= until || !intents.contains(name) || isAlone else { return }
+            guard !isHeld, now >= until || !intents.contains(name) || isAlone else { return }
             let incarnation = peers[name]?.record.incarnation ?? 0
             bury(GossipRumour(incarnation: incarnation, node: name, from: name), at: now)
             setStatus(.left, of: name)

@@ -98,6 +98,8 @@ package struct Membership: Sendable {
     package let config: MembershipConfig
     var random: PRNG
     var life = Life.running
+    /// The others know that we mean to leave, and we stay until `release`.
+    var isHeld = false
     /// Somebody with an older claim has our name.
     var isNameLost = false
     /// How often somebody with our identity has contradicted us from another address, and when
@@ -186,7 +188,7 @@ package struct Membership: Sendable {
         switch life {
         case .running: break
         case .announcing(let until):
-            next = min(next, intents.contains(name) ? until : lastGossipAt)
+            if !isHeld { next = min(next, intents.contains(name) ? until : lastGossipAt) }
         case .parting(let until): next = min(next, rumours.contains(name) ? until : lastGossipAt)
         case .lingering(let until): next = min(next, until)
         case .left: return nil

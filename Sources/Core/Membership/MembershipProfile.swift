@@ -82,6 +82,9 @@ package struct MembershipConfig: Sendable {
     /// The tag in which a member names the group that it belongs to, if it belongs to one; see
     /// `Membership.belong`.
     package var groupTag: String?
+    /// Members with another value of this tag than this one's own are not judged by their group,
+    /// and are listed all the same.
+    package var groupScope: MemberTag?
     /// The most bytes of a packet, before it is sealed.
     package var packetBytes = 1_400
     /// More members than this are not taken in.

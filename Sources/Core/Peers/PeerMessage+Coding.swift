@@ -17,6 +17,8 @@ extension PeerMessage {
         case checkpoint
         case deviates
         case transfer
+        case relayedReport
+        case relayedOrder
         case clockIsWrong
     }
 
@@ -68,6 +70,14 @@ extension PeerMessage {
         case .report(let report):
             begin(.report)
             report.encode(into: &writer)
+        case .relayedReport(let report, let agent):
+            begin(.relayedReport)
+            writer.serverID(agent)
+            report.encode(into: &writer)
+        case .relayedOrder(let message, let agent):
+            begin(.relayedOrder)
+            writer.serverID(agent)
+            message.encode(into: &writer)
         case .request(let id, let request):
             begin(.request)
             writer.forwardID(id)
@@ -124,6 +134,12 @@ extension PeerMessage {
         case .leads: self = .leads(try reader.u64(), cluster: try reader.string())
         case .assignment: self = .assignment(try AgentMessage(from: &reader))
         case .report: self = .report(try AgentReport(from: &reader))
+        case .relayedReport:
+            let agent = try reader.serverID()
+            self = .relayedReport(try AgentReport(from: &reader), of: agent)
+        case .relayedOrder:
+            let agent = try reader.serverID()
+            self = .relayedOrder(try AgentMessage(from: &reader), to: agent)
         case .request:
             self = .request(try reader.forwardID(), try HTTPRequest(from: &reader))
         case .requestAbandoned: self = .requestAbandoned(try reader.forwardID())
@@ -157,6 +173,8 @@ extension AgentMessage {
         case .heartbeatHeard(let heartbeat):
             writer.u8(3)
             writer.heartbeat(heartbeat)
+        case .leave: writer.u8(4)
+        case .farewell: writer.u8(5)
         }
     }
 
@@ -167,6 +185,8 @@ extension AgentMessage {
         case 1: self = .kill(try reader.executionKey())
         case 2: self = .settle(try reader.executionKey())
         case 3: self = .heartbeatHeard(try reader.heartbeat())
+        case 4: self = .leave
+        case 5: self = .farewell
         case let other: throw .malformed(offset: start, what: "an order numbered \(other)")
         }
     }
@@ -184,6 +204,7 @@ extension AgentReport {
         case .heartbeat(let heartbeat):
             writer.u8(2)
             writer.heartbeat(heartbeat)
+        case .goodbye: writer.u8(3)
         }
     }
 
@@ -193,6 +214,7 @@ extension AgentReport {
         case 0: self = .accepted(try reader.executionKey())
         case 1: self = .news(try Report(from: &reader))
         case 2: self = .heartbeat(try reader.heartbeat())
+        case 3: self = .goodbye
         case let other: throw .malformed(offset: start, what: "a report numbered \(other)")
         }
     }

@@ -25,6 +25,10 @@ package enum PeerMessage: Hashable, Sendable {
     case assignment(AgentMessage)
     /// From an agent to the leader.
     case report(AgentReport)
+    /// A report of an agent that does not hear the leader, by way of another server.
+    case relayedReport(AgentReport, of: ServerID)
+    /// The leader's answer to it, the same way back.
+    case relayedOrder(AgentMessage, to: ServerID)
     /// A client's request that only the leader can answer. It is forwarded once: a server that
     /// does not lead refuses it.
     case request(ForwardID, HTTPRequest)

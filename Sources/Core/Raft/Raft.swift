@@ -200,6 +200,13 @@ package struct Raft {
         actions.append(.persist(hardState))
     }
 
+    /// Keeps the id of the cluster beside what was promised.
+    package mutating func remember(cluster: String, into actions: inout [Action]) {
+        guard hardState.founders != nil, hardState.cluster != cluster else { return }
+        hardState.cluster = cluster
+        actions.append(.persist(hardState))
+    }
+
     /// What this server has promised, once a crash does not make it forget it.
     package var promised: [ServerID]? { durableState.founders }
 

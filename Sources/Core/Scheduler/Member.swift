@@ -29,6 +29,8 @@ package struct Member: Hashable, Sendable {
     /// All tags, the reserved ones included, sorted by name.
     package var tags: [Setting]
     package var status: Status
+    /// What its program understands; see `FeatureLevel`.
+    package var featureLevel = FeatureLevel.first
 
     package init(
         name: NodeName, id: DataID? = nil, clusterID: String? = nil, address: String, port: UInt16,
@@ -48,6 +50,10 @@ package struct Member: Hashable, Sendable {
     package static let standardRole = "dkron"
 
     package var isServer: Bool { tag("server") != nil }
+    /// Nil if it does not say: then it is taken for one of the same region.
+    package var region: String? { tag("region") }
+    /// It answers; it may be about to leave.
+    package var isThere: Bool { status == .alive || status == .leaving }
 
     package func tag(_ name: String) -> String? { tags.first { $0.name == name }?.value }
 

@@ -40,6 +40,9 @@ package struct Scheduler {
     /// milliseconds.
     static let batchBytes = 12 << 10
 
+    /// How often a job whose nodes are expected is looked at again.
+    static let nodeWait = Duration.milliseconds(200)
+
     private var queue = MinHeap<Due>()
     /// Decisions that were proposed and not applied yet.
     private var deciding = SortedMap<JobName, InFlight>()
@@ -134,9 +137,12 @@ package struct Scheduler {
 
     /// Decides what is due at `stamp`, at most one slice of jobs. Not called while paused: those
     /// ticks get their outcome afterwards, all at once.
+    /// - Parameter waitsForNodes: whether a job with these tags could run on a node that is awaited
+    ///   for a moment; its ticks stay undecided until that has come, or is awaited no more.
     /// - Returns: whether more is due.
     mutating func decide(
         at stamp: WallTime, _ store: Store, _ zones: ZoneTable, into actions: inout [Action],
+        waitsForNodes: ([Setting]) -> Bool = { _ in false },
         chooseTargets: ([Setting]) -> [NodeName]
     ) -> Bool {
         var batch: [JobDecision] = []
@@ -150,6 +156,11 @@ package struct Scheduler {
             guard !deciding.contains(due.job) else { continue }
             waitingTurn.remove(due.job)
             guard let document = store.document(due.job), let state = store.state(due.job) else {
+                continue
+            }
+            if waitsForNodes(document.tags) {
+                queue.insert(Due(time: stamp + Self.nodeWait, job: due.job))
+                waitingTurn[due.job] = true
                 continue
             }
             guard

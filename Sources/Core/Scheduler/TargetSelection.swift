@@ -66,6 +66,15 @@ package struct TagError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 package enum TargetSelection {
+    /// The members that take new executions: alive, of the scheduler's region, not drained.
+    package static func candidates(
+        _ members: [Member], region: String, _ drained: [NodeName]
+    ) -> [Member] {
+        members.filter {
+            $0.status == .alive && $0.region ?? region == region && !drained.contains($0.name)
+        }
+    }
+
     /// Members that a job with these tags may run on, and how many of them at most (nil: all).
     /// A candidate is alive and carries every tag. O(members · tags).
     ///

@@ -38,6 +38,10 @@ package struct ClusterState: Hashable, Sendable {
     package var pauses: [PauseInterval] = []
     /// While paused: whether submissions and runs by hand are accepted.
     package var editsAllowedWhilePaused = false
+    /// What every server understands; see `FeatureLevel`.
+    package var featureLevel = FeatureLevel.first
+    /// Nodes that get no new executions, in order.
+    package var drained: [NodeName] = []
 
     package init() {}
 
@@ -54,7 +58,9 @@ package struct ClusterState: Hashable, Sendable {
 
 extension ClusterState: StoreRecord {
     func encode(into writer: inout ByteWriter) {
-        writer.u8(1)
+        // As servers of the first level wrote it, until all know more: their hashes must agree.
+        let isFirst = featureLevel < FeatureLevel.second
+        writer.u8(isFirst ? 1 : 2)
         writer.string(clusterID)
         writer.clusterSettings(settings)
         writer.i64(lastNumber)
@@ -65,10 +71,17 @@ extension ClusterState: StoreRecord {
             writer.optionalTime(pause.to)
         }
         writer.bool(editsAllowedWhilePaused)
+        guard !isFirst else { return }
+        writer.u32(featureLevel)
+        writer.nodes(drained)
     }
 
     init(from reader: inout ByteReader) throws(ByteError) {
-        try reader.expectVersion(1, of: "the cluster's state")
+        let version = try reader.u8()
+        guard version == 1 || version == 2 else {
+            throw .malformed(
+                offset: 0, what: "the cluster's state of version \(version), this is 2")
+        }
         clusterID = try reader.string()
         settings = try reader.clusterSettings()
         lastNumber = try reader.i64()
@@ -78,6 +91,9 @@ extension ClusterState: StoreRecord {
             PauseInterval(from: try reader.time(), to: try reader.optionalTime())
         }
         editsAllowedWhilePaused = try reader.bool()
+        guard version > 1 else { return }
+        featureLevel = try reader.u32()
+        drained = try reader.nodes()
     }
 }
 

@@ -103,6 +103,31 @@ extension Command.Body {
         case .restoreAbandon(let id):
             writer.u8(15)
             writer.u64(id)
+        case .raiseLevel, .nodes, .drain, .rewind, .succeed: encodeOfCluster(into: &writer)
+        }
+    }
+
+    /// What concerns the cluster as a whole.
+    private func encodeOfCluster(into writer: inout ByteWriter) {
+        switch self {
+        case .raiseLevel(let level):
+            writer.u8(16)
+            writer.u32(level)
+        case .nodes(let nodes, let gone):
+            writer.u8(17)
+            writer.array(nodes) { $1.encode(into: &$0) }
+            writer.nodes(gone)
+        case .drain(let node, let isDrained):
+            writer.u8(18)
+            writer.string(node.text)
+            writer.bool(isDrained)
+        case .rewind(let rewind):
+            writer.u8(19)
+            rewind.encode(into: &writer)
+        case .succeed(let clusterID):
+            writer.u8(20)
+            writer.string(clusterID)
+        default: invariant(false, "all others are written by `encode`")
         }
     }
 
@@ -147,6 +172,14 @@ extension Command.Body {
                 })
         case 14: self = .restoreCommit(id: try reader.u64(), parts: try reader.u32())
         case 15: self = .restoreAbandon(id: try reader.u64())
+        case 16: self = .raiseLevel(try reader.u32())
+        case 17:
+            self = .nodes(
+                try reader.array { reader throws(ByteError) in try KnownNode(from: &reader) },
+                gone: try reader.nodes())
+        case 18: self = .drain(NodeName(try reader.string()), try reader.bool())
+        case 19: self = .rewind(try Rewind(from: &reader))
+        case 20: self = .succeed(clusterID: try reader.string())
         case let other: throw .malformed(offset: start, what: "a command of unknown kind \(other)")
         }
     }
@@ -267,6 +300,20 @@ extension RetryStart {
         target = Int(clamping: try reader.varint())
         after = try reader.i64()
         node = NodeName(try reader.string())
+    }
+}
+
+extension Rewind {
+    fileprivate func encode(into writer: inout ByteWriter) {
+        writer.time(time)
+        writer.optional(job) { $0.string($1.text) }
+        writer.optional(after) { $0.string($1.text) }
+    }
+
+    fileprivate init(from reader: inout ByteReader) throws(ByteError) {
+        time = try reader.time()
+        job = try reader.optional { reader throws(ByteError) in JobName(try reader.string()) }
+        after = try reader.optional { reader throws(ByteError) in JobName(try reader.string()) }
     }
 }
 

@@ -34,6 +34,15 @@ package struct Command: Hashable, Sendable {
         case restorePart(id: UInt64, jobs: [RestoredJob])
         case restoreCommit(id: UInt64, parts: UInt32)
         case restoreAbandon(id: UInt64)
+        /// Every server understands this level.
+        case raiseLevel(UInt32)
+        /// Nodes that are alive, new ones and changed ones, and some that are so no longer.
+        case nodes([KnownNode], gone: [NodeName])
+        /// The node gets no new executions, or gets them again.
+        case drain(NodeName, Bool)
+        case rewind(Rewind)
+        /// The cluster was recovered on one server, and is another from here on.
+        case succeed(clusterID: String)
     }
 
     package init(
@@ -152,6 +161,25 @@ package struct ChildDecision: Hashable, Sendable {
     package var targets: [NodeName]
 }
 
+/// Takes cursors that lie ahead of the time back to it.
+package struct Rewind: Hashable, Sendable {
+    /// A cursor that is less far ahead is none of a clock that was wrong.
+    package static let tolerance = Duration.seconds(60)
+
+    /// Cluster time, filled in by the leader.
+    package var time: WallTime
+    /// One job; nil: all of them, a slice at a time.
+    package var job: JobName?
+    /// The slice begins behind this job.
+    package var after: JobName?
+
+    package init(time: WallTime, job: JobName? = nil, after: JobName? = nil) {
+        self.time = time
+        self.job = job
+        self.after = after
+    }
+}
+
 /// Starts the attempt that waited.
 package struct RetryStart: Hashable, Sendable {
     package var job: JobName
@@ -257,6 +285,8 @@ package enum ApplyResult: Hashable, Sendable {
     /// A run was started, or this request id had started one before.
     case launched(group: GroupID, repeated: Bool)
     case restored(created: UInt32, updated: UInt32, unchanged: UInt32)
+    /// So many jobs go on from the present; those behind `next` were not looked at yet.
+    case rewound(jobs: UInt32, next: JobName?)
     case rejected(Rejection)
 }
 

@@ -27,12 +27,18 @@ enum Key {
         case orphan = 0x4f
         /// Parts of a restore not committed yet, by its id and their number.
         case staged = 0x54
+        /// Nodes that were last known alive, by name.
+        case node = 0x4e
     }
 
     static let cluster = ByteKey([Table.cluster.rawValue])
 
     static func document(_ name: JobName) -> ByteKey { named(.document, name) }
     static func state(_ name: JobName) -> ByteKey { named(.state, name) }
+
+    static func node(_ name: NodeName) -> ByteKey {
+        ByteKey([Table.node.rawValue] + Array(name.text.utf8))
+    }
 
     static func jobName(of key: ByteKey) -> JobName {
         JobName(String(decoding: key.bytes.dropFirst(), as: UTF8.self))

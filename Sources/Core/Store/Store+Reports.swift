@@ -331,6 +331,9 @@ extension Execution {
 
 /// How long a failed attempt waits for the next.
 package enum RetryPolicy {
+    /// No delay is longer.
+    package static let longest = Duration.minutes(6)
+
     /// From one second, doubling, at most five minutes; then −20 % to +20 %.
     /// - Parameter jitter: thousandths, −200 … 200.
     package static func delay(afterAttempt attempt: UInt32, jitter: Int64) -> Duration {

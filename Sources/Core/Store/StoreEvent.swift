@@ -25,6 +25,8 @@ package enum StoreEvent: Sendable {
     /// A result was told of whose output pieces are missing: its agent is to tell it again.
     case resultIncomplete(ExecutionKey)
     case clusterChanged
+    /// Stamps went back: what was due after the present is due once more.
+    case rewound
     case mark(Mark)
 }
 

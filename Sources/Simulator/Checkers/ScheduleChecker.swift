@@ -43,6 +43,8 @@ struct ScheduleChecker {
     private var lastStamp = WallTime.distantPast
     /// How late a decision may be while nothing is wrong; nil while something may be.
     var calmBound: Duration?
+    /// A node has been drained: decisions that were on their way may still heed it.
+    private var wasDrained = false
     /// Whether a zone file was ever away.
     var zonesMayBeAbsent = false
     /// Ticks beyond this many in one stretch are taken on trust.
@@ -52,6 +54,7 @@ struct ScheduleChecker {
         _ changes: StoreChanges, _ view: StoreView, _ store: Store, into verdict: inout Verdict
     ) {
         defer { lastStamp = view.cluster.lastStamp }
+        if !view.cluster.drained.isEmpty { wasDrained = true }
         for sight in changes.created { begin(sight, view, store, &verdict) }
         for (before, after) in changes.changed {
             verdict.require(
@@ -304,7 +307,7 @@ struct ScheduleChecker {
                 "\(sight.name) skipped \(when) for an overlap that it allows")
         case .skipped(.noTarget):
             verdict.require(
-                !document.tags.isEmpty, .S3,
+                !document.tags.isEmpty || wasDrained, .S3,
                 "\(sight.name) runs anywhere, and yet found no node for \(when)")
         case .skipped(.disabled):
             verdict.fail(.S3, "a disabled job has no ticks, yet \(when) was skipped for it")

@@ -57,14 +57,23 @@ struct Workload {
         case .deleteExecutions:
             return Plan.Draft(method: "DELETE", target: "/v1/jobs/\(name)/executions")
         case .pause:
+            if draws.chance(1, 4) { return node("drain") }
             let edits = draws.chance(1, 3) ? "?edits=allow" : ""
             return Plan.Draft(method: "POST", target: "/v1/pause\(edits)")
-        case .unpause: return Plan.Draft(method: "POST", target: "/v1/unpause")
+        case .unpause:
+            if draws.chance(1, 2) { return node("undrain") }
+            return Plan.Draft(method: "POST", target: "/v1/unpause")
         case .settings: return settings()
         case .restore: return restore(at: time)
         case .read: return read(name)
         case .invalid: return Invalid.draft(name, &draws)
         }
+    }
+
+    /// Mostly of the first node, which every plan has.
+    private mutating func node(_ verb: String) -> Plan.Draft {
+        let name = draws.chance(2, 3) ? "s1" : draws.element(["s2", "s3", "nobody"])
+        return Plan.Draft(method: "POST", target: "/v1/members/\(name)/\(verb)")
     }
 
     private mutating func put(_ name: String, at time: Duration) -> Plan.Draft {
@@ -190,7 +199,7 @@ enum Invalid {
             job(#""starts_at":"yesterday""#), job(#""ephemeral":"yes""#),
             #"{"name":"\#(name)","schedule":"@hourly","executor":"shell","#
                 + #""executor_config":{"command":"sim","timeout":"soon"}}"#,
-            request(#""url":"https://peer.sim/""#), request(#""url":"peer.sim""#),
+            request(#""url":"ftp://peer.sim/""#), request(#""url":"peer.sim""#),
             request(#""url":"http://peer.sim/","expectCode":"2xx""#),
             request(#""url":"http://peer.sim/","expectBody":"(a)\\1""#),
             request(#""url":"http://peer.sim/","headers":"[\"nothing\"]""#),

@@ -271,6 +271,8 @@ private func describe(message bytes: [UInt8]) -> String {
         }
         return "report \(report.key.number) \(report.news)"
     case .report(let report): return "\(report)"
+    case .relayedReport(let report, let agent): return "for \(agent): \(report)"
+    case .relayedOrder(let order, let agent): return "to \(agent): \(order)"
     case .request(let id, let request):
         return "request \(id.request.number) \(request.method) \(request.target)"
     case .requestAbandoned(let id): return "request \(id.request.number) abandoned"

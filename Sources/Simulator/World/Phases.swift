@@ -184,6 +184,10 @@ extension World {
         }
         phases.leader = leader
         submit(Plan.Draft(method: "POST", target: "/v1/unpause"), client: 0, isProbe: true)
+        for node in checkers.view.cluster.drained {
+            let target = "/v1/members/\(node)/undrain"
+            submit(Plan.Draft(method: "POST", target: target), client: 0, isProbe: true)
+        }
         let body =
             #"{"name":"\#(Phases.probeJob)","schedule":"@every 2s","executor":"shell","#
             + #""executor_config":{"command":"sim run=100ms"}}"#

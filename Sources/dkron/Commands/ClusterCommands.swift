@@ -41,8 +41,12 @@ private func listMembers(_ call: RemoteCall) throws(CommandFailure) {
         let isServer = tags.contains { $0.name == "server" }
         let address = member["Addr"]?.string ?? ""
         let host = address.contains(":") ? "[\(address)]" : address
+        let isDrained = member["drained"]?.isTrue ?? false
         table.add(
-            Table.Cell(member["Name"]?.string ?? ""), Table.Cell(status, tone(ofState: status)),
+            Table.Cell(member["Name"]?.string ?? ""),
+            isDrained
+                ? Table.Cell("\(status), drained", .active)
+                : Table.Cell(status, tone(ofState: status)),
             Table.Cell(isServer ? "server" : "agent"),
             Table.Cell("\(host):\(member["Port"]?.shown ?? "")"),
             Table.Cell(tags.first { $0.name == "version" }?.value.shown ?? "-"),

@@ -3,10 +3,13 @@ internal import Core
 /// The commands about the servers that hold the cluster's log, and about leaving it.
 let raftCommands: [RemoteCommand] = [
     RemoteCommand(
-        "leave", summary: "Take a node out of its cluster for good, and stop it",
-        details: "The node is the one at --address. A server gives up its seat; a stop with\n"
-            + "SIGTERM keeps it.",
-        examples: ["dkron leave --address http://10.0.0.7:8080"], run: leave),
+        "leave", "[NODE]", 0...1,
+        summary: "Take a node out of its cluster for good, and stop it",
+        details: "Without NODE it is the server at --address. A server gives up its seat; SIGTERM\n"
+            + "keeps it. An agent leaves with every stop: it takes no new executions, waits for\n"
+            + "what runs as a stop does, and hands over the results.",
+        examples: ["dkron leave --address http://10.0.0.7:8080", "dkron leave worker-3"],
+        run: leave),
     RemoteCommand(
         "raft list-peers", summary: "List the servers that hold the log",
         examples: ["dkron raft list-peers"], run: listPeers),
@@ -23,6 +26,11 @@ let raftCommands: [RemoteCommand] = [
 ]
 
 private func leave(_ call: RemoteCall) throws(CommandFailure) {
+    if let node = call.operands.first {
+        let reply = try call.client.send(.post, ["v1", "members", node, "leave"], call.layout)
+        if !call.printed(reply) { printOut("\(node) was told to leave the cluster and to stop") }
+        return
+    }
     let reply = try call.client.send(.post, ["v1", "leave"], call.layout)
     if call.printed(reply) { return }
     printOut("the node at \(call.client.address) leaves its cluster and stops")

@@ -32,6 +32,9 @@ private func runGroup(
 ) -> Int32 {
     var lines = ["Usage: dkron \(word) COMMAND [OPTIONS]", ""]
     lines += RemoteCommand.summaries(of: group)
+    if word == "raft" {
+        lines.append("  raft recover          make a stopped server the only one (offline)")
+    }
     lines += ["", "dkron \(word) COMMAND --help tells more about a command."]
     let help = lines.joined(separator: "\n")
     guard let first = arguments.first else {

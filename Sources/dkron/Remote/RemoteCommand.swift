@@ -59,7 +59,7 @@ struct RemoteCommand: Sendable {
         self.run = run
     }
 
-    static let all = jobCommands + clusterCommands + raftCommands + backupCommands
+    static let all = jobCommands + clusterCommands + nodeCommands + raftCommands + backupCommands
 
     var name: String { words.joined(separator: " ") }
 

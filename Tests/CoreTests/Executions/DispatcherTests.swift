@@ -18,6 +18,7 @@ import Testing
                 case .send(_, .kill): "kill"
                 case .send(_, .settle): "settle"
                 case .send(_, .heartbeatHeard): "heard"
+                case .send(_, .leave), .send(_, .farewell): "?"
                 case .report(let report):
                     switch report.news {
                     case .lost(let reason): "lost: \(reason)"

@@ -54,6 +54,7 @@ struct RunnerFixture {
         case .renewFences(let ago): "renew \(ago.wholeSeconds)"
         case .report(.accepted(let key)): "accepted \(key.number)"
         case .report(.heartbeat): "heartbeat"
+        case .report(.goodbye): "good-bye"
         case .report(.news(let report)): words(report)
         case .log, .mark: nil
         }

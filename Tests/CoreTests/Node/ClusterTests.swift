@@ -96,6 +96,8 @@ import Testing
         let messages: [PeerMessage] = [
             .raft(RaftMessage(term: 1, body: .timeoutNow)),
             .assignment(.kill(key)), .assignment(.settle(key)),
+            .assignment(.leave), .assignment(.farewell), .report(.goodbye),
+            .relayedReport(.accepted(key), of: 3), .relayedOrder(.settle(key), to: 4),
             .checkpoint(256, RecordHash(of: [1])), .deviates(256),
             .askTime(Instant(nanoseconds: 4)), .clockIsWrong(by: .seconds(-86_400)),
             .tellTime(WallTime(seconds: 5), askedAt: Instant(nanoseconds: 4)),

@@ -69,7 +69,9 @@ struct NodeHarness {
     }
 
     /// Ends the node's life without a word and starts another on the same files.
-    mutating func restart() {
+    mutating func restart(configure: (inout Config) -> Void = { _ in }) {
+        configure(&config)
+        halted = nil
         queue = []
         starts += 1
         answers = [:]

@@ -5,6 +5,8 @@ struct TownHarness {
     var nodes: [NodeHarness] = []
     /// Positions of nodes that nobody reaches.
     var isolated: Set<Int> = []
+    /// Pairs of positions that do not reach each other, the smaller one first.
+    var cut: Set<[Int]> = []
     /// Exchanges under way: the answer to a request goes back to its asker.
     private var asking: [GossipRequest: (node: Int, exchange: GossipExchange)] = [:]
     private var nextRequest: GossipRequest = 1
@@ -86,15 +88,7 @@ struct TownHarness {
 
     private func reaches(_ from: Int, _ to: Int) -> Bool {
         !isolated.contains(from) && !isolated.contains(to) && nodes[to].halted == nil
-            && !nodes[to].hasExited
-    }
-
-    /// Nodes of two clusters do not speak, as soon as both know theirs.
-    private func areStrangers(_ from: Int, _ to: Int) -> Bool {
-        guard let one = nodes[from].node.clusterID, let other = nodes[to].node.clusterID else {
-            return false
-        }
-        return one != other
+            && !nodes[to].hasExited && !cut.contains([min(from, to), max(from, to)])
     }
 
     /// A message goes where the sender was told that its receiver is.
@@ -102,7 +96,11 @@ struct TownHarness {
         guard let address = nodes[from].reached[id],
             let to = nodes.indices.first(where: {
                 Self.address($0).ip == address.ip && nodes[$0].id == id
-            }), reaches(from, to), !areStrangers(from, to)
+            }), reaches(from, to),
+            // As a connection would.
+            PeerRefusal(
+                ours: nodes[from].node.clusterID ?? "", theirs: nodes[to].node.clusterID ?? "")
+                == nil
         else { return }
         nodes[to].feed(.peer(nodes[from].id, bytes))
     }

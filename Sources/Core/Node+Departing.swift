@@ -1,0 +1,88 @@
+// A node that leaves goes in order: no new executions from the moment on in which it means to, then
+// what runs ends and its results are handed over, then it says good-bye, so that the leader waits
+// for no lease of it, and only then the others hear that it is gone. Agents always stop like this;
+// servers when they leave for good, after handing over the lead.
+
+/// How far a departure is.
+enum Departure: Hashable {
+    /// Others know that it is about to leave; what runs here comes to its end.
+    case working
+    /// Nothing runs any more. The leader is told so until it has heard it, for a while.
+    case parting(next: Instant, until: Instant)
+    /// The others are being told that it is gone.
+    case telling
+    case gone
+
+    /// For how long a leader is looked for that says farewell.
+    static let patience = Duration.seconds(5)
+    static let interval = Duration.seconds(1)
+    /// How long telling everybody takes at most; see `Membership.leave`.
+    static let tellingTime = Duration.seconds(12)
+
+    var nextLook: Instant? {
+        if case .parting(let next, let until) = self { return min(next, until) }
+        return nil
+    }
+}
+
+extension Node {
+    mutating func beginDeparture(_ out: inout Outbox) {
+        guard membership != nil, stopping.departure == nil else { return }
+        stopping.departure = .working
+        runner.isClosed = true
+        let monotonic = now.monotonic
+        withMembership(&out) { $0.leave(at: monotonic, isHeld: true, into: &$1) }
+    }
+
+    /// Goes on when nothing is left to wait for here.
+    /// - Returns: whether the process may end.
+    mutating func continueDeparture(_ out: inout Outbox) -> Bool {
+        switch stopping.departure {
+        case nil, .gone: return true
+        case .telling: return false
+        case .working:
+            guard leaderID != nil, leaderID != config.dataID else {
+                return tellDeparture(&out)
+            }
+            stopping.departure = .parting(
+                next: now.monotonic, until: now.monotonic + Departure.patience)
+            return continueDeparture(&out)
+        case .parting(let next, let until):
+            guard now.monotonic < until else { return tellDeparture(&out) }
+            if now.monotonic >= next {
+                let again = now.monotonic + Departure.interval
+                stopping.departure = .parting(next: again, until: until)
+                report(.goodbye, &out)
+            }
+            return false
+        }
+    }
+
+    /// - Returns: whether the process may end.
+    mutating func tellDeparture(_ out: inout Outbox) -> Bool {
+        stopping.departure = .telling
+        stopping.exitsAt = now.monotonic + Departure.tellingTime
+        let monotonic = now.monotonic
+        withMembership(&out) { $0.release(at: monotonic, into: &$1) }
+        return stopping.departure == .gone
+    }
+
+    /// The leader has heard the good-bye.
+    mutating func heardFarewell(_ out: inout Outbox) {
+        guard case .parting = stopping.departure else { return }
+        _ = tellDeparture(&out)
+    }
+
+    /// Everybody has been told.
+    mutating func hasLeft(_ out: inout Outbox) {
+        out.log(.info, "left the cluster")
+        stopping.departure = .gone
+    }
+
+    /// An agent says good-bye to this leader.
+    mutating func heardGoodbye(of node: NodeName, _ out: inout Outbox) {
+        let store = store
+        withDispatcher(&out) { $0.departed(node, saidGoodbye: true, store, into: &$1) }
+        deliver(.farewell, to: node, &out)
+    }
+}
