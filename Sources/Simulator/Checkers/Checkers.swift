@@ -10,6 +10,8 @@ struct Checkers {
     /// What was committed, elections and votes.
     private(set) var consensus = RaftJudge()
     private var seats: [Seat]
+    /// How many of these are servers, the first ones.
+    private let servers: Int
     private var steps: UInt64 = 0
     /// A forward step of the wall clock that is not to be believed yet.
     private var clockGuard: (since: TrueTime, wall: WallTime)?
@@ -25,14 +27,20 @@ struct Checkers {
     var violation: Violation? { verdict.violation }
     var ticksJudged: Int { schedule.ticksJudged }
 
-    init(parameters: Parameters, servers: Int, samplesReplay: Bool) {
+    init(
+        parameters: Parameters, servers: Int, nodes: [TargetChecker.Node], samplesReplay: Bool
+    ) {
         self.parameters = parameters
-        seats = (0..<servers).map { _ in Seat(servers: servers, samplesReplay: samplesReplay) }
+        self.servers = servers
+        seats = nodes.map { _ in
+            Seat(servers: servers, samplesReplay: samplesReplay)
+        }
         resources = ResourceChecker(
             TunableNames.tunables(parameters.tunables), cutsLogs: servers == 1)
         backups = BackupChecker(parameters.tunables)
         executions = ExecutionChecker(
-            outputLimit: TunableNames.tunables(parameters.tunables).outputLimit)
+            outputLimit: TunableNames.tunables(parameters.tunables).outputLimit,
+            targets: TargetChecker(nodes: nodes, isStatic: true))
     }
 
     mutating func fail(_ id: InvariantID, _ message: String, at time: TrueTime) {
@@ -41,7 +49,7 @@ struct Checkers {
     }
 
     /// There is nobody to agree with.
-    private var isAlone: Bool { seats.count == 1 }
+    private var isAlone: Bool { servers == 1 }
 
     /// How far a wall clock of this run may be from the truth; nil if any distance.
     private var clockBound: Duration? {
@@ -127,7 +135,8 @@ struct Checkers {
         seats[node].replay.record(input, isFollowed: isFollowed, now)
         seats[node].durability.willStep(input)
         if case .peer(let id, _) = input {
-            seats[node].heardAt[World.position(of: id)] = time
+            let sender = World.position(of: id)
+            if sender < servers { seats[node].heardAt[sender] = time }
         }
     }
 
@@ -186,9 +195,9 @@ struct Checkers {
     private mutating func observe(
         _ mark: EntryMark, from node: Int, _ log: RunLog, at time: TrueTime
     ) {
-        let holders = seats.count { $0.platter.holds(mark) }
+        let holders = seats.prefix(servers).count { $0.platter.holds(mark) }
         verdict.require(
-            holders * 2 > seats.count, .D1,
+            holders * 2 > servers, .D1,
             "entry \(mark.index) is committed and on the platter of \(holders) servers only")
         let payload = seats[node].platter.takePayload(at: mark.index)
         guard let command = reference.apply(mark, payload, into: &verdict) else { return }

@@ -57,7 +57,12 @@ struct ExecutionChecker {
     /// Servers that are down or cut off for good.
     var outcasts: Set<String> = []
 
-    init(outputLimit: Int) { self.outputLimit = outputLimit }
+    private var targets: TargetChecker
+
+    init(outputLimit: Int, targets: TargetChecker) {
+        self.outputLimit = outputLimit
+        self.targets = targets
+    }
 
     struct ChildKey: Hashable {
         var child: Generation
@@ -74,10 +79,12 @@ struct ExecutionChecker {
             goneGenerations.insert(sight.state.generation)
             removedBy[sight.name.text] = view.cluster.lastStamp
             folds[sight.state.generation] = nil
+            targets.forget(sight.state.generation)
         }
         for sight in changes.created { begin(sight) }
         for (before, after) in changes.changed {
             let generation = after.state.generation
+            targets.noticed(after.document, of: generation)
             if after.document.concurrency == .allow {
                 allowsOverlap.insert(generation)
             } else {
@@ -103,6 +110,7 @@ struct ExecutionChecker {
 
     private mutating func begin(_ sight: JobSight) {
         let state = sight.state
+        targets.noticed(sight.document, of: state.generation)
         folds[state.generation] = Fold(successes: state.successCount, errors: state.errorCount)
         mostRetries[state.generation] = sight.document.retries
         timeouts[state.generation] = [timeout(of: sight.document)]
@@ -120,7 +128,9 @@ struct ExecutionChecker {
         _ verdict: inout Verdict
     ) {
         // An edit carries the launches of ticks due before it, under the document before it.
-        let policies = documents(of: sight.generation, view, changes).map(\.concurrency)
+        let documents = documents(of: sight.generation, view, changes)
+        targets.judge(sight, documents, into: &verdict)
+        let policies = documents.map(\.concurrency)
         guard !policies.isEmpty, !policies.contains(.allow) else { return }
         exclusive.insert(sight.group.id)
         let others = view.groups.values.filter {

@@ -10,7 +10,7 @@ enum InvariantID: String, CaseIterable, Sendable {
     case D1, D2, D3, D4, D5
     case R1, R3, R4, R5, R6, R8, R9, R10, R11
     case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
-    case X1, X2, X3, X4, X5, X6, X7, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18
+    case X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18
     case A1, A2, A3, A4, A5, A6, A7, A8
     case B1, B2, B3, B4, B5
     case L1, L2, L3, L4, L5, L6, L8, L9
@@ -54,6 +54,7 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .X5: "A result is released only after it was committed."
         case .X6: "Repeated and late results change nothing twice."
         case .X7: "At most retries + 1 attempts, each after a failure, not before its back-off."
+        case .X8: "A group runs on as many distinct nodes with its tags as it asks for."
         case .X9: "Runs of different groups of a forbid or replace job never overlap."
         case .X10: "Forbid is not for ever."
         case .X11: "A successful parent group starts each child once, any other none."

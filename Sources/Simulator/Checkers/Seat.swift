@@ -1,4 +1,4 @@
-// What the judges keep of one server.
+// What the judges keep of one node.
 
 import Core
 

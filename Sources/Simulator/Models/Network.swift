@@ -1,4 +1,4 @@
-// What lies between servers: a directed link for each pair, over which messages travel as bytes.
+// What lies between nodes: a directed link for each pair, over which messages travel as bytes.
 // They get lost, come twice, late and out of order; a link can be cut, or hold everything up until
 // a moment. What was under way survives the death of either side.
 
@@ -40,11 +40,11 @@ struct Network: Sendable {
     /// Losses of a thousand until then.
     private var burst: (loss: UInt64, until: TrueTime) = (0, .zero)
 
-    init(servers: Int, draws: Draws, weather: Weather) {
-        count = servers
+    init(nodes: Int, draws: Draws, weather: Weather) {
+        count = nodes
         self.weather = weather
-        links = (0..<servers * servers).map { number in
-            let path = "net/\(number / servers + 1)-\(number % servers + 1)"
+        links = (0..<nodes * nodes).map { number in
+            let path = "net/\(number / nodes + 1)-\(number % nodes + 1)"
             var base = draws.stream(path + "/base")
             return Link(
                 delays: draws.stream(path + "/delay"), fates: draws.stream(path + "/fate"),

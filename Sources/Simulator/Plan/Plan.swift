@@ -8,6 +8,8 @@ struct Plan: Sendable, Hashable {
     /// Where the addressed draws of the run start.
     var seed: UInt64 = 1
     var servers = 1
+    /// Nodes that only run commands.
+    var agents = 0
     /// How long the safety phase lasts.
     var horizon: Duration = .minutes(5)
     /// Parameters by name, in order; `Parameters` gives them types.
@@ -26,13 +28,15 @@ struct Plan: Sendable, Hashable {
 
     enum When: Sendable, Hashable {
         case at(Duration)
-        /// At the n-th effect of a kind that a server wants, right after it was performed.
-        case onEffect(EffectKind, Int, of: Int)
+        /// At the n-th effect of a kind that a node wants, right after it was performed.
+        case onEffect(EffectKind, Int, of: Target)
     }
 
     enum Target: Sendable, Hashable {
         /// `s1`, `s2` …
         case server(Int)
+        /// `a1`, `a2` …
+        case agent(Int)
         case leader
         /// `follower#1` …: the servers that do not lead, in order.
         case follower(Int)
@@ -110,6 +114,20 @@ struct Plan: Sendable, Hashable {
         var isInvalid = false
     }
 
+    /// Servers come first, `s1`, `s2` …, and behind them agents, `a1` ….
+    func name(of node: Int) -> String {
+        node < servers ? "s\(node + 1)" : "a\(node + 1 - servers)"
+    }
+
+    /// What jobs choose nodes by, and no reload changes: agents have a kind and stand in one of
+    /// three racks.
+    func fixedTags(of node: Int) -> [Setting] {
+        if node < servers { return [Setting(name: "server", value: "true")] }
+        return [
+            Setting(name: "kind", value: "agent"), Setting(name: "rack", value: "\(node % 3)"),
+        ]
+    }
+
     subscript(setting: String) -> String? { settings.last { $0.name == setting }?.value }
 
     mutating func set(_ name: String, _ value: String) {
@@ -178,13 +196,13 @@ struct Parameters: Sendable {
         mustHalt = plan["must.halt"] == "1"
     }
 
-    /// The clock of a server: the first one's is the plan's, the others' are as wrong.
-    func clock(of server: Int, _ draws: Draws) -> Clock {
+    /// The clock of a node: the first one's is the plan's, the others' are as wrong.
+    func clock(of node: Int, _ draws: Draws) -> Clock {
         var clock = Clock(epoch: epoch)
         clock.offset = clockOffset
         clock.ratePPM = clockRatePPM
-        guard server > 0, clockClass != .exact else { return clock }
-        var errors = draws.stream("clock/\(server + 1)")
+        guard node > 0, clockClass != .exact else { return clock }
+        var errors = draws.stream("clock/\(node + 1)")
         clock.ratePPM = Int64(errors.int(-200...200))
         clock.offset = .milliseconds(Int64(errors.int(-1_000...1_000)))
         return clock

@@ -9,9 +9,10 @@ struct PlanGenerator {
     private var faults: DrawStream
     private var workload: Workload
     private var network: DrawStream
+    private var agents: DrawStream
     private var plan = Plan()
 
-    /// - Parameter isCluster: of two to five servers, instead of one.
+    /// - Parameter isCluster: of one to five servers and up to twelve agents, instead of one.
     static func plan(seed: UInt64, isCluster: Bool = false) -> Plan {
         var generator = PlanGenerator(seed: seed, isCluster: isCluster)
         return generator.generate()
@@ -23,6 +24,7 @@ struct PlanGenerator {
         var swarmDraws = draws.stream("plan/swarm")
         swarm = Swarm(seed: seed, draws: &swarmDraws)
         network = draws.stream("plan/network")
+        agents = draws.stream("plan/agents")
         if isCluster { swarm.becomeCluster(&network) }
         parameters = draws.stream("plan/parameters")
         faults = draws.stream("plan/faults")
@@ -30,14 +32,15 @@ struct PlanGenerator {
     }
 
     private mutating func generate() -> Plan {
-        plan.name = swarm.servers > 1 ? "cluster seed \(seed)" : "seed \(seed)"
+        plan.name = swarm.isCluster ? "cluster seed \(seed)" : "seed \(seed)"
         plan.seed = seed
         plan.servers = swarm.servers
+        plan.agents = swarm.agents
         plan.horizon = swarm.horizon
         setParameters()
         addRequests()
         addFaults()
-        if swarm.servers > 1 { addNetworkFaults() }
+        if swarm.isCluster { addNetworkFaults() }
         plan.items = plan.items.enumerated().sorted { a, b in
             let x = Self.time(of: a.element)
             let y = Self.time(of: b.element)
@@ -61,7 +64,7 @@ struct PlanGenerator {
             plan.set("clock.offset", "\(parameters.int(-limit...limit))ms")
         }
         // Every write of several servers waits for several disks, one after the other.
-        let slowest = Duration.milliseconds(swarm.servers > 1 ? 20 : 100)
+        let slowest = Duration.milliseconds(swarm.isCluster ? 20 : 100)
         plan.set("disk.sync", Self.rounded(parameters.logScale(.microseconds(50), slowest)))
         if parameters.chance(1, 4) { plan.set("disk.stall", "\(parameters.int(50...2_000))") }
         plan.set(
@@ -72,8 +75,8 @@ struct PlanGenerator {
         plan.set("spawn", Self.rounded(parameters.logScale(.milliseconds(1), .milliseconds(200))))
         if parameters.chance(1, 2) { plan.set("tag.role", "web") }
         if parameters.chance(1, 20) { plan.set("start.paused", "1") }
-        if swarm.servers > 1 { setNetwork() }
-        let choices = swarm.servers > 1 ? TunableNames.clusterChoices : TunableNames.choices
+        if swarm.isCluster { setNetwork() }
+        let choices = swarm.isCluster ? TunableNames.clusterChoices : TunableNames.choices
         for (name, values) in choices where parameters.chance(1, 3) {
             plan.set("tune.\(name)", parameters.element(values))
         }
@@ -164,7 +167,7 @@ struct PlanGenerator {
             let crash = faults.element([Plan.CrashKind.process, .power, .both])
             plan.items.append(
                 Plan.Item(
-                    when: .onEffect(kind, count, of: index(of: target)),
+                    when: .onEffect(kind, count, of: fixed(target)),
                     action: .crash(target, crash, tear: tear(), restartAfter: restart)))
         }
     }
@@ -208,6 +211,7 @@ struct PlanGenerator {
 
     /// Whom a fault strikes: the leader more often than any other.
     private mutating func victim() -> Plan.Target {
+        if swarm.agents > 0, agents.chance(1, 3) { return agent() }
         guard swarm.servers > 1 else { return .server(0) }
         switch network.weighted([3, 2, 4]) {
         case 0: return .leader
@@ -216,9 +220,11 @@ struct PlanGenerator {
         }
     }
 
-    private mutating func index(of target: Plan.Target) -> Int {
-        if case .server(let index) = target { return index }
-        return network.int(0...swarm.servers - 1)
+    private mutating func agent() -> Plan.Target { .agent(agents.int(0...swarm.agents - 1)) }
+
+    /// A target that is known beforehand.
+    private mutating func fixed(_ target: Plan.Target) -> Plan.Target {
+        target.isFixed ? target : .server(network.int(0...swarm.servers - 1))
     }
 
     private mutating func addNetworkFaults() {
@@ -234,6 +240,9 @@ struct PlanGenerator {
     private mutating func addNetworkFault(at time: Duration) {
         let length = Self.short(network.logScale(.milliseconds(100), .minutes(3)))
         let direction = network.element([Plan.Direction.both, .both, .inward, .outward])
+        if swarm.agents > 0, agents.chance(1, 3) {
+            return addAgentFault(at: time, direction, for: length)
+        }
         let all = (0..<swarm.servers).map { Plan.Target.server($0) }
         switch network.weighted([3, 2, 2, 2, 3, 1, 2]) {
         case 0: add(time, .partition([.leader], from: nil, direction, for: length))
@@ -258,6 +267,25 @@ struct PlanGenerator {
                     min(time + length * Int64(step), plan.horizon),
                     .partition([server], from: nil, direction, for: length))
             }
+        }
+    }
+
+    /// Some agents are cut off from all, or from some servers only.
+    private mutating func addAgentFault(
+        at time: Duration, _ direction: Plan.Direction, for length: Duration
+    ) {
+        var side: [Plan.Target] = []
+        for _ in 0..<agents.int(1...3) {
+            let agent = agent()
+            if !side.contains(agent) { side.append(agent) }
+        }
+        switch agents.weighted([3, 3, 2]) {
+        case 0: add(time, .partition(side, from: nil, direction, for: length))
+        case 1:
+            let server: Plan.Target =
+                agents.chance(1, 2) ? .leader : .server(agents.int(0...swarm.servers - 1))
+            add(time, .partition(side, from: [server], direction, for: length))
+        default: add(time, .clog(.leader, to: side[0], for: min(length, .seconds(20))))
         }
     }
 

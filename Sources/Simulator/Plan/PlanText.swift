@@ -1,7 +1,7 @@
 // Plans as text: one line per item, so that differences read well. The format is its own
 // documentation; see SimTests/Regressions for examples.
 //
-//     plan v1 seed=42 servers=1 horizon=5m
+//     plan v1 seed=42 servers=3 agents=2 horizon=5m
 //     set clock.class=bounded
 //     at 1.2s client 1 POST /v1/jobs {"name":"a","schedule":"@every 10s"}
 //     at 30s crash s1 power tear=subset restart=4s
@@ -9,6 +9,7 @@
 //     on send#40 of s2 crash leader process restart=2s
 //     at 40s partition {leader} from rest oneway=out for 20s
 //     at 41s clog s1 to follower#2 for 3s
+//     at 42s pause a2 30s
 
 import Core
 
@@ -57,6 +58,9 @@ extension Plan {
             case "servers":
                 guard let servers = Int(value) else { throw PlanMistake("servers \(value)") }
                 self.servers = servers
+            case "agents":
+                guard let agents = Int(value) else { throw PlanMistake("agents \(value)") }
+                self.agents = agents
             case "horizon":
                 guard let horizon = parseDuration(value) else {
                     throw PlanMistake("horizon \(value)")
@@ -77,7 +81,10 @@ extension Plan {
     }
 
     var text: String {
-        var lines = ["plan v1 seed=\(seed) servers=\(servers) horizon=\(durationText(horizon))"]
+        let agents = agents > 0 ? " agents=\(agents)" : ""
+        var lines = [
+            "plan v1 seed=\(seed) servers=\(servers)\(agents) horizon=\(durationText(horizon))"
+        ]
         for setting in settings { lines.append("set \(setting.name)=\(setting.value)") }
         for item in items { lines.append(item.text) }
         return lines.joined(separator: "\n") + "\n"
@@ -102,16 +109,14 @@ extension Plan.Item {
             guard parts.count == 2, let kind = EffectKind(rawValue: String(parts[0])),
                 let count = Int(parts[1])
             else { throw PlanMistake("'on' wants KIND#NUMBER") }
-            var server = 0
+            var node = Plan.Target.server(0)
             var ahead = words
             if try ahead.next() == "of" {
-                guard case .server(let index) = try ahead.target() else {
-                    throw PlanMistake("'of' wants a server")
-                }
-                server = index
+                node = try ahead.target()
+                guard node.isFixed else { throw PlanMistake("'of' wants a server or an agent") }
                 words = ahead
             }
-            when = .onEffect(kind, count, of: server)
+            when = .onEffect(kind, count, of: node)
         case let other: throw PlanMistake("a line begins with 'at' or 'on', not '\(other)'")
         }
         action = try Plan.Action(parsing: &words)
@@ -121,8 +126,8 @@ extension Plan.Item {
         let begin =
             switch when {
             case .at(let time): "at \(durationText(time))"
-            case .onEffect(let kind, let count, let server):
-                "on \(kind.rawValue)#\(count)" + (server > 0 ? " of s\(server + 1)" : "")
+            case .onEffect(let kind, let count, let node):
+                "on \(kind.rawValue)#\(count)" + (node == .server(0) ? "" : " of \(node.text)")
             }
         return begin + " " + action.text
     }
@@ -170,10 +175,14 @@ struct Words {
         if word.hasPrefix("follower#"), let number = Int(word.dropFirst(9)), number > 0 {
             return .follower(number)
         }
-        guard word.first == "s", let number = Int(word.dropFirst()), number > 0 else {
+        guard let number = Int(word.dropFirst()), number > 0 else {
             throw PlanMistake("target \(word)")
         }
-        return .server(number - 1)
+        switch word.first {
+        case "s": return .server(number - 1)
+        case "a": return .agent(number - 1)
+        default: throw PlanMistake("target \(word)")
+        }
     }
 
     /// One target, or several in braces; nil for `rest`.
@@ -374,9 +383,18 @@ extension Plan.Target {
     var text: String {
         switch self {
         case .server(let index): "s\(index + 1)"
+        case .agent(let index): "a\(index + 1)"
         case .leader: "leader"
         case .follower(let number): "follower#\(number)"
         case .minority: "minority"
+        }
+    }
+
+    /// Always the same node.
+    var isFixed: Bool {
+        switch self {
+        case .server, .agent: true
+        case .leader, .follower, .minority: false
         }
     }
 

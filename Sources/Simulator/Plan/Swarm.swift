@@ -16,6 +16,8 @@ struct Swarm {
     var operations: Int
     var clients: Int
     var servers = 1
+    /// Nodes that only run commands.
+    var agents = 0
     /// Mean time between faults of the network.
     var networkGap = Duration.zero
     /// The shortest period of a job, so that long runs do not drown in ticks.
@@ -55,9 +57,17 @@ struct Swarm {
         shortestPeriod = max(.seconds(1), .seconds(horizon.wholeSeconds / 400))
     }
 
-    /// Several servers: runs are shorter, because servers are never silent.
+    var isCluster: Bool { servers + agents > 1 }
+
+    /// Several nodes: runs are shorter, because servers are never silent.
     mutating func becomeCluster(_ draws: inout DrawStream) {
         servers = 2 + draws.weighted([15, 45, 15, 25])
+        switch draws.weighted([30, 50, 20]) {
+        case 0: break
+        case 1: agents = draws.int(1...4)
+        default: agents = draws.int(5...12)
+        }
+        if agents > 0, draws.chance(1, 8) { servers = 1 }
         networkGap = draws.logScale(.seconds(5), .minutes(10))
         horizon = min(horizon, .seconds(draws.duration(.minutes(1), .minutes(15)).wholeSeconds))
         shortestPeriod = max(.seconds(1), .seconds(horizon.wholeSeconds / 400))

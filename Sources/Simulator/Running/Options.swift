@@ -23,7 +23,7 @@ struct Options {
     var until: [String] = []
     /// A child of a sweep: results go to standard output in the form that the parent reads.
     var isSlice = false
-    /// Two to five servers instead of one.
+    /// One to five servers and up to twelve agents instead of one server.
     var cluster = false
     /// Only the consensus, without scheduler, disks and clients.
     var raft = false
@@ -41,7 +41,7 @@ struct Options {
           --print-plan      print the plan that a seed stands for, and do not run it
           --shrink          make a failing plan smaller and print it
           --hashes          print the trace's hash after every 1,000 events
-          --cluster         with --seed or --seeds: two to five servers instead of one
+          --cluster         with --seed or --seeds: several servers and agents
           --raft            with --seeds: the consensus alone, on a bad network
           --jobs N          child processes for a sweep
           --twice           run every seed of a sweep in two processes and compare

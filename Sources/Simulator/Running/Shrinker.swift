@@ -100,6 +100,11 @@ struct Shrinker {
 
     /// An odd number fewer: what names a server that there is not does nothing.
     private mutating func removeServers() {
+        while best.agents > 0 {
+            var candidate = best
+            candidate.agents = best.agents > 3 ? best.agents / 2 : best.agents - 1
+            if !accept(candidate) { break }
+        }
         while best.servers > 1 {
             var candidate = best
             candidate.servers = best.servers.isMultiple(of: 2) ? best.servers - 1 : best.servers - 2

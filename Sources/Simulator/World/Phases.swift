@@ -3,6 +3,7 @@
 // and the records are compared with what really happened.
 //
 // Of several servers a majority is enough for that: the others may stay down, or cut off, for good.
+// So may some agents.
 
 import Core
 
@@ -23,7 +24,7 @@ struct Phases {
         case idle(since: TrueTime, steps: UInt64, messages: Int)
     }
 
-    /// What becomes of the servers that peace does not need.
+    /// What becomes of the nodes that peace does not need.
     enum Fate: String, CaseIterable, Sendable {
         case healthy, down, cut, deaf, mute
     }
@@ -31,7 +32,7 @@ struct Phases {
     let horizon: Duration
     var stage = Stage.safety
     var excuse: String?
-    /// Servers that are not healed, in order.
+    /// Nodes that are not healed, in order.
     var outcasts: [Int] = []
     /// Who leads in peace, and in which term.
     var leader: (server: Int, term: Term)?
@@ -103,18 +104,20 @@ extension World {
     private mutating func chooseOutcasts() {
         network.becomeCalm()
         let fate = parameters.fate
-        guard nodes.count > 2, fate != .healthy else { return }
+        guard fate != .healthy else { return }
         var draws = draws.stream("core")
-        var count = draws.int(1...(nodes.count - 1) / 2)
+        var count = servers.count > 2 ? draws.int(1...(servers.count - 1) / 2) : 0
         while count > 0 {
-            let server = draws.int(0...nodes.count - 1)
+            let server = draws.int(0...servers.count - 1)
             guard !phases.outcasts.contains(server) else { continue }
             phases.outcasts.append(server)
             count -= 1
         }
         phases.outcasts.sort()
+        for agent in agents where draws.chance(1, 4) { phases.outcasts.append(agent) }
+        guard !phases.outcasts.isEmpty else { return }
         checkers.didCastOut(phases.outcasts.map { nodes[$0].name })
-        trace.note(time, "phase", "\(phases.outcasts.map { $0 + 1 }) stay \(fate)")
+        trace.note(time, "phase", "\(phases.outcasts.map { nodes[$0].name }) stay \(fate)")
         let core = core
         switch fate {
         case .healthy: break
@@ -129,18 +132,20 @@ extension World {
         }
     }
 
-    /// The servers that are healthy in peace.
+    /// The nodes that are healthy in peace, and the servers among them.
     private var core: [Int] { nodes.indices.filter { !phases.outcasts.contains($0) } }
+    private var voters: [Int] { servers.filter { !phases.outcasts.contains($0) } }
 
-    /// The leader whom all healthy servers know.
+    /// The leader whom all healthy nodes know.
     private var agreedLeader: (server: Int, term: Term)? {
+        let core = core
         guard core.allSatisfy({ nodes[$0].core?.node.phase == .running }),
-            let leader = core.first(where: { nodes[$0].core!.node.raft.isLeading })
+            let leader = voters.first(where: { nodes[$0].core!.node.raft.isLeading })
         else { return nil }
         let term = nodes[leader].core!.node.raft.hardState.term
         let isKnown = core.allSatisfy {
-            let raft = nodes[$0].core!.node.raft
-            return raft.leader == Self.identity(of: leader) && raft.hardState.term == term
+            guard nodes[$0].core!.node.leaderID == Self.identity(of: leader) else { return false }
+            return agents.contains($0) || nodes[$0].core!.node.raft.hardState.term == term
         }
         return isKnown ? (leader, term) : nil
     }
@@ -178,7 +183,7 @@ extension World {
         }
         guard let leader = agreedLeader else {
             if time - since > Phases.electionBound {
-                fail(.L1, "nobody leads whom all healthy servers know")
+                fail(.L1, "nobody leads whom all healthy nodes know")
             }
             return
         }
@@ -208,7 +213,7 @@ extension World {
     }
 
     private mutating func awaitFire(_ since: TrueTime) {
-        if runLog.runs.contains(where: { $0.job == Phases.probeJob }) {
+        if hasFiredEverywhere {
             phases.stage = .quiet(since: time)
         } else if isSaturated, checkers.hasActiveGroup(of: Phases.probeJob) {
             // Launched in time; its turn comes when others end.
@@ -216,6 +221,12 @@ extension World {
         } else if time - since > Phases.fireBound {
             fail(.L9, "a new job does not fire")
         }
+    }
+
+    /// The probe, which any node may run, has run on each that is healthy.
+    private var hasFiredEverywhere: Bool {
+        let fired = Set(runLog.runs.lazy.filter { $0.job == Phases.probeJob }.map(\.node))
+        return core.allSatisfy { fired.contains($0) }
     }
 
     /// As many commands run as the node may run at once, or as many requests as it may have
@@ -282,21 +293,23 @@ extension World {
         }
     }
 
-    /// Servers that have nothing to do say and do little, and agree.
+    /// Nodes that have nothing to do say and do little, and servers agree.
     private mutating func idle(_ since: TrueTime, _ steps: UInt64, _ messages: Int) {
         guard time - since >= Phases.idleLength else { return }
         let beat = max(.milliseconds(1), configuration(of: 0).tunables.raft.heartbeat)
         let beats = UInt64((time - since).nanoseconds / beat.nanoseconds)
-        let bound = beats * 4 * UInt64(nodes.count) + 100
+        // Each agent's heartbeat is answered after a majority has confirmed the lead.
+        let bound =
+            beats * 4 * UInt64(servers.count) + UInt64(agents.count * (20 + 4 * servers.count)) + 100
         let done = statistics.steps - steps
         let said = UInt64(statistics.messages - messages)
         if done > bound || said > bound {
             fail(
                 .B4,
-                "in \(durationText(time - since)) idle servers took \(done) steps and sent "
+                "in \(durationText(time - since)) idle nodes took \(done) steps and sent "
                     + "\(said) messages, more than \(bound)")
         }
-        for node in core { checkers.requireAll(of: nodes[node], at: time) }
+        for node in voters { checkers.requireAll(of: nodes[node], at: time) }
         finish()
     }
 

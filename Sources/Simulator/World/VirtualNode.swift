@@ -62,10 +62,10 @@ final class VirtualNode {
     var tags: [TagEntry]?
 
     init(
-        index: Int, clock: Clock, disk: Disk, supervisor: Supervisor, web: Web, cpu: DrawStream
+        index: Int, name: String, clock: Clock, disk: Disk, supervisor: Supervisor, web: Web, cpu: DrawStream
     ) {
         self.index = index
-        name = "s\(index + 1)"
+        self.name = name
         self.clock = clock
         self.disk = disk
         self.supervisor = supervisor

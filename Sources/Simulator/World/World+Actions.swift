@@ -22,7 +22,8 @@ extension World {
             let tags = tags?.map { TagEntry(name: $0.name, value: $0.value) }
             // A later life starts with what the configuration says by then.
             if let tags { nodes[node].tags = tags }
-            offer(.control(.reload(tags: tags)), to: node, life: nodes[node].incarnation)
+            let all = tags.map { $0 + fixedTags(of: node) }
+            offer(.control(.reload(tags: all)), to: node, life: nodes[node].incarnation)
         case .disk(let target, let fault):
             guard let node = resolve(target), allowsFaults else { return }
             begin(fault, on: node)

@@ -1,12 +1,16 @@
-// Messages between servers, and who may hear whom.
+// Messages between nodes, and who may hear whom.
 
 import Core
 
 extension World {
-    /// The identity of a server's data directory.
+    /// The nodes that agree on the log, and those that only run commands.
+    var servers: Range<Int> { 0..<plan.servers }
+    var agents: Range<Int> { plan.servers..<nodes.count }
+
+    /// The identity of a node's data directory.
     static func identity(of index: Int) -> DataID { 0xD0 + DataID(index) }
 
-    /// The server with this identity.
+    /// The node with this identity.
     static func position(of id: DataID) -> Int { Int(id - 0xD0) }
 
     mutating func transmit(_ bytes: [UInt8], from index: Int, to id: ServerID) {
@@ -26,7 +30,7 @@ extension World {
         }
     }
 
-    /// A message arrives, in whatever life the server is by now.
+    /// A message arrives, in whatever life the node is by now.
     mutating func arrive(_ bytes: [UInt8], from index: Int, at target: Int) {
         guard !network.isCut(from: index, to: target) else {
             return checkers.didDisturbNetwork(until: time)
@@ -45,7 +49,8 @@ extension World {
         let others = rest.map { resolve($0) } ?? nodes.indices.filter { !side.contains($0) }
         guard !side.isEmpty, !others.isEmpty else { return }
         let cut = network.cut(side, from: others, direction)
-        trace.note(time, "network", "\(side.map { $0 + 1 }) is cut from \(others.map { $0 + 1 })")
+        trace.note(time, "network", 
+            "\(side.map { nodes[$0].name }) is cut from \(others.map { nodes[$0].name })")
         checkers.didDisturbNetwork(until: time + length)
         queue.push(.heal(cut), at: time + length, lane: Lane.plan)
     }
@@ -72,20 +77,22 @@ extension World {
 
     /// The server that leads, or is on its way to.
     var leader: Int? {
-        let running = nodes.indices.filter { nodes[$0].isRunning }
+        let running = servers.filter { nodes[$0].isRunning }
         return running.filter { nodes[$0].core!.node.raft.role == .leader }.max {
             nodes[$0].core!.node.raft.hardState.term < nodes[$1].core!.node.raft.hardState.term
         }
     }
 
-    /// The server a symbolic target stands for now.
+    /// The node a symbolic target stands for now.
     func resolve(_ target: Plan.Target) -> Int? {
         switch target {
-        case .server(let index): return nodes.indices.contains(index) ? index : nil
-        case .leader: return leader ?? nodes.firstIndex { $0.isRunning } ?? 0
+        case .server(let index): return servers.contains(index) ? index : nil
+        case .agent(let index):
+            return agents.contains(servers.count + index) ? servers.count + index : nil
+        case .leader: return leader ?? servers.first { nodes[$0].isRunning } ?? 0
         case .follower(let number):
             let leader = leader
-            let others = nodes.indices.filter { $0 != leader }
+            let others = servers.filter { $0 != leader }
             return others.indices.contains(number - 1) ? others[number - 1] : nil
         case .minority: return resolve([target]).first
         }
@@ -96,7 +103,7 @@ extension World {
         for target in targets {
             if case .minority = target {
                 let leader = leader
-                found += nodes.indices.filter { $0 != leader }.suffix((nodes.count - 1) / 2)
+                found += servers.filter { $0 != leader }.suffix((servers.count - 1) / 2)
             } else if let index = resolve(target) {
                 found.append(index)
             }

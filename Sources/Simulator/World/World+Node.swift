@@ -34,7 +34,7 @@ extension World {
     func configuration(of index: Int) -> Config {
         var config = ownConfiguration(of: index)
         guard nodes.count > 1 else { return config }
-        config.firstServers = nodes.indices.map { Self.identity(of: $0) }
+        config.firstServers = servers.map { Self.identity(of: $0) }
         config.otherMembers = nodes.indices.filter { $0 != index }.map {
             let other = ownConfiguration(of: $0)
             return Member(other, tags: other.tags)
@@ -48,13 +48,21 @@ extension World {
             incarnation: nodes[index].incarnation, version: "0.0.0-simulated")
         config.defaultZone = parameters.defaultZone
         config.startPaused = parameters.startPaused && nodes[index].incarnation == 1
-        config.tags =
+        config.isServer = servers.contains(index)
+        let tags =
             nodes[index].tags
             ?? parameters.tags.map {
                 TagEntry(name: String($0.name.dropFirst(4)), value: $0.value)
             }
+        config.tags = tags + fixedTags(of: index)
         TunableNames.apply(parameters.tunables, to: &config)
         return config
+    }
+
+    /// Without those that a node gives itself.
+    func fixedTags(of index: Int) -> [TagEntry] {
+        agents.contains(index)
+            ? plan.fixedTags(of: index).map { TagEntry(name: $0.name, value: $0.value) } : []
     }
 
     // MARK: Stepping

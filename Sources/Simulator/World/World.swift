@@ -21,7 +21,7 @@ enum Event {
     case reply(client: Int, operation: Int, attempt: Int, Reply?)
     case clientTimeout(client: Int, operation: Int, attempt: Int)
     case endOfFault(node: Int, Plan.DiskFault)
-    /// A message between servers, at its goal.
+    /// A message between nodes, at its goal.
     case packet(from: Int, to: Int, [UInt8])
     /// A partition ends.
     case heal([Int])
@@ -63,13 +63,17 @@ struct World {
         trace = Trace(text: options.keepsText, checkpoints: options.keepsCheckpoints)
         checkers = Checkers(
             parameters: parameters, servers: plan.servers,
-            samplesReplay: options.samplesReplay)
+            nodes: (0..<plan.servers + plan.agents).map {
+                TargetChecker.Node(name: plan.name(of: $0), tags: plan.fixedTags(of: $0))
+            }, samplesReplay: options.samplesReplay)
         phases = Phases(horizon: plan.horizon)
         budget = Budget(horizon: plan.horizon)
-        network = Network(servers: plan.servers, draws: draws, weather: parameters.weather)
-        nodes = (0..<plan.servers).map { index in
+        let count = plan.servers + plan.agents
+        network = Network(nodes: count, draws: draws, weather: parameters.weather)
+        nodes = (0..<count).map { index in
             VirtualNode(
-                index: index, clock: parameters.clock(of: index, draws),
+                index: index, name: plan.name(of: index),
+                clock: parameters.clock(of: index, draws),
                 disk: Disk(
                     draws: draws, path: "disk/\(index + 1)", meanSync: parameters.meanSync,
                     stallOneIn: parameters.stallOneIn),
@@ -97,9 +101,9 @@ struct World {
             switch item.when {
             case .at(let time):
                 queue.push(.item(index), at: min(time, plan.horizon), lane: Lane.plan)
-            case .onEffect(let kind, let count, let server):
-                guard nodes.indices.contains(server) else { continue }
-                nodes[server].triggers[kind, default: []].append((count, index))
+            case .onEffect(let kind, let count, let node):
+                guard let node = resolve(node) else { continue }
+                nodes[node].triggers[kind, default: []].append((count, index))
             }
         }
         for node in nodes {
@@ -211,7 +215,7 @@ struct Statistics: Sendable {
     var simulatorMarks: UInt64 = 0
     var acknowledged = 0
     var ticksJudged = 0
-    /// Between servers.
+    /// Between nodes.
     var messages = 0
 
     mutating func add(_ other: Statistics) {
