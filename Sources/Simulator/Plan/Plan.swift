@@ -58,6 +58,8 @@ struct Plan: Sendable, Hashable {
         case supervisor
         /// Both processes are killed.
         case both
+        /// The machine is replaced by another one of the same name, with an empty disk.
+        case wipe
     }
 
     enum DiskFault: Sendable, Hashable {
@@ -93,8 +95,11 @@ struct Plan: Sendable, Hashable {
         case reload(Target, tags: [Setting]?)
         /// A zone file vanishes or returns.
         case zone(String, isPresent: Bool)
-        /// Cuts some servers off from the others that are named, or from all others.
-        case partition([Target], from: [Target]?, Direction, for: Duration)
+        /// Cuts some nodes off from the others that are named, or from all others, on one channel
+        /// or on all.
+        case partition([Target], from: [Target]?, Direction, on: Network.Channel?, for: Duration)
+        /// Leaves for good, and comes again as if it were new to the cluster.
+        case leave(Target, restartAfter: Duration)
         /// Holds up what travels from one server to another.
         case clog(Target, to: Target, for: Duration)
         /// So many messages of a thousand are lost.
@@ -120,11 +125,11 @@ struct Plan: Sendable, Hashable {
     }
 
     /// What jobs choose nodes by, and no reload changes: agents have a kind and stand in one of
-    /// three racks.
+    /// three rooms.
     func fixedTags(of node: Int) -> [Setting] {
         if node < servers { return [Setting(name: "server", value: "true")] }
         return [
-            Setting(name: "kind", value: "agent"), Setting(name: "rack", value: "\(node % 3)"),
+            Setting(name: "kind", value: "agent"), Setting(name: "room", value: "\(node % 3)"),
         ]
     }
 
@@ -160,6 +165,10 @@ struct Parameters: Sendable {
     var mustHalt: Bool
     /// What peace does to the servers that it can do without.
     var fate: Phases.Fate
+    /// Nodes find each other by gossip; otherwise each knows all others from the start.
+    var gossips: Bool
+    /// So many servers, the last ones, do not found the cluster and are taken in.
+    var lateServers: Int
     var tags: [Plan.Setting]
 
     init(_ plan: Plan) {
@@ -193,6 +202,8 @@ struct Parameters: Sendable {
         tunables = plan.settings.filter { $0.name.hasPrefix("tune.") }
         tags = plan.settings.filter { $0.name.hasPrefix("tag.") }
         fate = plan["peace"].flatMap { Phases.Fate(rawValue: $0) } ?? .healthy
+        gossips = plan["gossip"] == "1"
+        lateServers = Int(number("gossip.late", 0))
         mustHalt = plan["must.halt"] == "1"
     }
 

@@ -91,6 +91,13 @@ struct PlanGenerator {
         if network.chance(1, 3) { plan.set("net.loss", "\(network.int(1...200))") }
         if network.chance(1, 3) { plan.set("net.repeat", "\(network.int(1...300))") }
         if network.chance(1, 3) { plan.set("net.reorder", "1") }
+        if agents.chance(1, 2) {
+            plan.set("gossip", "1")
+            plan.set("gossip.profile", agents.element(["lan", "local"]))
+            let late =
+                swarm.servers > 1 && agents.chance(1, 4) ? agents.int(1...swarm.servers - 1) : 0
+            if late > 0 { plan.set("gossip.late", "\(late)") }
+        }
         plan.set("peace", network.element(Phases.Fate.allCases).rawValue)
     }
 
@@ -129,6 +136,14 @@ struct PlanGenerator {
         let target = victim()
         func tear() -> TearMode? {
             faults.chance(1, 2) ? nil : faults.element(TearMode.allCases)
+        }
+        if case .agent = target, plan["gossip"] == "1", agents.chance(1, 5) {
+            let isWipe = agents.chance(1, 2)
+            return add(
+                time,
+                isWipe
+                    ? .crash(target, .wipe, tear: nil, restartAfter: restart)
+                    : .leave(target, restartAfter: restart))
         }
         switch kind {
         case .crash:
@@ -245,16 +260,18 @@ struct PlanGenerator {
         }
         let all = (0..<swarm.servers).map { Plan.Target.server($0) }
         switch network.weighted([3, 2, 2, 2, 3, 1, 2]) {
-        case 0: add(time, .partition([.leader], from: nil, direction, for: length))
-        case 1: add(time, .partition([victim()], from: nil, direction, for: length))
-        case 2: add(time, .partition([.minority], from: nil, direction, for: length))
+        case 0: add(time, .partition([.leader], from: nil, direction, on: channel(), for: length))
+        case 1: add(time, .partition([victim()], from: nil, direction, on: channel(), for: length))
+        case 2: add(time, .partition([.minority], from: nil, direction, on: channel(), for: length))
         case 3:
             // A bridge: one server in the middle is heard on both sides.
             let middle = network.int(0...swarm.servers - 1)
             let left = all.prefix(middle)
             let right = all.suffix(swarm.servers - 1 - middle)
             guard !left.isEmpty, !right.isEmpty else { return }
-            add(time, .partition(Array(left), from: Array(right), direction, for: length))
+            add(
+                time,
+                .partition(Array(left), from: Array(right), direction, on: channel(), for: length))
         case 4:
             let from = victim()
             let to = victim()
@@ -265,9 +282,15 @@ struct PlanGenerator {
             for (step, server) in all.enumerated() {
                 add(
                     min(time + length * Int64(step), plan.horizon),
-                    .partition([server], from: nil, direction, for: length))
+                    .partition([server], from: nil, direction, on: channel(), for: length))
             }
         }
+    }
+
+    /// A firewall may stop one kind of traffic and let the other through.
+    private mutating func channel() -> Network.Channel? {
+        guard plan["gossip"] == "1", agents.chance(1, 3) else { return nil }
+        return agents.element(Network.Channel.allCases)
     }
 
     /// Some agents are cut off from all, or from some servers only.
@@ -280,11 +303,11 @@ struct PlanGenerator {
             if !side.contains(agent) { side.append(agent) }
         }
         switch agents.weighted([3, 3, 2]) {
-        case 0: add(time, .partition(side, from: nil, direction, for: length))
+        case 0: add(time, .partition(side, from: nil, direction, on: channel(), for: length))
         case 1:
             let server: Plan.Target =
                 agents.chance(1, 2) ? .leader : .server(agents.int(0...swarm.servers - 1))
-            add(time, .partition(side, from: [server], direction, for: length))
+            add(time, .partition(side, from: [server], direction, on: channel(), for: length))
         default: add(time, .clog(.leader, to: side[0], for: min(length, .seconds(20))))
         }
     }

@@ -9,6 +9,7 @@
 //     on send#40 of s2 crash leader process restart=2s
 //     at 40s partition {leader} from rest oneway=out for 20s
 //     at 41s clog s1 to follower#2 for 3s
+//     at 42s partition {a1} from {leader} channel=gossip for 20s
 //     at 42s pause a2 30s
 
 import Core
@@ -228,13 +229,15 @@ extension Plan.Action {
             self = .crash(
                 target, kind, tear: options["tear"].flatMap { TearMode(rawValue: String($0)) },
                 restartAfter: options["restart"].flatMap { parseDuration($0) } ?? .seconds(1))
-        case "stop", "detach":
+        case "stop", "detach", "leave":
             let target = try words.target()
             let options = try words.options()
             let restart = options["restart"].flatMap { parseDuration($0) } ?? .seconds(1)
-            self =
-                verb == "stop"
-                ? .stop(target, restartAfter: restart) : .detach(target, restartAfter: restart)
+            switch verb {
+            case "stop": self = .stop(target, restartAfter: restart)
+            case "detach": self = .detach(target, restartAfter: restart)
+            default: self = .leave(target, restartAfter: restart)
+            }
         case "pause": self = .pause(try words.target(), for: try words.duration())
         case "reload": self = try Self.reload(&words)
         case "disk": self = .disk(try words.target(), try Self.diskFault(&words))
@@ -258,7 +261,8 @@ extension Plan.Action {
         }
     }
 
-    /// `partition {s1,s2} from rest for 20s`, in one direction with `oneway=out` or `oneway=in`.
+    /// `partition {s1,s2} from rest for 20s`, in one direction with `oneway=out` or `oneway=in`,
+    /// of one kind of traffic with `channel=peers` or `channel=gossip`.
     private static func partition(_ words: inout Words) throws(PlanMistake) -> Plan.Action {
         guard let side = try words.targets() else { throw PlanMistake("a partition of what") }
         try words.expect("from")
@@ -272,8 +276,15 @@ extension Plan.Action {
             direction = found
             word = try words.next()
         }
+        var channel: Network.Channel?
+        if word.hasPrefix("channel=") {
+            channel = Network.Channel.allCases.first { "\($0)" == word.dropFirst(8) }
+            guard channel != nil else { throw PlanMistake("channel \(word)") }
+            word = try words.next()
+        }
         guard word == "for" else { throw PlanMistake("'for' is missing before '\(word)'") }
-        return .partition(side, from: rest, direction, for: try words.duration())
+        return .partition(
+            side, from: rest, direction, on: channel, for: try words.duration())
     }
 
     /// `reload s1`, or with the tags that hold from then on: `reload s1 tags role=web`.
@@ -357,6 +368,8 @@ extension Plan.Action {
             return "stop \(target.text) restart=\(durationText(restart))"
         case .detach(let target, let restart):
             return "detach \(target.text) restart=\(durationText(restart))"
+        case .leave(let target, let restart):
+            return "leave \(target.text) restart=\(durationText(restart))"
         case .pause(let target, let length): return "pause \(target.text) \(durationText(length))"
         case .reload(let target, let tags):
             let words = tags.map { [" tags"] + $0.map { "\($0.name)=\($0.value)" } } ?? []
@@ -365,8 +378,9 @@ extension Plan.Action {
         case .clock(let target, let fault): return "clock \(target.text) \(fault.text)"
         case .zone(let name, let isPresent):
             return "zone \(name) \(isPresent ? "present" : "absent")"
-        case .partition(let side, let rest, let direction, let length):
-            let way = direction == .both ? "" : " oneway=\(direction.rawValue)"
+        case .partition(let side, let rest, let direction, let channel, let length):
+            var way = direction == .both ? "" : " oneway=\(direction.rawValue)"
+            if let channel { way += " channel=\(channel)" }
             return "partition \(Plan.Target.text(side)) from "
                 + "\(rest.map { Plan.Target.text($0) } ?? "rest")\(way) for "
                 + durationText(length)

@@ -118,7 +118,7 @@ struct Shrinker {
         case .crash(_, .process, _, _): 1
         case .crash(_, .power, _, _): 2
         case .crash: 3
-        case .stop, .detach: 4
+        case .stop, .detach, .leave: 4
         case .pause: 5
         case .disk: 6
         case .clock: 7

@@ -91,7 +91,7 @@ struct JobDrafts {
         return .object([.init(name: name, value: .string(value))])
     }
 
-    /// Agents, some of them, or those of one rack.
+    /// Agents, some of them, or those of one room.
     private mutating func agentTags() -> NaiveJSON {
         var tags: [NaiveJSON.Member] = []
         if draws.chance(2, 3) {
@@ -99,8 +99,8 @@ struct JobDrafts {
             tags.append(.init(name: "kind", value: .string(kind)))
         }
         if tags.isEmpty || draws.chance(1, 4) {
-            let rack = draws.element(["0", "1", "2", "0:1", "1:2"])
-            tags.append(.init(name: "rack", value: .string(rack)))
+            let room = draws.element(["0", "1", "2", "0:1", "1:2"])
+            tags.append(.init(name: "room", value: .string(room)))
         }
         return .object(tags)
     }

@@ -20,6 +20,8 @@ struct Phases {
         case pausing(operation: Int)
         /// No more ticks; what runs comes to its end.
         case draining(since: TrueTime, lastKill: TrueTime)
+        /// An agent leaves for good, and all hear of it.
+        case leaving(since: TrueTime, agent: Int)
         /// Nothing is left to do but to hear of each other.
         case idle(since: TrueTime, steps: UInt64, messages: Int)
     }
@@ -36,12 +38,22 @@ struct Phases {
     var outcasts: [Int] = []
     /// Who leads in peace, and in which term.
     var leader: (server: Int, term: Term)?
+    /// Since when nothing is left to do but to catch up.
+    var restingSince: TrueTime?
+    /// All healthy nodes know each other, once and from then on.
+    var areMembersKnown = false
     /// When the node last had as much to do at once as it may.
     var lastSaturation = TrueTime.zero
 
     static let settleBound = Duration.minutes(20)
     /// After so long a leader is known to all.
     static let electionBound = Duration.minutes(3)
+    /// After so long all know of a leave.
+    static let leaveBound = Duration.seconds(45)
+    /// Commands of deleted jobs may hold up the end of a process for so long.
+    static let stopBound = Duration.minutes(2)
+    /// After so long without anything new a healthy server has everything.
+    static let catchUpBound = Duration.minutes(30)
     static let idleLength = Duration.seconds(5)
     static let fireBound = Duration.minutes(3)
     static let quietLength = Duration.seconds(15)
@@ -64,9 +76,11 @@ extension World {
         case .quiet(let since): stayQuiet(since)
         case .pausing(let operation): awaitPause(operation)
         case .draining(let since, let lastKill): drain(since, lastKill)
+        case .leaving(let since, let agent): awaitLeave(since, agent)
         case .idle(let since, let steps, let messages): idle(since, steps, messages)
         }
         if checkers.violation == nil { requireLeader() }
+        if checkers.violation == nil { requireMembers() }
         let pace: Duration
         if case .draining = phases.stage { pace = .seconds(5) } else { pace = .seconds(1) }
         queue.push(.phase, at: time + pace, lane: Lane.plan)
@@ -106,7 +120,9 @@ extension World {
         let fate = parameters.fate
         guard fate != .healthy else { return }
         var draws = draws.stream("core")
-        var count = servers.count > 2 ? draws.int(1...(servers.count - 1) / 2) : 0
+        // With servers that come late nobody knows beforehand who votes.
+        let spare = parameters.lateServers > 0 ? 0 : (servers.count - 1) / 2
+        var count = spare > 0 ? draws.int(1...spare) : 0
         while count > 0 {
             let server = draws.int(0...servers.count - 1)
             guard !phases.outcasts.contains(server) else { continue }
@@ -144,7 +160,7 @@ extension World {
         else { return nil }
         let term = nodes[leader].core!.node.raft.hardState.term
         let isKnown = core.allSatisfy {
-            guard nodes[$0].core!.node.leaderID == Self.identity(of: leader) else { return false }
+            guard nodes[$0].core!.node.leaderID == nodes[leader].identity else { return false }
             return agents.contains($0) || nodes[$0].core!.node.raft.hardState.term == term
         }
         return isKnown ? (leader, term) : nil
@@ -156,6 +172,52 @@ extension World {
         let now = agreedLeader
         guard now?.server != leader.server || now?.term != leader.term else { return }
         fail(.L8, "\(nodes[leader.server].name) led in term \(leader.term) and does not any more")
+    }
+
+    private var disagreement: String? {
+        GossipChecker.disagreement(among: core.map { nodes[$0] })
+    }
+
+    /// Once all nodes know each other they go on knowing.
+    private mutating func requireMembers() {
+        guard phases.areMembersKnown, parameters.gossips, let problem = disagreement else { return }
+        fail(.G5, problem)
+    }
+
+    /// Who can't be heard is found to have failed.
+    private mutating func requireFailures() {
+        guard parameters.gossips else { return }
+        for outcast in phases.outcasts {
+            let problem = GossipChecker.dissenter(
+                among: core.map { nodes[$0] }, from: [.failed, .left], of: nodes[outcast].name)
+            if let problem { return fail(.G3, problem) }
+        }
+    }
+
+    private mutating func beginLeave() {
+        requireFailures()
+        guard parameters.gossips, let agent = core.last(where: { agents.contains($0) }) else {
+            return beginIdle()
+        }
+        phases.areMembersKnown = false
+        nodes[agent].isBanned = true
+        offer(.control(.leave), to: agent, life: nodes[agent].incarnation)
+        phases.outcasts.append(agent)
+        phases.stage = .leaving(since: time, agent: agent)
+    }
+
+    private mutating func awaitLeave(_ since: TrueTime, _ agent: Int) {
+        guard time - since > Phases.leaveBound else { return }
+        let problem = GossipChecker.dissenter(
+            among: core.map { nodes[$0] }, from: [.left], of: nodes[agent].name)
+        if let problem { return fail(.G6, problem) }
+        guard nodes[agent].isRunning else { return beginIdle() }
+        if time - since > Phases.stopBound { fail(.G6, "\(nodes[agent].name) is still there") }
+    }
+
+    private mutating func beginIdle() {
+        phases.stage = .idle(
+            since: time, steps: statistics.steps, messages: statistics.messages)
     }
 
     /// The clock stops jumping. It goes on from the latest time it ever showed to the node: stamps
@@ -187,7 +249,12 @@ extension World {
             }
             return
         }
+        if parameters.gossips, let problem = disagreement {
+            if time - since > Phases.electionBound { fail(.G5, problem) }
+            return
+        }
         phases.leader = leader
+        phases.areMembersKnown = true
         submit(Plan.Draft(method: "POST", target: "/v1/unpause"), client: 0, isProbe: true)
         let body =
             #"{"name":"\#(Phases.probeJob)","schedule":"@every 2s","executor":"shell","#
@@ -268,12 +335,14 @@ extension World {
         let open = checkers.view.groups.count
         let healthy = core.map { nodes[$0] }
         if open == 0, clientsAreIdle, isAllReleased, time - since > .seconds(30) {
+            // Who was behind may still be taking over all of the state, piece by piece.
+            let isBehind = voters.contains { !checkers.hasAll($0) }
+            phases.restingSince = phases.restingSince ?? time
+            if isBehind, time - phases.restingSince! < Phases.catchUpBound { return }
             checkers.requireAllEnded(healthy, runLog, at: time)
             trace.note(time, "phase", "drained")
             guard nodes.count > 1 else { return finish() }
-            phases.stage = .idle(
-                since: time, steps: statistics.steps, messages: statistics.messages)
-            return
+            return beginLeave()
         }
         if time - since > Phases.drainBound {
             checkers.requireAllEnded(healthy, runLog, at: time)
@@ -300,8 +369,11 @@ extension World {
         let beats = UInt64((time - since).nanoseconds / beat.nanoseconds)
         // Each agent's heartbeat is answered after a majority has confirmed the lead.
         let bound =
-            beats * 4 * UInt64(servers.count) + UInt64(agents.count * (20 + 4 * servers.count)) + 100
-        let done = statistics.steps - steps
+            beats * 4 * UInt64(servers.count) + UInt64(agents.count * (20 + 4 * servers.count))
+            + 100
+        // Each node probes another one each second, and tells few rumours.
+        let gossip = parameters.gossips ? UInt64(nodes.count) * 80 : 0
+        let done = statistics.steps - min(statistics.steps, steps + gossip)
         let said = UInt64(statistics.messages - messages)
         if done > bound || said > bound {
             fail(
@@ -319,7 +391,8 @@ extension World {
         let calm = max(since, phases.lastSaturation)
         guard time - calm > Phases.startBound else { return }
         checkers.requireStarted(
-            createdBefore: time - Phases.startBound, on: core.map { nodes[$0].name }, at: time)
+            createdBefore: time - Phases.startBound, on: core.map { nodes[$0].name }, runLog,
+            at: time)
     }
 
     /// Commands of deleted jobs may go on for ever.

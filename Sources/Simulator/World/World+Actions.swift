@@ -33,8 +33,9 @@ extension World {
         case .zone(let name, let isPresent):
             if isPresent { zoneFolder.absent.remove(name) } else { zoneFolder.absent.insert(name) }
             checkers.zonesMayBeAbsent()
-        case .partition(let side, let rest, let direction, let length):
-            if allowsFaults { partition(side, from: rest, direction, for: length) }
+        case .leave(let target, let restart): ask(target, .leave, restart)
+        case .partition(let side, let rest, let direction, let channel, let length):
+            if allowsFaults { partition(side, from: rest, direction, on: channel, for: length) }
         case .clog(let from, let to, let length): if allowsFaults { clog(from, to, for: length) }
         case .lossy(let perMille, let length): if allowsFaults { beLossy(perMille, for: length) }
         case .note: break

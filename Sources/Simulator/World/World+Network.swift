@@ -7,49 +7,62 @@ extension World {
     var servers: Range<Int> { 0..<plan.servers }
     var agents: Range<Int> { plan.servers..<nodes.count }
 
-    /// The identity of a node's data directory.
-    static func identity(of index: Int) -> DataID { 0xD0 + DataID(index) }
+    /// The identity of a node's first data directory, and of the one after another.
+    static func firstIdentity(of index: Int) -> DataID { 0xD0 + DataID(index) }
+    static func nextIdentity(after id: DataID) -> DataID { id + 0x1_0000 }
 
-    /// The node with this identity.
-    static func position(of id: DataID) -> Int { Int(id - 0xD0) }
+    /// The node that has or had a data directory with this identity.
+    static func position(of id: DataID) -> Int { Int((id - 0xD0) & 0xFFFF) }
 
     mutating func transmit(_ bytes: [UInt8], from index: Int, to id: ServerID) {
-        let target = Self.position(of: id)
+        var target = Self.position(of: id)
         guard nodes.indices.contains(target) else {
             return fail(.B3, "\(nodes[index].name) writes to \(id), which there is not")
         }
+        if parameters.gossips {
+            // To an address that it was not told nothing can be sent.
+            guard let told = nodes[index].reached[id] else { return }
+            target = told
+        }
         statistics.messages += 1
-        let passage = network.pass(from: index, to: target, at: time)
+        let passage = network.pass(from: index, to: target, on: .peers, at: time)
         if passage.isDisturbed {
             checkers.didDisturbNetwork(until: passage.arrivals.max() ?? time)
         }
         for arrival in passage.arrivals {
             queue.push(
-                .packet(from: index, to: target, bytes), at: arrival,
-                lane: Lane.link(index, target))
+                .packet(
+                    from: nodes[index].identity, nodes[index].cluster, to: target, id, bytes),
+                at: arrival, lane: Lane.link(index, target))
         }
     }
 
     /// A message arrives, in whatever life the node is by now.
-    mutating func arrive(_ bytes: [UInt8], from index: Int, at target: Int) {
-        guard !network.isCut(from: index, to: target) else {
+    mutating func arrive(
+        _ bytes: [UInt8], from id: DataID, of cluster: String?, at target: Int, meant: DataID
+    ) {
+        guard !network.isCut(from: Self.position(of: id), to: target, on: .peers) else {
             return checkers.didDisturbNetwork(until: time)
         }
-        offer(
-            .peer(Self.identity(of: index), bytes), to: target, life: nodes[target].incarnation)
+        // Connections are with one data directory, and within one cluster.
+        guard nodes[target].identity == meant else { return }
+        if let cluster, let own = nodes[target].cluster, cluster != own { return }
+        offer(.peer(id, bytes), to: target, life: nodes[target].incarnation)
     }
 
     // MARK: Partitions
 
     mutating func partition(
         _ side: [Plan.Target], from rest: [Plan.Target]?, _ direction: Plan.Direction,
-        for length: Duration
+        on channel: Network.Channel?, for length: Duration
     ) {
         let side = resolve(side)
         let others = rest.map { resolve($0) } ?? nodes.indices.filter { !side.contains($0) }
         guard !side.isEmpty, !others.isEmpty else { return }
-        let cut = network.cut(side, from: others, direction)
-        trace.note(time, "network", 
+        let cut = network.cut(
+            side, from: others, direction, on: channel.map { [$0] } ?? Network.Channel.allCases)
+        trace.note(
+            time, "network",
             "\(side.map { nodes[$0].name }) is cut from \(others.map { nodes[$0].name })")
         checkers.didDisturbNetwork(until: time + length)
         queue.push(.heal(cut), at: time + length, lane: Lane.plan)

@@ -22,7 +22,13 @@ enum Event {
     case clientTimeout(client: Int, operation: Int, attempt: Int)
     case endOfFault(node: Int, Plan.DiskFault)
     /// A message between nodes, at its goal.
-    case packet(from: Int, to: Int, [UInt8])
+    case packet(from: DataID, String?, to: Int, DataID, [UInt8])
+    /// A packet of gossip, at its goal.
+    case gossip(from: Int, to: Int, [UInt8])
+    /// The message of an exchange, at its goal.
+    case exchange(VirtualNode.Asker, to: Int, [UInt8])
+    /// The end of an exchange, back at who began it.
+    case exchangeEnd(VirtualNode.Asker, ExchangeEnd)
     /// A partition ends.
     case heal([Int])
     case phase
@@ -37,6 +43,8 @@ struct World {
     var time = TrueTime.zero
     var nodes: [VirtualNode]
     var network: Network
+    /// Which node has an address.
+    let positions: [IPAddress: Int]
     var clients: [Client]
     var operations: [Operation] = []
     var runLog = RunLog()
@@ -70,6 +78,8 @@ struct World {
         budget = Budget(horizon: plan.horizon)
         let count = plan.servers + plan.agents
         network = Network(nodes: count, draws: draws, weather: parameters.weather)
+        positions = Dictionary(
+            uniqueKeysWithValues: (0..<count).map { (Self.address(of: $0).ip, $0) })
         nodes = (0..<count).map { index in
             VirtualNode(
                 index: index, name: plan.name(of: index),
@@ -157,7 +167,11 @@ struct World {
         case .clientTimeout(let client, let operation, let attempt):
             loseClientPatience(client, operation, attempt)
         case .endOfFault(let node, let fault): endFault(node, fault)
-        case .packet(let from, let to, let bytes): arrive(bytes, from: from, at: to)
+        case .packet(let from, let cluster, let to, let meant, let bytes):
+            arrive(bytes, from: from, of: cluster, at: to, meant: meant)
+        case .gossip(let from, let to, let bytes): arrive(gossip: bytes, from: from, at: to)
+        case .exchange(let asker, let to, let bytes): arrive(bytes, of: asker, at: to)
+        case .exchangeEnd(let asker, let end): conclude(asker, end)
         case .heal(let cut): heal(cut)
         case .phase: advancePhase()
         }
@@ -215,8 +229,10 @@ struct Statistics: Sendable {
     var simulatorMarks: UInt64 = 0
     var acknowledged = 0
     var ticksJudged = 0
-    /// Between nodes.
+    /// Between nodes, besides gossip.
     var messages = 0
+    /// Of gossip.
+    var packets = 0
 
     mutating func add(_ other: Statistics) {
         steps += other.steps
@@ -229,6 +245,7 @@ struct Statistics: Sendable {
         acknowledged += other.acknowledged
         ticksJudged += other.ticksJudged
         messages += other.messages
+        packets += other.packets
     }
 }
 
