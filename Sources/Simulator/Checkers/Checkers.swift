@@ -40,8 +40,7 @@ struct Checkers {
         seats = nodes.map { _ in
             Seat(servers: servers, samplesReplay: samplesReplay)
         }
-        resources = ResourceChecker(
-            TunableNames.tunables(parameters.tunables), cutsLogs: servers == 1)
+        resources = ResourceChecker(TunableNames.tunables(parameters.tunables))
         backups = BackupChecker(parameters.tunables)
         executions = ExecutionChecker(
             outputLimit: TunableNames.tunables(parameters.tunables).outputLimit,
@@ -65,7 +64,7 @@ struct Checkers {
         let telling = isAlone ? Duration.zero : .milliseconds(260)
         return switch parameters.clockClass {
         case .exact: .milliseconds(1) + telling
-        case .bounded: .seconds(2) + telling
+        case .bounded, .minority: .seconds(2) + telling
         case .wild: nil
         }
     }
@@ -112,7 +111,7 @@ struct Checkers {
         // Steps upon steps are judged by their first.
         // Stamps may have been ahead of the clock already.
         let latest = max(wall, view.cluster.lastStamp)
-        clockGuard = by > .seconds(60) && clockGuard == nil ? (time, latest) : nil
+        clockGuard = isAlone && by > .seconds(60) && clockGuard == nil ? (time, latest) : nil
     }
 
     /// Until then the disk may take longer than anybody waits for an answer.
@@ -126,6 +125,12 @@ struct Checkers {
     /// A forward step of more than a minute must stand for a minute before anything is stamped by
     /// it.
     private mutating func judgeStamp(at time: TrueTime) {
+        if let bound = clockBound {
+            let ahead = view.cluster.lastStamp - (parameters.epoch + time)
+            verdict.require(
+                ahead <= bound, .S11,
+                "a stamp is \(durationText(ahead)) ahead, though most clocks are not")
+        }
         guard let clockGuard, time - clockGuard.since < .seconds(59) else { return }
         let latest = clockGuard.wall + (time - clockGuard.since) + .seconds(61)
         verdict.require(

@@ -10,7 +10,7 @@ enum InvariantID: String, CaseIterable, Sendable {
     case D1, D2, D3, D4, D5
     case R1, R3, R4, R5, R6, R8, R9, R10, R11, R12
     case G1, G2, G3, G5, G6
-    case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
+    case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10, S11
     case X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18
     case A1, A2, A3, A4, A5, A6, A7, A8
     case B1, B2, B3, B4, B5
@@ -54,6 +54,7 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .S8: "Steps of the wall clock neither repeat a tick nor run a storm of late ones."
         case .S9: "A committed edit is obeyed by every later decision."
         case .S10: "`@every` keeps its phase."
+        case .S11: "Nothing is stamped ahead of what most clocks show."
         case .X1: "Nothing is started that is not committed."
         case .X2: "Each execution is started at most once."
         case .X3: "Every execution starts as soon as there is room for it."

@@ -150,6 +150,8 @@ struct Parameters: Sendable {
     var clockClass: ClockClass
     var clockRatePPM: Int64
     var clockOffset: Duration
+    /// Whose clocks are wild where those of a minority are.
+    var wildClocks: [Substring]
     var defaultZone: String
     var meanSync: Duration
     var stallOneIn: UInt64
@@ -183,6 +185,7 @@ struct Parameters: Sendable {
         clockClass = plan["clock.class"].flatMap { ClockClass(rawValue: $0) } ?? .exact
         clockRatePPM = number("clock.rate", 0)
         clockOffset = duration("clock.offset", .zero)
+        wildClocks = plan["clock.wild"]?.split(separator: ",") ?? []
         defaultZone = plan["zone"] ?? "UTC"
         meanSync = duration("disk.sync", .milliseconds(2))
         stallOneIn = UInt64(clamping: number("disk.stall", 0))
@@ -207,11 +210,21 @@ struct Parameters: Sendable {
         mustHalt = plan["must.halt"] == "1"
     }
 
+    func isWild(_ name: String) -> Bool {
+        clockClass == .minority && wildClocks.contains { $0 == name }
+    }
+
     /// The clock of a node: the first one's is the plan's, the others' are as wrong.
-    func clock(of node: Int, _ draws: Draws) -> Clock {
+    func clock(of node: Int, named name: String, _ draws: Draws) -> Clock {
         var clock = Clock(epoch: epoch)
         clock.offset = clockOffset
         clock.ratePPM = clockRatePPM
+        if isWild(name) {
+            var errors = draws.stream("clock/\(node + 1)/wild")
+            let error = errors.logScale(.milliseconds(1), .hours(24))
+            clock.offset = errors.chance(1, 2) ? error : .zero - error
+            return clock
+        }
         guard node > 0, clockClass != .exact else { return clock }
         var errors = draws.stream("clock/\(node + 1)")
         clock.ratePPM = Int64(errors.int(-200...200))

@@ -10,6 +10,8 @@ struct PlanGenerator {
     private var workload: Workload
     private var network: DrawStream
     private var agents: DrawStream
+    /// Whose clocks are wild where those of a minority are.
+    private var wild: [Plan.Target] = []
     private var plan = Plan()
 
     /// - Parameter isCluster: of one to five servers and up to twelve agents, instead of one.
@@ -60,7 +62,7 @@ struct PlanGenerator {
         plan.set("clock.class", swarm.clockClass.rawValue)
         if swarm.clockClass != .exact {
             plan.set("clock.rate", "\(parameters.int(-200...200))")
-            let limit = swarm.clockClass == .bounded ? 1_000 : 86_400_000
+            let limit = swarm.clockClass == .wild ? 86_400_000 : 1_000
             plan.set("clock.offset", "\(parameters.int(-limit...limit))ms")
         }
         // Every write of several servers waits for several disks, one after the other.
@@ -85,6 +87,11 @@ struct PlanGenerator {
     }
 
     private mutating func setNetwork() {
+        if swarm.clockClass == .minority {
+            wild = [.server(agents.int(0...swarm.servers - 1))]
+            for agent in 0..<swarm.agents where agents.chance(1, 3) { wild.append(.agent(agent)) }
+            plan.set("clock.wild", wild.map(\.text).joined(separator: ","))
+        }
         plan.set("net.mean", Self.rounded(network.logScale(.microseconds(100), .milliseconds(60))))
         plan.set("net.least", Self.rounded(network.logScale(.microseconds(50), .milliseconds(20))))
         if network.chance(1, 3) { plan.set("net.tail", "\(network.int(100...2_000))") }
@@ -94,8 +101,9 @@ struct PlanGenerator {
         if agents.chance(1, 2) {
             plan.set("gossip", "1")
             plan.set("gossip.profile", agents.element(["lan", "local"]))
-            let late =
-                swarm.servers > 1 && agents.chance(1, 4) ? agents.int(1...swarm.servers - 1) : 0
+            // With a wrong clock among few founders most clocks would be wrong.
+            let mayBeLate = swarm.servers > 1 && swarm.clockClass != .minority
+            let late = mayBeLate && agents.chance(1, 4) ? agents.int(1...swarm.servers - 1) : 0
             if late > 0 { plan.set("gossip.late", "\(late)") }
         }
         plan.set("peace", network.element(Phases.Fate.allCases).rawValue)
@@ -198,10 +206,15 @@ struct PlanGenerator {
     }
 
     private mutating func addClockFault(at time: Duration) {
-        let target = victim()
-        switch swarm.clockClass {
+        var target = victim()
+        var clockClass = swarm.clockClass
+        if clockClass == .minority, agents.chance(2, 3) {
+            target = agents.element(wild)
+            clockClass = .wild
+        }
+        switch clockClass {
         case .exact: return
-        case .bounded:
+        case .bounded, .minority:
             // Stays within the bound: small steps around the truth.
             let fault: Plan.ClockFault =
                 faults.chance(1, 2)

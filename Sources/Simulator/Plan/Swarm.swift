@@ -71,8 +71,8 @@ struct Swarm {
         networkGap = draws.logScale(.seconds(5), .minutes(10))
         horizon = min(horizon, .seconds(draws.duration(.minutes(1), .minutes(15)).wholeSeconds))
         shortestPeriod = max(.seconds(1), .seconds(horizon.wholeSeconds / 400))
-        // What is due follows the leader's clock alone so far, not the median of all.
-        if clockClass == .wild { clockClass = .bounded }
+        // Of two clocks nobody can tell which is right.
+        if clockClass == .wild { clockClass = servers > 2 ? .minority : servers > 1 ? .bounded : .wild }
     }
 
     /// Near a change of the zone's offset, a month's end or a leap day; in seconds.

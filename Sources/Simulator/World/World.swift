@@ -83,7 +83,7 @@ struct World {
         nodes = (0..<count).map { index in
             VirtualNode(
                 index: index, name: plan.name(of: index),
-                clock: parameters.clock(of: index, draws),
+                clock: parameters.clock(of: index, named: plan.name(of: index), draws),
                 disk: Disk(
                     draws: draws, path: "disk/\(index + 1)", meanSync: parameters.meanSync,
                     stallOneIn: parameters.stallOneIn),
