@@ -235,7 +235,9 @@ struct Checkers {
             voters = configuration.voters
         }
         var candidates = [voters]
-        for seat in seats { if let next = seat.voters { candidates.append(next) } }
+        for index in 0..<servers {
+            if let next = seats[index].voters { candidates.append(next) }
+        }
         let holders = seats.prefix(servers).indices.filter { seats[$0].platter.holds(mark) }
         let isSafe = candidates.contains { voters in
             voters.count { holders.contains(World.position(of: $0)) } * 2 > voters.count

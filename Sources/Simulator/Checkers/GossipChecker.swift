@@ -81,20 +81,24 @@ struct GossipChecker {
 
     /// What keeps `nodes` from knowing each other as they are; nil if nothing does. O(n²).
     static func disagreement(among nodes: [VirtualNode]) -> String? {
-        var own: [Member?] = []
+        var own: [NodeName: Member] = [:]
         for node in nodes {
-            own.append(node.core?.node.members.first { $0.name.text == node.name })
+            let itself = node.core?.node.members.first { $0.name.text == node.name }
+            guard let itself else { return "\(node.name) is down" }
+            own[itself.name] = itself
         }
         for node in nodes {
-            guard let members = node.core?.node.members else { return "\(node.name) is down" }
-            for (other, itself) in zip(nodes, own) where other !== node {
-                guard let found = members.first(where: { $0.name.text == other.name }) else {
-                    return "\(node.name) does not know \(other.name)"
-                }
+            var known = 0
+            for found in node.core?.node.members ?? [] {
+                guard let itself = own[found.name] else { continue }
+                known += 1
                 if found != itself {
-                    return "\(node.name) knows \(other.name) as \(found.status.text) "
+                    return "\(node.name) knows \(found.name.text) as \(found.status.text) "
                         + "\(found.tags.map { "\($0.name)=\($0.value)" })"
                 }
+            }
+            if known < nodes.count {
+                return "\(node.name) knows \(known) of \(nodes.count) nodes"
             }
         }
         return nil

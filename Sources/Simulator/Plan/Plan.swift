@@ -10,6 +10,8 @@ struct Plan: Sendable, Hashable {
     var servers = 1
     /// Nodes that only run commands.
     var agents = 0
+    /// More nodes than this have no addresses in the simulated network.
+    static let mostNodes = 250
     /// How long the safety phase lasts.
     var horizon: Duration = .minutes(5)
     /// Parameters by name, in order; `Parameters` gives them types.

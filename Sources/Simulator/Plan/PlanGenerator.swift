@@ -15,19 +15,20 @@ struct PlanGenerator {
     private var plan = Plan()
 
     /// - Parameter isCluster: of one to five servers and up to twelve agents, instead of one.
-    static func plan(seed: UInt64, isCluster: Bool = false) -> Plan {
-        var generator = PlanGenerator(seed: seed, isCluster: isCluster)
+    /// - Parameter nodes: how many of a cluster; nil draws.
+    static func plan(seed: UInt64, isCluster: Bool = false, nodes: Int? = nil) -> Plan {
+        var generator = PlanGenerator(seed: seed, isCluster: isCluster, nodes: nodes)
         return generator.generate()
     }
 
-    private init(seed: UInt64, isCluster: Bool) {
+    private init(seed: UInt64, isCluster: Bool, nodes: Int?) {
         self.seed = seed
         let draws = Draws(seed: seed)
         var swarmDraws = draws.stream("plan/swarm")
         swarm = Swarm(seed: seed, draws: &swarmDraws)
         network = draws.stream("plan/network")
         agents = draws.stream("plan/agents")
-        if isCluster { swarm.becomeCluster(&network) }
+        if isCluster { swarm.becomeCluster(&network, nodes: nodes) }
         parameters = draws.stream("plan/parameters")
         faults = draws.stream("plan/faults")
         workload = Workload(swarm: swarm, draws: draws.stream("plan/workload"))

@@ -46,6 +46,11 @@ extension Plan {
                 throw PlanError(line: index + 1, message: error.message)
             }
         }
+        guard servers > 0, agents >= 0, servers + agents <= Self.mostNodes else {
+            throw PlanError(
+                line: 1,
+                message: "a plan has one server at least and \(Self.mostNodes) nodes at most")
+        }
         guard sawHeader else { throw PlanError(line: 1, message: "no line begins with 'plan v1'") }
     }
 

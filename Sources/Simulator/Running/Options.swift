@@ -25,6 +25,8 @@ struct Options {
     var isSlice = false
     /// One to five servers and up to twelve agents instead of one server.
     var cluster = false
+    /// How many nodes such clusters have; nil draws.
+    var nodes: Int?
     /// Only the consensus, without scheduler, disks and clients.
     var raft = false
     /// Fails the sweep when a mark was never hit.
@@ -42,6 +44,7 @@ struct Options {
           --shrink          make a failing plan smaller and print it
           --hashes          print the trace's hash after every 1,000 events
           --cluster         with --seed or --seeds: several servers and agents
+          --nodes N         with --cluster: so many servers and agents, up to 250
           --raft            with --seeds: the consensus alone, on a bad network
           --jobs N          child processes for a sweep
           --twice           run every seed of a sweep in two processes and compare
@@ -88,6 +91,13 @@ struct Options {
             case "--slice": isSlice = true
             case "--raft": raft = true
             case "--cluster": cluster = true
+            case "--nodes":
+                let count = try Self.number(try value(of: option))
+                guard (1...UInt64(Plan.mostNodes)).contains(count) else {
+                    throw Problem(
+                        message: "--nodes is in 1 to \(Plan.mostNodes), not \(count)")
+                }
+                nodes = Int(count)
             case "--help", "-h": mode = .help
             default: throw Problem(message: "unknown option \(option)")
             }

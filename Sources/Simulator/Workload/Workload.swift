@@ -190,7 +190,7 @@ enum Invalid {
             job(#""starts_at":"yesterday""#), job(#""ephemeral":"yes""#),
             #"{"name":"\#(name)","schedule":"@hourly","executor":"shell","#
                 + #""executor_config":{"command":"sim","timeout":"soon"}}"#,
-            request(#""url":"https://peer.sim/""#), request(#""url":"peer.sim""#),
+            request(#""url":"ftp://peer.sim/""#), request(#""url":"peer.sim""#),
             request(#""url":"http://peer.sim/","expectCode":"2xx""#),
             request(#""url":"http://peer.sim/","expectBody":"(a)\\1""#),
             request(#""url":"http://peer.sim/","headers":"[\"nothing\"]""#),
