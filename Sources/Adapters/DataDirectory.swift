@@ -9,7 +9,9 @@ internal import Glibc
 package final class DataDirectory {
     /// Absolute, without symbolic links.
     package let path: String
-    /// Made with the directory and kept for ever: tells this server from every other.
+    /// Made with the directory and kept for ever: tells this server from every other. Ids are in
+    /// the order of the times at which they were made, as the machines' clocks had it: of two nodes
+    /// of one name the older keeps it.
     package let id: UInt128
     private let lock: Int32
 
@@ -246,7 +248,7 @@ package final class DataDirectory {
     }
 
     private static func writeFormat(_ path: String) throws(DataDirectoryError) -> UInt128 {
-        let id = Entropy.bytes(16).reduce(0) { $0 << 8 | UInt128($1) }
+        let id = Self.makeID(at: Clocks.wall())
         let digits = String(id, radix: 16)
         let padding = String(repeating: "0", count: 32 - digits.utf8.count)
         let text = "version \(formatVersion)\nid \(padding)\(digits)\n"
@@ -256,6 +258,13 @@ package final class DataDirectory {
             throw unusable(path, error)
         }
         return id
+    }
+
+    /// 48 bits of milliseconds since 1970, then 80 random ones: as in RFC 9562, section 5.7, but
+    /// without the bits that tell the version.
+    static func makeID(at time: WallTime) -> UInt128 {
+        let milliseconds = UInt64(clamping: time.nanoseconds / 1_000_000) & (1 << 48 - 1)
+        return Entropy.bytes(10).reduce(UInt128(milliseconds)) { $0 << 8 | UInt128($1) }
     }
 
     /// Replaces a file: after a crash it holds the old bytes or the new ones.

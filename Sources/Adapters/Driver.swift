@@ -11,7 +11,8 @@ package final class Driver {
     private let listener: HTTPListener
     private let storage: FileStorage
     private let supervisor: SupervisorClient
-    private let outbound: HTTPOutbound
+    private let requests: Outbound<HTTPCalls>
+    private let conversations: Outbound<Conversations>
     private let cluster: ClusterSockets
     private let resolver: Resolver
     private let handshakes: TLSHandshakes
@@ -39,7 +40,8 @@ package final class Driver {
 
     package init(
         config: Config, directory: DataDirectory, loop: EventLoop, listener: HTTPListener,
-        storage: FileStorage, supervisor: SupervisorClient, outbound: HTTPOutbound,
+        storage: FileStorage, supervisor: SupervisorClient, requests: Outbound<HTTPCalls>,
+        conversations: Outbound<Conversations>,
         cluster: ClusterSockets, resolver: Resolver, handshakes: TLSHandshakes,
         signals: Signals, log: LogWriter, reloader: Reloader, manager: ServiceManager?
     ) {
@@ -50,7 +52,8 @@ package final class Driver {
         self.listener = listener
         self.storage = storage
         self.supervisor = supervisor
-        self.outbound = outbound
+        self.requests = requests
+        self.conversations = conversations
         self.cluster = cluster
         self.resolver = resolver
         self.handshakes = handshakes
@@ -98,7 +101,8 @@ package final class Driver {
         var deadline = node.nextDeadline ?? .distantFuture
         deadline = min(deadline, listener.nextDeadline ?? .distantFuture)
         deadline = min(deadline, trimAt ?? .distantFuture)
-        deadline = min(deadline, outbound.nextDeadline ?? .distantFuture)
+        deadline = min(deadline, requests.nextDeadline ?? .distantFuture)
+        deadline = min(deadline, conversations.nextDeadline ?? .distantFuture)
         deadline = min(deadline, cluster.nextDeadline ?? .distantFuture)
         deadline = min(deadline, supervisor.nextDeadline(now: now) ?? .distantFuture)
         let rest = inbox.isEmpty ? deadline - now : .zero
@@ -124,13 +128,17 @@ package final class Driver {
                 for (id, event) in supervisor.receive() { inbox.append(.run(id, event)) }
             case .names: receiveNames(at: now)
             case .handshakes: receiveHandshakes(at: now)
-            case .outbound: outbound.handle(event, at: now, into: &inbox)
+            case .outbound: requests.handle(event, at: now, into: &inbox)
+            case .conversations: conversations.handle(event, at: now, into: &inbox)
             case .listener, .connection: listener.handle(event, at: now, into: &inbox)
             case .gossip, .peers: cluster.handle(event, at: now.monotonic, into: &inbox)
             }
         }
         if isDue(listener.nextDeadline, now) { listener.expire(at: now, into: &inbox) }
-        if isDue(outbound.nextDeadline, now) { outbound.expire(at: now, into: &inbox) }
+        if isDue(requests.nextDeadline, now) { requests.expire(at: now, into: &inbox) }
+        if isDue(conversations.nextDeadline, now) {
+            conversations.expire(at: now, into: &inbox)
+        }
         if isDue(cluster.nextDeadline, now) { cluster.expire(at: now.monotonic) }
         if isDue(supervisor.nextDeadline(now: now.monotonic), now) {
             for (id, event) in supervisor.tick(now: now.monotonic) { inbox.append(.run(id, event)) }
@@ -145,7 +153,8 @@ package final class Driver {
     private func receiveNames(at now: Now) {
         for answer in resolver.receive() {
             switch answer.asker {
-            case .calls: outbound.resolved(answer, at: now, into: &inbox)
+            case .calls: requests.resolved(answer, at: now, into: &inbox)
+            case .conversations: conversations.resolved(answer, at: now, into: &inbox)
             case .node: inbox.append(answer.input)
             }
         }
@@ -154,7 +163,8 @@ package final class Driver {
     private func receiveHandshakes(at now: Now) {
         for answer in handshakes.receive() {
             switch answer.token.owner {
-            case .outbound: outbound.advanced(answer, at: now, into: &inbox)
+            case .outbound: requests.advanced(answer, at: now, into: &inbox)
+            case .conversations: conversations.advanced(answer, at: now, into: &inbox)
             default: listener.advanced(answer, at: now, into: &inbox)
             }
         }
@@ -241,11 +251,15 @@ package final class Driver {
             case .adopt(let id, let identity): supervisor.adopt(id, identity)
             case .stop(let id): supervisor.stop(id)
             case .release(let id): supervisor.release(id)
-            case .call(let call): outbound.begin(call, at: now, into: &inbox)
-            case .hangUp(let id): outbound.hangUp(id, at: now, into: &inbox)
+            case .call(let call): requests.begin(call, at: now, into: &inbox)
+            case .converse(let call): conversations.begin(call, at: now, into: &inbox)
+            case .hangUp(let id):
+                requests.hangUp(id, at: now, into: &inbox)
+                conversations.hangUp(id, at: now, into: &inbox)
             case .renewFences(let ago):
                 supervisor.renewFences(ago: ago)
-                outbound.renewFences(ago: ago, at: now)
+                requests.renewFences(ago: ago, at: now)
+                conversations.renewFences(ago: ago, at: now)
             case .measureDisk:
                 if let space = directory.space { inbox.append(.disk(space)) }
             case .loadZone(let name): inbox.append(.zone(name, ZoneFiles.load(name)))

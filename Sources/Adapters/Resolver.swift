@@ -7,6 +7,8 @@ package final class Resolver: Sendable {
     package enum Asker: Sendable {
         /// A request of the executor `http`.
         case calls
+        /// Another executor that speaks with servers.
+        case conversations
         case node
     }
 

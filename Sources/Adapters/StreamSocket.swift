@@ -17,13 +17,16 @@ final class StreamSocket: @unchecked Sendable {
 
     let descriptor: Int32
     /// Nil: plain bytes.
-    let session: TLSSession?
+    private(set) var session: TLSSession?
 
     /// Takes the descriptor over.
     init(_ descriptor: Int32, tls role: TLSSession.Role? = nil) {
         self.descriptor = descriptor
         session = role.map { TLSSession($0, on: descriptor) }
     }
+
+    /// From now on TLS is spoken, once both sides agree.
+    func secure(as role: TLSSession.Role) { session = TLSSession(role, on: descriptor) }
 
     deinit {
         session?.sayEnd()

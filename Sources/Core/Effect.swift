@@ -42,6 +42,8 @@ package enum Effect: Sendable {
     case release(ExecutionID)
     /// Send an HTTP request and judge its answer.
     case call(HTTPCall)
+    /// Speak with a server of another protocol; told as of calls.
+    case converse(ConversationCall)
     /// End a call: its connection is closed. One that has ended already is none.
     case hangUp(ExecutionID)
     /// Fences of all fenced runs and calls count from `ago` before now.

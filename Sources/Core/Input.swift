@@ -14,7 +14,7 @@ package enum Input: Sendable {
     /// News of a run from the supervisor.
     case run(ExecutionID, RunEvent)
     /// News of a call.
-    case call(ExecutionID, HTTPCallEvent)
+    case call(ExecutionID, CallEvent)
     /// The answer to `Effect.loadZone`: the bytes of the zone's file, or nil when there is none.
     case zone(String, [UInt8]?)
     /// The answer to `Effect.measureDisk`.

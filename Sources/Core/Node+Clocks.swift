@@ -23,14 +23,17 @@ struct VoterClocks {
         var at: Instant
     }
 
+    /// How often a wrong clock is told of.
+    static let reportInterval = Duration.minutes(10)
+
     private var readings = SortedMap<ServerID, Reading>()
+    /// When the servers whose clocks are wrong were told so last.
+    private var reported = SortedMap<ServerID, Instant>()
     var nextAsk = Instant.distantFuture
     /// Elected, and waiting for the time.
     var elected: Term?
     /// This server's wall clock minus its monotonic one when the voters' were compared with it.
     var own = Duration.zero
-    /// By how much the log says that this server's clock is wrong.
-    var told = Duration.zero
 
     static func offset(_ wall: WallTime, _ monotonic: Instant) -> Duration {
         Duration(nanoseconds: saturatingDifference(wall.nanoseconds, monotonic.nanoseconds))
@@ -43,6 +46,28 @@ struct VoterClocks {
         let half = Duration(nanoseconds: trip.nanoseconds / 2)
         readings[id] = Reading(
             offset: Self.offset(wall + half, now.monotonic), at: now.monotonic)
+    }
+
+    /// How far a server's clock is ahead of the cluster's, if somebody should be told now.
+    mutating func wrongness(
+        of id: ServerID, own: ServerID, shift: Duration, at now: Now
+    ) -> Duration? {
+        let base = Self.offset(now.wall, now.monotonic).nanoseconds
+        let offset =
+            id == own
+            ? Duration.zero
+            : readings[id].map {
+                Duration(nanoseconds: saturatingDifference($0.offset.nanoseconds, base))
+            }
+        guard let offset else { return nil }
+        let ahead = offset - shift
+        guard Self.isWrong(ahead) else {
+            reported.remove(id)
+            return nil
+        }
+        if let last = reported[id], now.monotonic - last < Self.reportInterval { return nil }
+        reported[id] = now.monotonic
+        return ahead
     }
 
     /// The median of the voters' clocks minus this server's own, of an even number the earlier;
@@ -89,7 +114,6 @@ extension Node {
         guard let term = clocks.elected, let shift = clockShift else { return }
         clocks.elected = nil
         clocks.own = VoterClocks.offset(now.wall, now.monotonic)
-        warnOfClock(shift, &out)
         clusterTime.restart(shift: shift, at: now)
         lead(term, &out)
     }
@@ -124,16 +148,31 @@ extension Node {
         clocks.take(wall, of: id, askedAt: askedAt, at: now)
         leadIfTimeIsKnown(&out)
         guard isLeading, let shift = clockShift else { return }
-        warnOfClock(shift, &out)
         clocks.own = VoterClocks.offset(now.wall, now.monotonic)
         clusterTime.shift = shift
+        for id in [config.dataID, id] { tellWrongClock(of: id, shift, &out) }
     }
 
-    private mutating func warnOfClock(_ shift: Duration, _ out: inout Outbox) {
-        guard VoterClocks.isWrong(shift - clocks.told) else { return }
-        clocks.told = shift
+    private mutating func tellWrongClock(
+        of id: ServerID, _ shift: Duration, _ out: inout Outbox
+    ) {
+        let ahead = clocks.wrongness(
+            of: id, own: config.dataID, shift: shift, at: now)
+        guard let ahead else { return }
+        if id == config.dataID { return hearOwnClockIsWrong(by: ahead, &out) }
         out.log(
-            .warning, "this server's clock differs from those of most others",
-            [.init("difference", DurationText.print(shift))])
+            .warning,
+            "a server's clock is wrong; the cluster goes by the median of its servers' clocks",
+            [.init("server", name(of: id)), .init("ahead", DurationText.print(ahead))])
+        send(.clockIsWrong(by: ahead), to: id, &out)
+    }
+
+    /// Compared with the clocks of most servers.
+    mutating func hearOwnClockIsWrong(by ahead: Duration, _ out: inout Outbox) {
+        out.log(
+            .warning,
+            "the clock of this machine is wrong, compared with those of most servers; no tick "
+                + "depends on it, but the times in this log do: set it right",
+            [.init("ahead", DurationText.print(ahead))])
     }
 }

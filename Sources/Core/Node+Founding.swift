@@ -95,6 +95,16 @@ extension Node {
         }.compactMap(\.id).sorted()
     }
 
+    private var serversOfOtherExpectation: [String] {
+        members.compactMap { member in
+            let theirs = member.tag("expect")
+            guard member.status == .alive, member.isServer, member.clusterID == nil,
+                theirs != "\(config.bootstrapExpect)"
+            else { return nil }
+            return "\(member.name.text) expects \(theirs ?? "none")"
+        }
+    }
+
     private mutating func promise(_ list: [ServerID], _ out: inout Outbox) {
         withRaft(&out) { $0.promise(list, into: &$1) }
         founding.nextLook = now.monotonic
@@ -141,7 +151,9 @@ extension Node {
     mutating func isInConsensus(
         hearing message: RaftMessage, from id: ServerID, _ out: inout Outbox
     ) -> Bool {
-        guard config.isServer else { return false }
+        guard config.isServer, isOfThisCluster(hearing: message, from: id, &out) else {
+            return false
+        }
         if raft.isFounded { return true }
         guard phase == .running else { return false }
         guard let founders = raft.hardState.founders else {
@@ -158,6 +170,21 @@ extension Node {
         return true
     }
 
+    /// Who leads tells by its tag which cluster this is. A server without data that two clusters
+    /// take in at the same time must not hear the second one until the log of the first says so:
+    /// by then it would have entries of both.
+    private mutating func isOfThisCluster(
+        hearing message: RaftMessage, from id: ServerID, _ out: inout Outbox
+    ) -> Bool {
+        guard let theirs = member(id)?.clusterID else { return true }
+        if let clusterID { return clusterID == theirs }
+        switch message.body {
+        case .append, .heartbeat: belong(to: theirs, &out)
+        default: break
+        }
+        return true
+    }
+
     private mutating func reportWaiting(_ out: inout Outbox) {
         if let promised = raft.hardState.founders {
             let missing = promised.filter {
@@ -170,12 +197,20 @@ extension Node {
                 [.init("missing", missing.map { name(of: $0) }.joined(separator: " "))])
         }
         if config.bootstrapExpect > 1 {
-            return out.log(
-                .info, "waiting for the servers to found a cluster with",
-                [
-                    .init("expected", "\(config.bootstrapExpect)"),
-                    .init("present", "\(waitingFounders.count)"),
-                ])
+            let present = waitingFounders.map { name(of: $0) }.joined(separator: " ")
+            let fields = [
+                LogRecord.Field("expected", "\(config.bootstrapExpect)"),
+                LogRecord.Field("present", present),
+            ]
+            let others = serversOfOtherExpectation
+            guard others.isEmpty else {
+                return out.log(
+                    .warning,
+                    "servers that wait expect different numbers, and can't found a cluster "
+                        + "together; give all the same --bootstrap-expect",
+                    fields + [.init("others", others.joined(separator: ", "))])
+            }
+            return out.log(.info, "waiting for the servers to found a cluster with", fields)
         }
         out.log(
             .info,

@@ -205,6 +205,7 @@ extension Node {
     private mutating func finishRecovery(_ out: inout Outbox) {
         guard recovery.isLogRecovered, recovery.isRunLogRecovered else { return }
         phase = .running
+        beginJoining()
         var fields = [
             LogRecord.Field("jobs", "\(store.counters.jobs)"),
             LogRecord.Field("index", "\(store.appliedIndex)"),

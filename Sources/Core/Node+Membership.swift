@@ -13,7 +13,11 @@ struct Joining {
     var addresses: [GossipAddress] = []
     /// Why the last attempt reached nobody.
     var problems: [String] = []
+    /// Of another cluster, as the last attempt showed.
+    var stranger: GossipMember?
     var isDone = false
+    /// There was somebody once, so that giving up ends nothing any more.
+    var hasJoined = false
 }
 
 extension Node {
@@ -34,14 +38,20 @@ extension Node {
         own.reconnectTimeout = settings.reconnectTimeout
         own.packetBytes -= settings.sealBytes
         own.identityTag = Self.idTag
+        own.groupTag = Self.clusterTag
         var random = random.split(label: "membership")
         let seed = random.next()
         do throws(MemberTagsError) {
             membership = try Membership(own, seed: seed, at: now.monotonic)
         } catch {
-            return halt("\(error); give this node fewer or shorter tags", &out)
+            halt("\(error); give this node fewer or shorter tags", &out)
         }
-        if config.joinsOthers { joining.nextAttempt = now.monotonic }
+    }
+
+    /// Once the data directory is read: who knows its cluster must not meet others as a stranger
+    /// to every one.
+    mutating func beginJoining() {
+        if membership != nil, config.joinsOthers { joining.nextAttempt = now.monotonic }
     }
 
     /// This node's own tags as gossip carries them.
@@ -79,10 +89,8 @@ extension Node {
         }
         guard membership != nil else { return }
         out.emit(.belong(to: cluster))
-        for member in members where member.clusterID.map({ $0 != cluster }) ?? false {
-            forget(member, &out)
-        }
         tellOwnTags(&out)
+        withMembership(&out) { $0.belong(to: cluster, into: &$1) }
     }
 
     // MARK: Inputs
@@ -144,18 +152,28 @@ extension Node {
             changed(member, &out)
         case .reaped(let member):
             if let known = self.member(named: member.name) { forget(known, &out) }
+        case .stranger(let member): met(member, &out)
         case .joinEnded(let result): joinEnded(result, &out)
         case .conflict(let name, let known, let other):
             out.log(
-                .error, "two nodes use one name; give one of them another with --node-name",
+                .error,
+                "two nodes use one name: the one whose data directory is the older keeps it, the "
+                    + "other one stops; give that one another name with --node-name",
                 [
-                    .init("name", name.text), .init("address", "\(known)"),
+                    .init("name", name.text), .init("older", "\(known)"),
                     .init("other", "\(other)"),
                 ])
         case .nameLost(let other):
             halt(
-                "the node at \(other.address) has the name \(config.nodeName.text) since before "
-                    + "this one; give this node another name with --node-name", &out)
+                "the node at \(other.address) has the name \(config.nodeName.text) too, and its "
+                    + "data directory is older than this one's; give this node another name with "
+                    + "--node-name, or stop that one first", &out)
+        case .doubled(let address):
+            // Nobody can tell which is the copy, and one server must not vote twice.
+            halt(
+                "another process, at \(address), runs on a copy of this node's data directory; "
+                    + "both stop. Start the original only, and give the other one an empty "
+                    + "--data-dir and a --node-name of its own", &out)
         case .hasLeft: hasLeft(&out)
         }
     }
@@ -170,15 +188,6 @@ extension Node {
                 "\(gossip.name.text) at \(gossip.address) belongs to a cluster of Dkron itself, "
                     + "which this server can't join; move over by export and restore: GET "
                     + "/v1/jobs there, POST /v1/restore here", &out)
-        }
-        if let theirs = member.clusterID, let clusterID, theirs != clusterID {
-            if let known = self.member(named: member.name) { forget(known, &out) }
-            return out.log(
-                .warning, "a node of another cluster is left alone",
-                [
-                    .init("member", member.name.text), .init("address", "\(gossip.address)"),
-                    .init("cluster", theirs),
-                ])
         }
         let before = self.member(named: member.name)
         guard before != member else { return }
@@ -199,8 +208,32 @@ extension Node {
         reach(member, at: isThere ? Self.peerAddress(of: member) : nil, &out)
         announce(member, before, &out)
         if member.status == .alive, before?.status != .alive { tellLeadership(to: member, &out) }
-        if !isThere { dispatcher.lostContact(member.name) }
+        if !isThere {
+            dispatcher.lostContact(member.name)
+            joinAgainIfAlone()
+        }
     }
+
+    /// A node of another cluster was heard of.
+    private mutating func met(_ stranger: GossipMember, _ out: inout Outbox) {
+        joining.stranger = stranger
+        guard now.monotonic >= nextStrangerReport, let clusterID else { return }
+        nextStrangerReport = now.monotonic + Self.strangerInterval
+        out.log(
+            .warning,
+            "a node of another cluster is left alone; if the two were meant to be one, save the "
+                + "jobs of one (GET /v1/jobs), start its servers anew on empty data directories "
+                + "with --retry-join addresses of the other, and restore the jobs there (POST "
+                + "/v1/restore)",
+            [
+                .init("member", stranger.name.text), .init("address", "\(stranger.address)"),
+                .init("cluster", stranger.tag(Self.clusterTag) ?? ""),
+                .init("own_cluster", clusterID),
+            ])
+    }
+
+    /// Strangers may be heard of every few seconds.
+    static let strangerInterval = Duration.minutes(1)
 
     private mutating func announce(_ member: Member, _ before: Member?, _ out: inout Outbox) {
         let what =
@@ -220,6 +253,7 @@ extension Node {
         reach(member, at: nil, &out)
         members.removeAll { $0.name == member.name }
         dispatcher.lostContact(member.name)
+        joinAgainIfAlone()
     }
 
     private mutating func reach(
@@ -236,9 +270,12 @@ extension Node {
         guard now.monotonic >= joining.nextAttempt, let settings = config.gossip else { return }
         joining.nextAttempt = .distantFuture
         // Whoever joined us was as good.
-        guard members.count < 2 else { return joining.isDone = true }
+        if hasCompany {
+            (joining.isDone, joining.hasJoined) = (true, true)
+            return
+        }
         joining.attempts += 1
-        (joining.addresses, joining.problems) = ([], [])
+        (joining.addresses, joining.problems, joining.stranger) = ([], [], nil)
         let hosts = settings.join + settings.retryJoin
         joining.unresolved = hosts.filter { IPAddress(text: $0.host) == nil }
         for host in hosts {
@@ -252,6 +289,18 @@ extension Node {
             out.emit(.resolve(host))
         }
         joinIfResolved(&out)
+    }
+
+    private var hasCompany: Bool {
+        members.contains { $0.status == .alive && $0.name != config.nodeName }
+    }
+
+    /// All others are gone. They may come back under other addresses and know nothing of this node:
+    /// then only the addresses and names that it was given lead to them.
+    private mutating func joinAgainIfAlone() {
+        guard joining.isDone, !hasCompany else { return }
+        joining = Joining(
+            nextAttempt: now.monotonic + Joining.firstWait, hasJoined: joining.hasJoined)
     }
 
     mutating func resolved(
@@ -276,13 +325,21 @@ extension Node {
 
     private mutating func joinEnded(_ result: JoinResult, _ out: inout Outbox) {
         guard let settings = config.gossip, !joining.isDone else { return }
-        guard result.reached.isEmpty else {
-            joining.isDone = true
+        if hasCompany {
+            (joining.isDone, joining.hasJoined) = (true, true)
             return out.log(
                 .info, "joined", [.init("nodes", "\(result.reached.count)")])
         }
-        let problems =
+        var problems =
             joining.problems + result.failures.map { "\($0.address): \($0.reason)" }
+        if let stranger = joining.stranger, let clusterID, !result.reached.isEmpty {
+            let reached = result.reached.map(\.description).joined(separator: ", ")
+            problems.append(
+                "\(reached): another cluster (\(stranger.tag(Self.clusterTag) ?? "")) is there "
+                    + "than the one to which the data directory of this node belongs "
+                    + "(\(clusterID)); name nodes of its own cluster, or give it an empty "
+                    + "--data-dir to join that one")
+        }
         // Nobody but itself was named: there is nothing wrong with that.
         if !problems.isEmpty {
             out.log(
@@ -292,7 +349,9 @@ extension Node {
                     .init("problems", problems.joined(separator: "; ")),
                 ])
         }
-        if settings.join.isEmpty, let limit = settings.retryLimit, joining.attempts > limit {
+        if settings.join.isEmpty, let limit = settings.retryLimit, joining.attempts > limit,
+            !joining.hasJoined
+        {
             return halt(
                 "no node could be joined in \(joining.attempts) attempts: "
                     + problems.joined(separator: "; "), &out)

@@ -53,6 +53,8 @@ extension Node {
             if id == raft.leader { deviate(at: index, &out) }
         case .askTime(let askedAt): send(.tellTime(now.wall, askedAt: askedAt), to: id, &out)
         case .tellTime(let wall, let askedAt): hearTime(wall, askedAt: askedAt, from: id, &out)
+        case .clockIsWrong(let ahead):
+            if id == raft.leader { hearOwnClockIsWrong(by: ahead, &out) }
         case .leads(let term, let cluster): hearLeader(id, term, cluster, &out)
         case .assignment(let message): receive(message, &out)
         case .report(let report):

@@ -5,6 +5,8 @@
 
 struct Seats {
     static let interval = Duration.seconds(1)
+    /// A server without a vote that is known to nobody for so long loses its seat.
+    static let vanishing = Duration.minutes(1)
 
     var nextLook = Instant.distantFuture
     /// Servers whose name another one has now.
@@ -61,6 +63,9 @@ extension Node {
         for id in configuration.learners where isCaughtUp(id) {
             return (.promote(id), "a server has caught up and votes from now on")
         }
+        for id in configuration.learners where isVanished(id) {
+            return (.remove(id), "a server that was being taken in is not there any more")
+        }
         for member in members where member.isServer && member.status == .alive {
             guard let id = member.id, !configuration.contains(id),
                 member.clusterID == nil || member.clusterID == clusterID
@@ -97,6 +102,13 @@ extension Node {
             return false
         }
         return now.monotonic - since >= timeout
+    }
+
+    /// A server without a vote that gossip does not know: it has turned out to be of another
+    /// cluster, or was forgotten.
+    private func isVanished(_ id: ServerID) -> Bool {
+        guard member(id) == nil, let since = seats.silentSince[id] else { return false }
+        return now.monotonic - since >= Seats.vanishing
     }
 
     /// It has the state, the outputs, and about all of the log.

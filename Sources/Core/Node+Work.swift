@@ -180,6 +180,9 @@ extension Node {
         case .call(let call):
             watchDisk(&out)
             out.emit(.call(call))
+        case .converse(let call):
+            watchDisk(&out)
+            out.emit(.converse(call))
         case .hangUp(let id): out.emit(.hangUp(id))
         case .renewFences(let ago): out.emit(.renewFences(ago: ago))
         case .report(let told): report(told, &out)

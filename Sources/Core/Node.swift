@@ -37,6 +37,9 @@ package struct Node {
     /// Nil: this node is alone for ever.
     package internal(set) var membership: Membership?
     var joining = Joining()
+    /// When to tell again that there are nodes of another cluster.
+    var nextStrangerReport = Instant.zero
+    var leaderWatch = LeaderWatch()
     var founding = Founding()
     var seats = Seats()
     var leaving = LeaveState()
@@ -274,6 +277,7 @@ package struct Node {
         applyCommitted(&out)
         guard !isHalted else { return }
         noticeLeader(&out)
+        watchLeader(&out)
         answerSeats(&out)
         serveReaders(&out)
         continueSlices(&out)
@@ -338,6 +342,7 @@ package struct Node {
             if isLeading, membership != nil { consider(seats.nextLook) }
         }
         if isLeading, members.count > 1 { consider(nextTelling) }
+        consider(leaderWatch.nextReport)
         if raft.role == .leader, !raft.isAlone { consider(clocks.nextAsk) }
         consider(forwarding.nextDeadline)
         consider(transfers.nextDeadline)

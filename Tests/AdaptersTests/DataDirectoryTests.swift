@@ -2,6 +2,7 @@ import Glibc
 import Testing
 
 @testable import Adapters
+@testable import Core
 
 @Suite("Data directory")
 struct DataDirectoryTests {
@@ -32,6 +33,16 @@ struct DataDirectoryTests {
         #expect(first == second)
         let other = TemporaryDirectory()
         #expect(try DataDirectory(other.path).id != first)
+    }
+
+    @Test func `ids are in the order of the times at which they were made`() throws {
+        let times: [Int64] = [0, 1, 1_700_000_000_000, 1_700_000_000_001, 9_000_000_000_000]
+        let ids = times.map { DataDirectory.makeID(at: WallTime(nanoseconds: $0 * 1_000_000)) }
+        #expect(ids == ids.sorted())
+        #expect(ids.map { $0 >> 80 } == times.map { UInt128($0) })
+        #expect(
+            DataDirectory.makeID(at: WallTime(seconds: 9)) & (1 << 80 - 1)
+                != DataDirectory.makeID(at: WallTime(seconds: 9)) & (1 << 80 - 1))
     }
 
     @Test func `a second process is told who holds the directory`() throws {

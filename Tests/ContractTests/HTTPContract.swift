@@ -19,8 +19,8 @@ protocol HTTPWorld {
     mutating func hangUp(_ id: ExecutionID)
     /// Lets time pass until `isDone`, at most so long. All news so far is handed over.
     mutating func run(
-        for time: Duration, until isDone: ([(ExecutionID, HTTPCallEvent)]) -> Bool
-    ) -> [(ExecutionID, HTTPCallEvent)]
+        for time: Duration, until isDone: ([(ExecutionID, CallEvent)]) -> Bool
+    ) -> [(ExecutionID, CallEvent)]
 }
 
 struct HTTPCase: CustomTestStringConvertible, Sendable {
@@ -29,7 +29,7 @@ struct HTTPCase: CustomTestStringConvertible, Sendable {
     var settings: [(String, String)] = []
     /// Hangs up so long after the start.
     var hangsUpAfter: Duration?
-    var cause = HTTPCallEnd.Cause.finished
+    var cause = CallEnd.Cause.finished
     /// Part of the error; nil for a success.
     var error: String?
     var output = ""
@@ -38,7 +38,7 @@ struct HTTPCase: CustomTestStringConvertible, Sendable {
 
     init(
         _ name: String, _ query: String, _ settings: [(String, String)] = [],
-        hangsUpAfter: Duration? = nil, cause: HTTPCallEnd.Cause = .finished,
+        hangsUpAfter: Duration? = nil, cause: CallEnd.Cause = .finished,
         error: String? = nil, output: String = ""
     ) {
         self.init(
@@ -49,7 +49,7 @@ struct HTTPCase: CustomTestStringConvertible, Sendable {
     init(
         _ name: String, url: @escaping @Sendable (any HTTPWorld) -> String,
         _ settings: [(String, String)] = [], hangsUpAfter: Duration? = nil,
-        cause: HTTPCallEnd.Cause = .finished, error: String? = nil, output: String = ""
+        cause: CallEnd.Cause = .finished, error: String? = nil, output: String = ""
     ) {
         self.name = name
         self.url = url
@@ -167,7 +167,7 @@ struct ModelWorld: HTTPWorld {
     private var out = Web.Output()
     private var log = RunLog()
     private var time = TrueTime.zero
-    private var news: [(ExecutionID, HTTPCallEvent)] = []
+    private var news: [(ExecutionID, CallEvent)] = []
 
     private var now: Now {
         Now(
@@ -186,8 +186,8 @@ struct ModelWorld: HTTPWorld {
     }
 
     mutating func run(
-        for length: Duration, until isDone: ([(ExecutionID, HTTPCallEvent)]) -> Bool
-    ) -> [(ExecutionID, HTTPCallEvent)] {
+        for length: Duration, until isDone: ([(ExecutionID, CallEvent)]) -> Bool
+    ) -> [(ExecutionID, CallEvent)] {
         let end = time + length
         while !isDone(news), let next = queue.nextTime, next <= end {
             guard let (at, step) = queue.pop() else { break }
@@ -220,7 +220,7 @@ struct SocketWorld: HTTPWorld {
 
     let loopback: LoopbackServer
     let loop: EventLoop
-    let outbound: HTTPOutbound
+    let outbound: Outbound<HTTPCalls>
     private let resolver: Resolver
     private var inputs: [Input] = []
     private var events: [EventLoop.Event] = []
@@ -231,9 +231,10 @@ struct SocketWorld: HTTPWorld {
         loop = try EventLoop()
         resolver = try Resolver()
         loop.watch(resolver.fileDescriptor, for: .read, as: .init(.names))
-        outbound = HTTPOutbound(
+        outbound = Outbound(
+            HTTPCalls(limits: limits), "http executor", owner: .outbound, asker: .calls,
             loop: loop, log: LogWriter(level: .error), resolver: resolver,
-            handshakes: try TLSHandshakes(), limits: limits)
+            handshakes: try TLSHandshakes())
     }
 
     func close() { loopback.stop() }
@@ -247,8 +248,8 @@ struct SocketWorld: HTTPWorld {
     }
 
     mutating func run(
-        for length: Duration, until isDone: ([(ExecutionID, HTTPCallEvent)]) -> Bool
-    ) -> [(ExecutionID, HTTPCallEvent)] {
+        for length: Duration, until isDone: ([(ExecutionID, CallEvent)]) -> Bool
+    ) -> [(ExecutionID, CallEvent)] {
         let end = Clocks.monotonic() + length
         while !isDone(news), Clocks.monotonic() < end {
             let rest = min(end, outbound.nextDeadline ?? end) - Clocks.monotonic()
@@ -268,7 +269,7 @@ struct SocketWorld: HTTPWorld {
         return news
     }
 
-    private var news: [(ExecutionID, HTTPCallEvent)] {
+    private var news: [(ExecutionID, CallEvent)] {
         inputs.compactMap { if case .call(let id, let event) = $0 { (id, event) } else { nil } }
     }
 }

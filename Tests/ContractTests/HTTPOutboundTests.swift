@@ -9,11 +9,11 @@ import Testing
 
 @Suite("HTTP over sockets", .serialized)
 struct HTTPOutboundTests {
-    private func isEnded(_ event: HTTPCallEvent) -> Bool {
+    private func isEnded(_ event: CallEvent) -> Bool {
         if case .ended = event { true } else { false }
     }
 
-    private func isStarted(_ event: HTTPCallEvent) -> Bool {
+    private func isStarted(_ event: CallEvent) -> Bool {
         if case .started = event { true } else { false }
     }
 

@@ -48,6 +48,8 @@ package enum GossipSealError: Error, Hashable, Sendable, CustomStringConvertible
     case truncated
     case badPadding
     case noKeyFits
+    /// It is sealed, and this node has no key.
+    case sealed
 
     package var description: String {
         switch self {
@@ -57,6 +59,18 @@ package enum GossipSealError: Error, Hashable, Sendable, CustomStringConvertible
         case .truncated: "it is too short to be encrypted"
         case .badPadding: "its padding is damaged"
         case .noKeyFits: "none of this node's keys opens it (--encrypt)"
+        case .sealed: "it is encrypted, and this node has no key (--encrypt)"
+        }
+    }
+
+    /// The same for the other side.
+    var answer: String {
+        switch self {
+        case .notSealed: "this cluster encrypts its gossip: start the node with its --encrypt key"
+        case .noKeyFits, .unknownVersion, .badPadding:
+            "the cluster has another --encrypt key: start the node with that one"
+        case .sealed: "this cluster does not encrypt: start the node without --encrypt"
+        case .truncated: description
         }
     }
 }

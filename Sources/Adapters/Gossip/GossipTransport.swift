@@ -24,7 +24,7 @@ package final class GossipTransport {
     private var heldBytes = 0
     /// No connection ends before this.
     private var earliestEnd = Instant.distantFuture
-    private var complaintLoggedAt: Instant?
+    private var complaints = PeerComplaints()
     private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 << 10)
 
     package init(loop: EventLoop, log: LogWriter, seal: GossipSeal?, streamTimeout: Duration) {
@@ -298,7 +298,7 @@ package final class GossipTransport {
             return fail(connection, errorText(errno), into: &inputs)
         }
         // Whoever goes on after the message says nothing that we heed.
-        guard !connection.frame.isComplete else { return }
+        guard !connection.frame.isComplete, !connection.isAnswered else { return }
         let before = connection.frame.count
         do throws(ByteError) {
             try connection.frame.receive(UnsafeBufferPointer(rebasing: buffer[..<count]))
@@ -308,6 +308,9 @@ package final class GossipTransport {
         heldBytes += connection.frame.count - before
         guard heldBytes <= Self.mostHeldBytes else {
             return refuse(connection, "too much is being received", at: now, into: &inputs)
+        }
+        if case .asking = connection.role, let text = refusal(in: connection.frame) {
+            return fail(connection, "it says: \(text)", into: &inputs)
         }
         do throws(GossipSealError) {
             try checkSeal(connection)
@@ -322,7 +325,15 @@ package final class GossipTransport {
                 drop(connection)
             }
         } catch {
-            refuse(connection, error.description, at: now, into: &inputs)
+            complain("a stream was refused", connection.peer, error.description, now)
+            guard case .asked = connection.role else {
+                return fail(connection, error.description, into: &inputs)
+            }
+            // In the open, because nothing else would be understood: whoever gave the node a wrong
+            // key looks into its log, not into ours.
+            connection.outgoing = GossipStreamMessage.error(error.answer).encode()[...]
+            connection.isAnswered = true
+            transmit(connection, into: &inputs)
         }
     }
 
@@ -330,7 +341,15 @@ package final class GossipTransport {
     private func checkSeal(_ connection: GossipConnection) throws(GossipSealError) {
         let isSealed = connection.frame.isSealed
         if seal != nil, !isSealed { throw .notSealed }
-        if seal == nil, isSealed { throw .noKeyFits }
+        if seal == nil, isSealed { throw .sealed }
+    }
+
+    /// Why the other side refuses to answer, if that is what it says, in the open.
+    private func refusal(in frame: GossipFrame) -> String? {
+        guard !frame.isSealed, let message = frame.message,
+            case .error(let text) = try? GossipStreamMessage(message)
+        else { return nil }
+        return text
     }
 
     private func refuse(
@@ -373,8 +392,9 @@ package final class GossipTransport {
     private func complain(
         _ what: String, _ peer: GossipAddress?, _ reason: String, _ now: Instant
     ) {
-        if let last = complaintLoggedAt, now - last < .seconds(10) { return }
-        complaintLoggedAt = now
+        // Of several ports of one machine the same is said once: a stream has a new one each time.
+        let host = peer?.ip.description ?? ""
+        guard complaints.admits("\(what) \(host) \(reason)", at: now) else { return }
         log.write(
             .warning, "gossip: \(what)",
             [.init("peer", peer?.description ?? "any"), .init("reason", reason)])

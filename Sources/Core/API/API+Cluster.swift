@@ -14,7 +14,7 @@ extension API {
     func ready(
         _ call: Call, _ context: APIContext, _ actions: inout [APIAction]
     ) throws(APIError) {
-        guard let reason = context.role.hindrance else {
+        guard let reason = context.hindrance else {
             var writer = JSONWriter(call.layout)
             writer.beginObject()
             writer.member("status", "ready")
@@ -44,11 +44,12 @@ extension API {
             "coordinate_resets", "event_queue", "health_score", "intent_queue", "query_queue",
         ]
         var serf = zeros.map { Setting(name: $0, value: "0") }
+        let isEncrypted = context.config.gossip.map { $0.sealBytes > 0 } ?? false
         // Logical clocks, which begin at one.
         for clock in ["event_time", "member_time", "query_time"] {
             serf.append(Setting(name: clock, value: "1"))
         }
-        serf.append(Setting(name: "encrypted", value: "false"))
+        serf.append(Setting(name: "encrypted", value: isEncrypted ? "true" : "false"))
         serf.append(Setting(name: "failed", value: count(.failed)))
         serf.append(Setting(name: "left", value: count(.left)))
         serf.append(Setting(name: "members", value: "\(members.count)"))
@@ -86,7 +87,7 @@ extension API {
         _ call: Call, _ context: APIContext, _ actions: inout [APIAction]
     ) throws(APIError) {
         guard let name = leaderName(context), let member = member(name, context) else {
-            throw .noLeader
+            throw context.noLeader
         }
         var writer = JSONWriter(call.layout)
         writer.member(member, isListed: false)

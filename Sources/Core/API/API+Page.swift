@@ -140,7 +140,7 @@ struct StatusPage {
     }
 
     private static func state(of context: APIContext) -> String {
-        if let hindrance = context.role.hindrance { return "not ready: \(hindrance)" }
+        if let hindrance = context.hindrance { return "not ready: \(hindrance)" }
         return context.role == .leader ? "ready, leads the cluster" : "ready"
     }
 

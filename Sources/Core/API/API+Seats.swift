@@ -98,7 +98,7 @@ extension API {
             answer = Answer(error, layout: call.layout)
         case .refused(let reason):
             answer = Answer(APIError(409, "refused", reason), layout: call.layout)
-        case .failed(let failure): answer = Answer(APIError(failure), layout: call.layout)
+        case .failed(let failure): answer = Answer(context.error(failure), layout: call.layout)
         }
         respond(call, answer, context, &actions)
     }

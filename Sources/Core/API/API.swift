@@ -112,7 +112,7 @@ package struct API {
         _ context: APIContext, into actions: inout [APIAction]
     ) {
         lastEvent = context.now.monotonic
-        let answer = Answer(APIError(failure), layout: .compact)
+        let answer = Answer(context.error(failure), layout: .compact)
         actions.append(.respond(id, answer.response(to: request, isKnown: true, context)))
     }
 
@@ -151,7 +151,7 @@ package struct API {
         lastEvent = context.now.monotonic
         guard let made = proposals.remove(proposal) else { return }
         release(made)
-        let error = APIError(failure)
+        let error = context.error(failure)
         switch made.intent {
         case .restorePart, .restoreCommit:
             // Of several parts that fail, the first one answers.
@@ -312,7 +312,7 @@ package struct API {
             throw APIError(503, "halted", "This server has stopped working: \(reason).")
         case .follower(let leader):
             if call.route.access == .read, call.query.contains("stale") { return }
-            guard let leader else { throw .noLeader }
+            guard let leader else { throw context.noLeader }
             throw APIError(
                 503, "not_leader",
                 "This server does not lead; \(leader) does. Ask there, or add ?stale to read what"

@@ -51,18 +51,6 @@ package struct APIContext {
         case stopping
         /// Can't go on; the sentence says why.
         case halted(String)
-
-        /// Why requests can't be served, as the rest of a sentence about the server; nil if they
-        /// can.
-        var hindrance: String? {
-            switch self {
-            case .leader, .follower(leader: .some): nil
-            case .follower(leader: .none): "the cluster has no leader"
-            case .recovering(let progress): "it is still reading its data: \(progress)"
-            case .stopping: "it is stopping"
-            case .halted(let why): "it has stopped working: \(why)"
-            }
-        }
     }
 
     package var now: Now
@@ -100,6 +88,43 @@ package struct APIContext {
         self.history = history
         self.appliedTerm = appliedTerm
         self.liveTail = liveTail
+    }
+
+    /// Why requests can't be served, as the rest of a sentence about the server; nil if they can.
+    var hindrance: String? {
+        switch role {
+        case .leader, .follower(leader: .some): nil
+        case .follower(leader: .none) where configuration.voters.isEmpty:
+            "it belongs to no cluster yet, and its log says what it waits for"
+        case .follower(leader: .none) where configuration.voters.count == 1:
+            "the cluster has no leader"
+        case .follower(leader: .none):
+            "the cluster has no leader; of \(Electorate(configuration, members).sentence)"
+        case .recovering(let progress): "it is still reading its data: \(progress)"
+        case .stopping: "it is stopping"
+        case .halted(let why): "it has stopped working: \(why)"
+        }
+    }
+
+    /// There is no leader: certainly nothing was done.
+    var noLeader: APIError {
+        let servers = Electorate(configuration, members)
+        let missing = servers.voters.count > 1 ? " Of \(servers.sentence)." : ""
+        return APIError(
+            503, "no_leader",
+            "The cluster has no leader at the moment; nothing was done.\(missing) Add ?stale to"
+                + " read what this server knows.", retryAfter: 1)
+    }
+
+    /// What a proposal's failure means to whoever sent the request.
+    func error(_ failure: ProposalFailure) -> APIError {
+        switch failure {
+        case .noLeader: noLeader
+        case .outcomeUnknown: .outcomeUnknown
+        case .busy: .busy
+        case .stopping: .stopping
+        case .tooLarge: .tooLarge
+        }
     }
 
     /// The last bytes of what a run of this node has printed so far.

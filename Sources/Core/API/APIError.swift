@@ -86,28 +86,14 @@ extension APIError {
     static let stopping = APIError(
         503, "stopping", "This server is stopping; nothing was done.", retryAfter: 5)
 
-    /// What a proposal's failure means to whoever sent the request.
-    init(_ failure: ProposalFailure) {
-        switch failure {
-        case .noLeader: self = .noLeader
-        case .outcomeUnknown:
-            self.init(
-                503, "outcome_unknown",
-                "The outcome is unknown: the change may still take effect. Look before you repeat"
-                    + " it.", retryAfter: 1)
-        case .busy: self = .busy
-        case .stopping: self = .stopping
-        case .tooLarge:
-            self.init(
-                413, "command_too_large",
-                "The change is larger than one entry of the log may be; nothing was done.")
-        }
-    }
+    static let outcomeUnknown = APIError(
+        503, "outcome_unknown",
+        "The outcome is unknown: the change may still take effect. Look before you repeat it.",
+        retryAfter: 1)
 
-    static let noLeader = APIError(
-        503, "no_leader",
-        "The cluster has no leader at the moment; nothing was done. Add ?stale to read what this"
-            + " server knows.", retryAfter: 1)
+    static let tooLarge = APIError(
+        413, "command_too_large",
+        "The change is larger than one entry of the log may be; nothing was done.")
 
     /// What a rejection by the replicated state means.
     init(_ rejection: Rejection, job: JobName) {

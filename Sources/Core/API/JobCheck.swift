@@ -10,7 +10,7 @@ enum JobCheck {
     }
 
     /// Executors and processors that this release brings along.
-    static let executors = ["http", "shell"]
+    static let executors = BuiltInExecutor.names
     static let processors: [String] = []
 
     /// - Parameter stored: the job as it is; an `@at` that it has already may have passed.
@@ -74,11 +74,7 @@ enum JobCheck {
     private static func checkExecutor(_ document: JobDocument, _ violations: inout [JobError]) {
         let config = document.executorConfig.map { ($0.name, $0.value) }
         do throws(ExecutorSettingError) {
-            switch document.executor {
-            case "shell": _ = try ShellCommand.parse(config)
-            case "http": _ = try HTTPJob.parse(config)
-            default: break
-            }
+            try BuiltInExecutor(rawValue: document.executor)?.check(config)
         } catch {
             violations.append(
                 JobError(

@@ -1,16 +1,8 @@
 // Calls of executions on top of the HTTP client: which answer is a success, and what is output.
 // Both drivers run it: production over sockets, the simulator over its model of a network.
 
-package struct HTTPCalls: Sendable {
-    /// What is to be done and told, in order.
-    package struct Output: Sendable {
-        package var sockets: [HTTPSocketAction] = []
-        package var news: [(execution: ExecutionID, event: HTTPCallEvent)] = []
-
-        package init() {}
-    }
-
-    private struct Call {
+package struct HTTPCalls: OutgoingCalls {
+    private struct State {
         let call: HTTPCall
         var search: PatternSearch?
         var status = 0
@@ -18,7 +10,7 @@ package struct HTTPCalls: Sendable {
     }
 
     private var caller: HTTPCaller
-    private var calls: [HTTPCallNumber: Call] = [:]
+    private var calls: [HTTPCallNumber: State] = [:]
     private var numbers: [ExecutionID: HTTPCallNumber] = [:]
     private var nextNumber: HTTPCallNumber = 1
 
@@ -38,12 +30,12 @@ package struct HTTPCalls: Sendable {
 
     // MARK: Events
 
-    package mutating func begin(_ call: HTTPCall, at now: Now, into out: inout Output) {
+    package mutating func begin(_ call: HTTPCall, at now: Now, into out: inout CallOutput) {
         invariant(numbers[call.execution] == nil, "an execution makes one call")
         let number = nextNumber
         nextNumber += 1
         numbers[call.execution] = number
-        calls[number] = Call(call: call, search: call.expectedBody.map { PatternSearch($0) })
+        calls[number] = State(call: call, search: call.expectedBody.map { PatternSearch($0) })
         perform(at: now, into: &out) {
             $0.begin(
                 number, call.exchange, timeout: call.timeout, fence: call.fence,
@@ -52,7 +44,7 @@ package struct HTTPCalls: Sendable {
     }
 
     /// Ends a call; one that has ended already is none.
-    package mutating func hangUp(_ id: ExecutionID, at now: Now, into out: inout Output) {
+    package mutating func hangUp(_ id: ExecutionID, at now: Now, into out: inout CallOutput) {
         guard let number = numbers[id] else { return }
         perform(at: now, into: &out) { $0.cancel(number, at: now.monotonic, into: &$1) }
     }
@@ -61,16 +53,16 @@ package struct HTTPCalls: Sendable {
         caller.renewFences(ago: ago, at: now.monotonic)
     }
 
-    package mutating func take(_ event: HTTPSocketEvent, at now: Now, into out: inout Output) {
+    package mutating func take(_ event: SocketEvent, at now: Now, into out: inout CallOutput) {
         perform(at: now, into: &out) { $0.take(event, at: now.monotonic, into: &$1) }
     }
 
-    package mutating func deadline(at now: Now, into out: inout Output) {
+    package mutating func deadline(at now: Now, into out: inout CallOutput) {
         perform(at: now, into: &out) { $0.deadline(at: now.monotonic, into: &$1) }
     }
 
     private mutating func perform(
-        at now: Now, into out: inout Output,
+        at now: Now, into out: inout CallOutput,
         _ body: (inout HTTPCaller, inout [HTTPCaller.Action]) -> Void
     ) {
         var actions: [HTTPCaller.Action] = []
@@ -86,10 +78,10 @@ package struct HTTPCalls: Sendable {
     // MARK: News of a call
 
     private mutating func take(
-        _ news: HTTPCaller.News, of number: HTTPCallNumber, at now: Now, into out: inout Output
+        _ news: HTTPCaller.News, of number: HTTPCallNumber, at now: Now, into out: inout CallOutput
     ) {
         guard let call = calls[number]?.call else { return }
-        func tell(_ event: HTTPCallEvent) { out.news.append((call.execution, event)) }
+        func tell(_ event: CallEvent) { out.news.append((call.execution, event)) }
         switch news {
         case .started: tell(.started(at: now.wall))
         case .sending(let exchange):
@@ -113,13 +105,13 @@ package struct HTTPCalls: Sendable {
 
     private mutating func end(
         of number: HTTPCallNumber, _ ending: HTTPCaller.Ending, at wall: WallTime
-    ) -> HTTPCallEnd {
+    ) -> CallEnd {
         switch ending {
-        case .answered: HTTPCallEnd(cause: .finished, error: verdict(on: number), at: wall)
-        case .failed(let sentence): HTTPCallEnd(cause: .finished, error: sentence, at: wall)
-        case .timedOut(let sentence): HTTPCallEnd(cause: .timedOut, error: sentence, at: wall)
-        case .fenced: HTTPCallEnd(cause: .fenced, at: wall)
-        case .cancelled: HTTPCallEnd(cause: .stopped, at: wall)
+        case .answered: CallEnd(cause: .finished, error: verdict(on: number), at: wall)
+        case .failed(let sentence): CallEnd(cause: .finished, error: sentence, at: wall)
+        case .timedOut(let sentence): CallEnd(cause: .timedOut, error: sentence, at: wall)
+        case .fenced: CallEnd(cause: .fenced, at: wall)
+        case .cancelled: CallEnd(cause: .stopped, at: wall)
         }
     }
 

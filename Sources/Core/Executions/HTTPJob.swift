@@ -27,21 +27,15 @@ package struct HTTPJob: Hashable, Sendable {
     package private(set) var expectedBody: Pattern?
     package private(set) var isVerbose = false
 
-    package static let defaultTimeout = Duration.seconds(30)
-
     /// Reads and checks the settings. Linear in their size, but for the expression, which is
     /// bounded.
     package static func parse(
         _ config: [(key: String, value: String)]
     ) throws(ExecutorSettingError) -> HTTPJob {
-        var settings: [String: String] = [:]
-        for (key, value) in config {
-            guard keys.contains(key) else { throw unknown(key) }
-            settings[key] = value.isEmpty ? nil : value
-        }
+        let settings = try ExecutorSettings(config, of: "http", allowing: keys)
         let url = try url(settings["url"])
         let method = try method(settings["method"])
-        var headers = try HTTPJobHeaders.parse(settings["headers"])
+        var headers = try headers(settings["headers"])
         if let user = url.userInformation, !headers.contains("Authorization") {
             headers.append("Authorization", "Basic \(Base64Text.encode(user))")
         }
@@ -50,17 +44,15 @@ package struct HTTPJob: Hashable, Sendable {
             exchange: HTTPExchange(
                 method: method, url: url, headers: headers,
                 body: Array((settings["body"] ?? "").utf8)))
-        job.timeout =
-            settings["timeout"] == nil
-            ? defaultTimeout : try TimeoutText.parse(settings["timeout"], key: "timeout")
+        job.timeout = try settings.timeout()
         job.expectedStatuses = try statuses(settings["expectCode"])
         if let text = settings["expectBody"] {
             do throws(TextError) { job.expectedBody = try Pattern(text) } catch {
                 throw ExecutorSettingError(key: "expectBody", message: error.description)
             }
         }
-        job.isVerbose = isVerbose(settings["debug"])
-        job.exchange.tls = try tls(settings)
+        job.isVerbose = settings.isVerbose
+        job.exchange.tls = try TLSSettingKeys.parse(settings)
         return job
     }
 
@@ -115,6 +107,32 @@ package struct HTTPJob: Hashable, Sendable {
         return HTTPMethod(usual.contains(upper) ? upper : text)
     }
 
+    private static func headers(_ text: String?) throws(ExecutorSettingError) -> HTTPHeaders {
+        let headers = try HeaderListText.parse(text, key: "headers")
+        func refusal(_ message: String) -> ExecutorSettingError {
+            ExecutorSettingError(key: "headers", message: message)
+        }
+        for (index, field) in headers.fields.enumerated() {
+            guard !reserved.contains(where: { HTTPHeaders.equal($0, field.name) }) else {
+                throw refusal(
+                    "entry \(index + 1): \(field.name) is set by the connection itself; leave it "
+                        + "out")
+            }
+            guard !field.name.lowercased().hasPrefix("dkron-") else {
+                throw refusal(
+                    "entry \(index + 1): headers that begin with Dkron- are set by dkron")
+            }
+        }
+        guard headers.count(of: "Host") <= 1 else { throw refusal("Host stands there twice") }
+        return headers
+    }
+
+    /// What the connection needs is not for a job to say.
+    private static let reserved = [
+        "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Connection", "TE",
+        "Trailer", "Transfer-Encoding", "Upgrade",
+    ]
+
     private static func statuses(_ text: String?) throws(ExecutorSettingError) -> [Int] {
         guard let text else { return [] }
         var result: Set<Int> = []
@@ -132,115 +150,7 @@ package struct HTTPJob: Hashable, Sendable {
         return result.sorted()
     }
 
-    /// Any text switches it on, as it always did; but a written "false" means it.
-    private static func isVerbose(_ text: String?) -> Bool {
-        ![nil, "0", "f", "F", "FALSE", "false", "False"].contains(text)
-    }
-
-    private static func tls(
-        _ settings: [String: String]
-    ) throws(ExecutorSettingError) -> TLSSettings {
-        var tls = TLSSettings()
-        let key = "tlsNoVerifyPeer"
-        switch settings[key] {
-        case nil, "0", "f", "F", "FALSE", "false", "False": break
-        case "1", "t", "T", "TRUE", "true", "True": tls.verifiesPeer = false
-        case let text?:
-            throw ExecutorSettingError(
-                key: key, message: "\"\(text)\" is neither true nor false")
-        }
-        tls.rootsFile = settings["tlsRootCAsFile"]
-        let pair = ["tlsCertificateFile", "tlsCertificateKeyFile"]
-        switch (settings[pair[0]], settings[pair[1]]) {
-        case (nil, nil): break
-        case (let file?, let keyFile?): tls.certificate = .init(file: file, keyFile: keyFile)
-        case (let file, _):
-            let missing = file == nil ? pair[0] : pair[1]
-            throw ExecutorSettingError(
-                key: missing,
-                message: "a client certificate needs both \(pair[0]) and \(pair[1])")
-        }
-        return tls
-    }
-
-    private static func unknown(_ key: String) -> ExecutorSettingError {
-        let names = keys.joined(separator: ", ")
-        return ExecutorSettingError(
-            key: key, message: "the http executor has no setting \"\(key)\"; it has \(names)")
-    }
-
-    private static let tlsKeys = [
-        "tlsCertificateFile", "tlsCertificateKeyFile", "tlsNoVerifyPeer", "tlsRootCAsFile",
-    ]
     private static let keys =
-        ["body", "debug", "expectBody", "expectCode", "headers", "method", "timeout"] + tlsKeys
-        + ["url"]
-}
-
-/// The setting `headers`.
-enum HTTPJobHeaders {
-    /// What the connection needs is not for a job to say.
-    private static let reserved = [
-        "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Connection", "TE",
-        "Trailer", "Transfer-Encoding", "Upgrade",
-    ]
-
-    static func parse(_ text: String?) throws(ExecutorSettingError) -> HTTPHeaders {
-        guard let text else { return [:] }
-        let document: JSONDocument
-        do throws(JSONError) { document = try JSONDocument(Array(text.utf8)) } catch {
-            throw refusal("this is not JSON: \(error)")
-        }
-        guard document.kind(of: document.root) == .array else {
-            throw refusal(form)
-        }
-        var headers: HTTPHeaders = [:]
-        for (index, element) in document.elements(of: document.root).enumerated() {
-            guard let line = document.string(element) else {
-                throw refusal("entry \(index + 1) is not a string; \(form)")
-            }
-            let (name, value) = try field(line, index + 1)
-            headers.append(name, value)
-        }
-        guard headers.count(of: "Host") <= 1 else { throw refusal("Host stands there twice") }
-        return headers
-    }
-
-    /// Split at the first colon: what follows may hold more of them.
-    private static func field(
-        _ line: String, _ number: Int
-    ) throws(ExecutorSettingError) -> (String, String) {
-        guard let colon = line.utf8.firstIndex(of: 0x3a) else {
-            throw refusal("entry \(number) has no colon; \(form)")
-        }
-        let name = trimmed(line.utf8[..<colon])
-        let value = trimmed(line.utf8[line.utf8.index(after: colon)...])
-        guard !name.isEmpty, name.utf8.allSatisfy(HTTPSyntax.isToken) else {
-            throw refusal(
-                "entry \(number): \"\(name)\" is not a header's name; letters, digits and hyphens "
-                    + "are allowed")
-        }
-        guard !value.utf8.contains(where: HTTPSyntax.isControl) else {
-            throw refusal("entry \(number): the value of \(name) holds a control character")
-        }
-        guard !reserved.contains(where: { HTTPHeaders.equal($0, name) }) else {
-            throw refusal("entry \(number): \(name) is set by the connection itself; leave it out")
-        }
-        guard !name.lowercased().hasPrefix("dkron-") else {
-            throw refusal("entry \(number): headers that begin with Dkron- are set by dkron")
-        }
-        return (name, value)
-    }
-
-    private static func trimmed(_ text: Substring.UTF8View) -> String {
-        let rest = text.drop(while: HTTPSyntax.isSpace)
-        guard let last = rest.lastIndex(where: { !HTTPSyntax.isSpace($0) }) else { return "" }
-        return String(Substring(rest[...last]))
-    }
-
-    private static func refusal(_ message: String) -> ExecutorSettingError {
-        ExecutorSettingError(key: "headers", message: message)
-    }
-
-    private static let form = #"a list of "Name: value" is wanted, such as ["Accept: text/plain"]"#
+        ["body", "debug", "expectBody", "expectCode", "headers", "method", "timeout", "url"]
+        + TLSSettingKeys.all
 }

@@ -149,10 +149,10 @@ extension Runner {
                 .news(Report(job: run.assignment.job, key: run.assignment.key, news: news))))
     }
 
-    // MARK: Events from the HTTP client
+    // MARK: Events of calls
 
     mutating func event(
-        _ id: ExecutionID, _ event: HTTPCallEvent, at now: Now, into actions: inout [Action]
+        _ id: ExecutionID, _ event: CallEvent, at now: Now, into actions: inout [Action]
     ) {
         guard let key = key(of: id) else { return }
         if case .output(let bytes) = event {
@@ -176,7 +176,7 @@ extension Runner {
     }
 
     private func result(
-        of run: Run, _ end: HTTPCallEnd, into actions: inout [Action]
+        of run: Run, _ end: CallEnd, into actions: inout [Action]
     ) -> ExecutionResult {
         var result = ExecutionResult(
             state: .failed, startedAt: run.startedAt, finishedAt: end.at, error: end.error)
@@ -215,22 +215,25 @@ extension Runner {
         let config = assignment.config.map { (key: $0.name, value: $0.value) }
         let fence = assignment.isFenced ? Self.fence(of: assignment) - leaseAge : nil
         do throws(ExecutorSettingError) {
-            switch assignment.executor {
-            case "shell":
+            switch BuiltInExecutor(rawValue: assignment.executor) {
+            case .shell:
                 let spec = try ShellCommand.parse(config).spec(
                     execution: assignment.id, jobName: assignment.job,
                     environment: identity(of: assignment), grace: tunables.grace, fence: fence)
                 return .success(.start(spec))
-            case "http":
+            case .http:
                 let call = try HTTPJob.parse(config).call(
                     execution: assignment.id, identity: identity(of: assignment), fence: fence)
                 return .success(.call(call))
-            case "":
+            case .nats:
+                let job = try NATSJob.parse(config)
+                return .success(.converse(job.call(execution: assignment.id, fence: fence)))
+            case nil:
+                let name = assignment.executor
                 let sentence =
-                    "the job names no executor; set \"executor\", for example to shell"
-                return .failure(AssignmentError(sentence: sentence))
-            case let name:
-                let sentence = "executor \"\(name)\" is not available on this node"
+                    name.isEmpty
+                    ? "the job names no executor; set \"executor\", for example to shell"
+                    : "executor \"\(name)\" is not available on this node"
                 return .failure(AssignmentError(sentence: sentence))
             }
         } catch {

@@ -14,6 +14,7 @@ package struct Runner {
         case adopt(ExecutionID, ProcessIdentity?)
         case stop(ExecutionID)
         case call(HTTPCall)
+        case converse(ConversationCall)
         case hangUp(ExecutionID)
         case release(ExecutionID)
         case renewFences(ago: Duration)
@@ -28,7 +29,7 @@ package struct Runner {
             case accepting(sequence: UInt64)
             /// Accepted; waits for a place among the running.
             case queued
-            /// Handed to the supervisor, or to the HTTP client.
+            /// Handed to the supervisor, or to what makes calls.
             case running
             /// The result is on its way to the disk.
             case finishing(sequence: UInt64)
@@ -45,8 +46,8 @@ package struct Runner {
         var startedAt: WallTime?
         var identity: ProcessIdentity?
         var isKillRequested = false
-        /// A request over HTTP instead of a command: it does not outlive the agent.
-        var isCall: Bool { assignment.executor == "http" }
+        /// A call over the network instead of a command: it does not outlive the agent.
+        var isCall: Bool { BuiltInExecutor(rawValue: assignment.executor)?.isCall ?? false }
         /// It had been started by an earlier life of this agent.
         var isAdopted = false
         var result: ExecutionResult?

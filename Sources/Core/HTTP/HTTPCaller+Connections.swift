@@ -3,7 +3,7 @@
 extension HTTPCaller {
     /// Takes news of the network. News of what is no longer wanted is passed over.
     package mutating func take(
-        _ event: HTTPSocketEvent, at now: Instant, into actions: inout [Action]
+        _ event: SocketEvent, at now: Instant, into actions: inout [Action]
     ) {
         switch event {
         case .resolved(let host, let addresses, let problem):
@@ -132,7 +132,7 @@ extension HTTPCaller {
     // MARK: Request and answer
 
     private mutating func send(
-        _ number: HTTPCallNumber, on connection: HTTPConnectionNumber, at now: Instant,
+        _ number: HTTPCallNumber, on connection: ConnectionNumber, at now: Instant,
         into actions: inout [Action]
     ) {
         guard let exchange = calls[number]?.exchange else { return }
@@ -272,7 +272,7 @@ extension HTTPCaller {
     }
 
     private mutating func dropKept(
-        _ connection: HTTPConnectionNumber, into actions: inout [Action]
+        _ connection: ConnectionNumber, into actions: inout [Action]
     ) {
         guard let index = kept.firstIndex(where: { $0.connection == connection }) else { return }
         kept.remove(at: index)

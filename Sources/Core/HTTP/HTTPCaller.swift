@@ -11,38 +11,10 @@
 
 /// Names a call within one caller; never used twice.
 package typealias HTTPCallNumber = UInt64
-/// Names a connection within one caller; never used twice.
-package typealias HTTPConnectionNumber = UInt64
-
-/// What a caller wants of the network.
-package enum HTTPSocketAction: Hashable, Sendable {
-    /// Answered by one `resolved` of the same name. Not asked again before.
-    case resolve(host: String)
-    /// Open a connection to the address (IP text), with TLS if there is a peer to be sure of;
-    /// answered by `opened` or `failed`.
-    case open(HTTPConnectionNumber, address: String, port: UInt16, tls: TLSPeer?)
-    /// Answered by `wrote` as the bytes leave. Only one at a time on a connection.
-    case send(HTTPConnectionNumber, [UInt8])
-    /// Nothing more is heard of it, and nothing more is wanted.
-    case close(HTTPConnectionNumber)
-}
-
-/// What the network tells a caller.
-package enum HTTPSocketEvent: Hashable, Sendable {
-    /// Addresses as IP text, in the order in which they are tried; or why there are none.
-    case resolved(host: String, addresses: [String], problem: String)
-    case opened(HTTPConnectionNumber)
-    case wrote(HTTPConnectionNumber, count: Int)
-    case received(HTTPConnectionNumber, [UInt8])
-    /// The server has closed its side.
-    case receivedEnd(HTTPConnectionNumber)
-    /// The connection can't be made or went down; the system's reason.
-    case failed(HTTPConnectionNumber, reason: String)
-}
 
 package struct HTTPCaller: Sendable {
     package enum Action: Hashable, Sendable {
-        case socket(HTTPSocketAction)
+        case socket(SocketAction)
         case news(HTTPCallNumber, News)
     }
 
@@ -112,7 +84,7 @@ package struct HTTPCaller: Sendable {
         var phaseEndsAt = Instant.distantFuture
         /// The earliest look at it that is in the heap.
         var armedAt = Instant.distantFuture
-        var connection: HTTPConnectionNumber?
+        var connection: ConnectionNumber?
         var isConnectionReused = false
         /// The answer came before the whole request had left.
         var isConnectionSpoiled = false
@@ -123,7 +95,7 @@ package struct HTTPCaller: Sendable {
     }
 
     struct Kept {
-        var connection: HTTPConnectionNumber
+        var connection: ConnectionNumber
         var authority: String
         var peer: TLSPeer?
         var until: Instant
@@ -139,7 +111,7 @@ package struct HTTPCaller: Sendable {
     let limits: Limits
     var calls: [HTTPCallNumber: Call] = [:]
     /// Whose a connection is. Kept ones belong to nobody.
-    var owners: [HTTPConnectionNumber: HTTPCallNumber] = [:]
+    var owners: [ConnectionNumber: HTTPCallNumber] = [:]
     /// Kept connections, the oldest first.
     var kept: [Kept] = []
     var waiting = RingBuffer<HTTPCallNumber>()
@@ -150,7 +122,7 @@ package struct HTTPCaller: Sendable {
     package internal(set) var activeCount = 0
     /// Connections opened so far.
     package internal(set) var openedCount: UInt64 = 0
-    var nextConnection: HTTPConnectionNumber = 1
+    var nextConnection: ConnectionNumber = 1
     private var fencesFrom = Instant.zero
 
     package init(limits: Limits = Limits()) {

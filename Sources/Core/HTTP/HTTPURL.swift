@@ -1,6 +1,24 @@
 // Where a request goes: the absolute `http` and `https` URLs of RFC 3986 that a client needs, and
 // references relative to them (section 5.2), as answers that redirect write them.
 
+/// A word in front of `://`, and what it stands for.
+package struct URLScheme: Hashable, Sendable {
+    /// In lower case.
+    package var name: String
+    package var isSecure: Bool
+    package var usualPort: UInt16
+
+    package init(_ name: String, isSecure: Bool, port: UInt16) {
+        self.name = name
+        self.isSecure = isSecure
+        usualPort = port
+    }
+
+    package static let web = [
+        URLScheme("http", isSecure: false, port: 80), URLScheme("https", isSecure: true, port: 443),
+    ]
+}
+
 /// An absolute `http` or `https` URL. The fragment is dropped: it is never sent.
 package struct HTTPURL: Hashable, Sendable {
     /// `https`: the request goes over TLS.
@@ -15,8 +33,10 @@ package struct HTTPURL: Hashable, Sendable {
 
     /// Characters that have no place in a URL but are harmless (blanks, letters beyond ASCII) are
     /// escaped. Errors name the column.
-    package init(_ text: String) throws(TextError) {
-        var reader = HTTPURLReader(text)
+    /// - Parameter schemes: those that are understood; of others than http and https host, port and
+    ///   credentials are what counts.
+    package init(_ text: String, schemes: [URLScheme] = URLScheme.web) throws(TextError) {
+        var reader = HTTPURLReader(text, schemes)
         self = try reader.absolute()
     }
 
@@ -32,7 +52,7 @@ package struct HTTPURL: Hashable, Sendable {
 
     /// What a reference in an answer of this URL means. Credentials stay on the same origin only.
     package func resolving(_ reference: String) throws(TextError) -> HTTPURL {
-        var reader = HTTPURLReader(reference)
+        var reader = HTTPURLReader(reference, URLScheme.web)
         return try reader.reference(from: self)
     }
 
@@ -54,30 +74,37 @@ package struct HTTPURL: Hashable, Sendable {
 
     private var bracketedHost: String { host.utf8.contains(0x3a) ? "[\(host)]" : host }
 
-    static func usualPort(_ isSecure: Bool) -> UInt16 { isSecure ? 443 : 80 }
+    private static func usualPort(_ isSecure: Bool) -> UInt16 { isSecure ? 443 : 80 }
 }
 
 /// Reads one URL or reference.
 struct HTTPURLReader {
     private let bytes: [UInt8]
+    private let schemes: [URLScheme]
 
-    init(_ text: String) { bytes = Array(text.utf8) }
+    init(_ text: String, _ schemes: [URLScheme]) {
+        bytes = Array(text.utf8)
+        self.schemes = schemes
+    }
 
     mutating func absolute() throws(TextError) -> HTTPURL {
         guard let scheme else {
-            throw error(0, "a URL begins with \"http://\", as in http://example.com/path")
+            let name = schemes[0].name
+            let path = name == "http" ? "/path" : ""
+            throw error(0, "a URL begins with \"\(name)://\", as in \(name)://example.com\(path)")
         }
-        let isSecure = try isSecure(scheme)
+        let known = try known(scheme)
         guard bytes[(scheme.count + 1)...].starts(with: "//".utf8) else {
-            let name = isSecure ? "https" : "http"
-            throw error(scheme.count + 1, "\"//\" and a host follow \"\(name):\"")
+            throw error(scheme.count + 1, "\"//\" and a host follow \"\(known.name):\"")
         }
-        return try authority(from: scheme.count + 3, isSecure)
+        return try authority(from: scheme.count + 3, known)
     }
 
     mutating func reference(from base: HTTPURL) throws(TextError) -> HTTPURL {
         if scheme != nil { return try absolute() }
-        if bytes.starts(with: "//".utf8) { return try authority(from: 2, base.isSecure) }
+        if bytes.starts(with: "//".utf8) {
+            return try authority(from: 2, URLScheme.web[base.isSecure ? 1 : 0])
+        }
         let path = base.target.prefix { $0 != "?" }
         let given = try escaped(bytes[...])
         let target: String
@@ -112,15 +139,18 @@ struct HTTPURLReader {
         return bytes[..<colon]
     }
 
-    private func isSecure(_ scheme: ArraySlice<UInt8>) throws(TextError) -> Bool {
+    private func known(_ scheme: ArraySlice<UInt8>) throws(TextError) -> URLScheme {
         let name = String(decoding: scheme, as: UTF8.self).lowercased()
-        guard name == "http" || name == "https" else {
-            throw error(0, "the scheme \"\(name)\" is not supported; it must be http or https")
+        guard let known = schemes.first(where: { $0.name == name }) else {
+            let names = schemes.map(\.name).joined(separator: " or ")
+            throw error(0, "the scheme \"\(name)\" is not supported; it must be \(names)")
         }
-        return name == "https"
+        return known
     }
 
-    private func authority(from start: Int, _ isSecure: Bool) throws(TextError) -> HTTPURL {
+    private func authority(
+        from start: Int, _ scheme: URLScheme
+    ) throws(TextError) -> HTTPURL {
         let end = bytes[start...].firstIndex { "/?#\\".utf8.contains($0) } ?? bytes.count
         var hostStart = start
         var userInformation: [UInt8]?
@@ -129,17 +159,20 @@ struct HTTPURLReader {
             hostStart = at + 1
         }
         let (host, afterHost) = try host(hostStart..<end)
-        let port = try port(afterHost..<end) ?? HTTPURL.usualPort(isSecure)
+        let port = try port(afterHost..<end) ?? scheme.usualPort
         var target = try escaped(bytes[end...])
         if !target.hasPrefix("/") { target = "/" + target }
         return HTTPURL(
-            isSecure: isSecure, host: host, port: port, target: target,
+            isSecure: scheme.isSecure, host: host, port: port, target: target,
             userInformation: userInformation?.isEmpty == true ? nil : userInformation)
     }
 
     private func host(_ range: Range<Int>) throws(TextError) -> (String, Int) {
         guard !range.isEmpty, bytes[range.lowerBound] != 0x3a else {
-            throw error(range.lowerBound, "the host is missing, as in http://example.com/path")
+            let name = schemes[0].name
+            let path = name == "http" ? "/path" : ""
+            throw error(
+                range.lowerBound, "the host is missing, as in \(name)://example.com\(path)")
         }
         if bytes[range.lowerBound] == 0x5b {
             guard let close = bytes[range].firstIndex(of: 0x5d) else {

@@ -30,12 +30,18 @@ package enum MembershipEvent: Hashable, Sendable {
     case failed(GossipMember)
     /// It was gone for so long that it is forgotten.
     case reaped(GossipMember)
+    /// Somebody of another group was heard of, or turned out to be of one. It is no member, or no
+    /// longer; told as often as it is heard of.
+    case stranger(GossipMember)
     /// All addresses of a `join` have answered or failed.
     case joinEnded(JoinResult)
     /// Somebody else uses the name of a member, or ours. At most once in ten seconds.
     case conflict(NodeName, known: GossipAddress, other: GossipAddress)
     /// Somebody with an older claim uses our name. We no longer speak of ourselves. Once.
     case nameLost(to: GossipMember)
+    /// Another process speaks as this very node, from there: it has our identity, and contradicts
+    /// us whenever we speak.
+    case doubled(at: GossipAddress)
     /// A leave is complete: nothing happens any more.
     case hasLeft
 }

@@ -8,6 +8,7 @@ extension Membership {
         guard record.versions.isUsable, isAcceptable(record.node),
             record.meta.count <= MemberTags.mostBytes
         else { return }
+        guard !isStranger(record, into: &actions) else { return }
         guard record.node != name else {
             return hearOfOurselves(record, at: now, into: &actions)
         }
@@ -21,6 +22,10 @@ extension Membership {
             case .older: isNewer = true
             case .younger:
                 return conflict(peer, record.address, at: now, into: &actions)
+            }
+            // If somebody is there still it has to hear it, and soon nobody knows the place.
+            if isNewer, !peer.isGone {
+                send([GossipMessage.alive(record).encode()], to: peer, into: &actions)
             }
         }
         guard isNewer else {
@@ -124,15 +129,8 @@ extension Membership {
     ) {
         if let last = conflictToldAt, now - last < Self.warningInterval { return }
         conflictToldAt = now
-        let name = peer.record.node
-        let known = peer.record.address
-        actions.append(.event(.conflict(name, known: known, other: other)))
-        let fields = [
-            LogRecord.Field("node", name.text), LogRecord.Field("known", known.description),
-            LogRecord.Field("other", other.description),
-        ]
-        let message = "gossip: two nodes use one name; give each its own with --node-name"
-        actions.append(.log(LogRecord(.error, message, fields)))
+        actions.append(
+            .event(.conflict(peer.record.node, known: peer.record.address, other: other)))
     }
 
     // MARK: Ourselves
@@ -144,7 +142,11 @@ extension Membership {
         if record.address != own.record.address {
             let theirs = identity(in: Self.tags(of: record))
             switch Self.claim(of: theirs, against: identity(in: own.tags)) {
-            case .sameNode: break
+            case .sameNode:
+                if record.incarnation >= own.record.incarnation {
+                    contradicted(
+                        from: record.address, above: record.incarnation, at: now, into: &actions)
+                }
             case .older: return loseName(to: record, into: &actions)
             case .younger:
                 conflict(own, record.address, at: now, into: &actions)
@@ -158,6 +160,22 @@ extension Membership {
         if record == own.record { return }
         changeAwareness(by: 1)
         speak(above: record.incarnation)
+    }
+
+    private mutating func contradicted(
+        from address: GossipAddress, above incarnation: UInt32, at now: Instant,
+        into actions: inout [Action]
+    ) {
+        let isRecent = now - contradictions.at < .minutes(1)
+        contradictions = (isRecent ? contradictions.count + 1 : 1, now)
+        guard contradictions.count == Self.mostContradictions else { return }
+        // It shall come to the same end, and would not if we fell silent now.
+        for _ in 0..<Self.mostContradictions {
+            speak(above: incarnation)
+            guard let own = peers[name]?.record else { return }
+            send([GossipMessage.alive(own).encode()], to: address, into: &actions)
+        }
+        actions.append(.event(.doubled(at: address)))
     }
 
     private mutating func loseName(to record: GossipAlive, into actions: inout [Action]) {

@@ -100,6 +100,11 @@ package struct Membership: Sendable {
     var life = Life.running
     /// Somebody with an older claim has our name.
     var isNameLost = false
+    /// How often somebody with our identity has contradicted us from another address, and when
+    /// last.
+    var contradictions: (count: Int, at: Instant) = (0, .zero)
+    /// Members of other groups are strangers; nil as long as we belong to none.
+    var group: String?
 
     var peers = SortedMap<NodeName, Peer>()
     /// The members that are probed and told rumours, in the order of probing; without ourselves.
@@ -324,6 +329,8 @@ package struct Membership: Sendable {
     /// Members of others' states that are merged in one step: about a millisecond.
     static let mergeSlice = 250
     static let warningInterval = Duration.seconds(10)
+    /// What was said of us before we moved here comes back once or twice; another process goes on.
+    static let mostContradictions = 5
     /// Nodes with longer names are not taken in.
     static let mostNameBytes = 512
 }

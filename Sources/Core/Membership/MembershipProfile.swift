@@ -79,6 +79,9 @@ package struct MembershipConfig: Sendable {
     /// is the older, keeps the name; equal values are one process that has moved to another
     /// address. Without it, or between members without the tag, whoever is known first keeps it.
     package var identityTag: String?
+    /// The tag in which a member names the group that it belongs to, if it belongs to one; see
+    /// `Membership.belong`.
+    package var groupTag: String?
     /// The most bytes of a packet, before it is sealed.
     package var packetBytes = 1_400
     /// More members than this are not taken in.

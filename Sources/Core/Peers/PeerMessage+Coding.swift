@@ -17,6 +17,7 @@ extension PeerMessage {
         case checkpoint
         case deviates
         case transfer
+        case clockIsWrong
     }
 
     /// The version of the form in which this server writes every kind.
@@ -54,6 +55,9 @@ extension PeerMessage {
             begin(.tellTime)
             writer.i64(wall.nanoseconds)
             writer.i64(askedAt.nanoseconds)
+        case .clockIsWrong(let ahead):
+            begin(.clockIsWrong)
+            writer.i64(ahead.nanoseconds)
         case .leads(let term, let cluster):
             begin(.leads)
             writer.u64(term)
@@ -112,6 +116,7 @@ extension PeerMessage {
             self = .checkpoint(try reader.u64(), RecordHash(value: try reader.serverID()))
         case .deviates: self = .deviates(try reader.u64())
         case .askTime: self = .askTime(Instant(nanoseconds: try reader.i64()))
+        case .clockIsWrong: self = .clockIsWrong(by: .nanoseconds(try reader.i64()))
         case .tellTime:
             self = .tellTime(
                 WallTime(nanoseconds: try reader.i64()),

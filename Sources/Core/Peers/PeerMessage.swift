@@ -17,6 +17,8 @@ package enum PeerMessage: Hashable, Sendable {
     case askTime(Instant)
     /// What the wall clock showed when the question came.
     case tellTime(WallTime, askedAt: Instant)
+    /// The receiver's clock is so far ahead of the cluster's time.
+    case clockIsWrong(by: Duration)
     /// The sender leads this cluster. Every node answers with a heartbeat.
     case leads(Term, cluster: String)
     /// From the leader to an agent.

@@ -5,18 +5,18 @@ import Core
 
 /// What happens in a network.
 enum WebStep: Sendable {
-    case event(HTTPSocketEvent)
+    case event(SocketEvent)
     /// Bytes of a client get to the server.
-    case arrive(HTTPConnectionNumber, [UInt8])
+    case arrive(ConnectionNumber, [UInt8])
     /// Something of a server gets to the client.
-    case deliver(HTTPConnectionNumber, HTTPPeer.Step.Kind)
+    case deliver(ConnectionNumber, HTTPPeer.Step.Kind)
     case deadline(Instant)
 }
 
 struct Web: Sendable {
     struct Output {
         var later: [(time: TrueTime, step: WebStep)] = []
-        var news: [(execution: ExecutionID, event: HTTPCallEvent)] = []
+        var news: [(execution: ExecutionID, event: CallEvent)] = []
         /// What servers saw and should not have.
         var complaints: [String] = []
     }
@@ -41,7 +41,7 @@ struct Web: Sendable {
 
     let node: Int
     private var calls: HTTPCalls
-    private var connections: [HTTPConnectionNumber: Connection] = [:]
+    private var connections: [ConnectionNumber: Connection] = [:]
     private var live: [ExecutionID: Live] = [:]
     private let draws: Draws
     private var delays: DrawStream
@@ -107,7 +107,7 @@ struct Web: Sendable {
         case .arrive(let number, let bytes): arrive(number, bytes, at: time, &out)
         case .deliver(let number, let kind):
             guard connections[number] != nil else { return }
-            let event: HTTPSocketEvent
+            let event: SocketEvent
             switch kind {
             case .send(let bytes, let answer):
                 if let answer, let id = talking[number] { live[id]?.answer = answer }
@@ -128,13 +128,13 @@ struct Web: Sendable {
     }
 
     /// Whose request a connection carries, as its server knows.
-    private var talking: [HTTPConnectionNumber: ExecutionID] = [:]
+    private var talking: [ConnectionNumber: ExecutionID] = [:]
 
     private mutating func perform(
         at time: TrueTime, now: Now, _ agentLife: UInt64, _ log: inout RunLog,
-        _ out: inout Output, _ body: (inout HTTPCalls, inout HTTPCalls.Output) -> Void
+        _ out: inout Output, _ body: (inout HTTPCalls, inout CallOutput) -> Void
     ) {
-        var wanted = HTTPCalls.Output()
+        var wanted = CallOutput()
         body(&calls, &wanted)
         for action in wanted.sockets { perform(action, at: time, &out) }
         for (id, event) in wanted.news {
@@ -146,7 +146,7 @@ struct Web: Sendable {
     // MARK: Names, connections, servers
 
     private mutating func perform(
-        _ action: HTTPSocketAction, at time: TrueTime, _ out: inout Output
+        _ action: SocketAction, at time: TrueTime, _ out: inout Output
     ) {
         let delay = delays.exponential(latency)
         switch action {
@@ -162,11 +162,12 @@ struct Web: Sendable {
         case .open(let number, let address, _, _):
             guard address != Self.silent else { return }
             guard address != Self.refusing else {
-                let event = HTTPSocketEvent.failed(number, reason: "Connection refused")
+                let event = SocketEvent.failed(number, reason: "Connection refused")
                 return out.later.append((time + delay, .event(event)))
             }
             connections[number] = Connection(address: address, busyUntil: time + delay)
             out.later.append((time + delay, .event(.opened(number))))
+        case .secure(let number, _): out.later.append((time + delay, .event(.opened(number))))
         case .send(let number, let bytes):
             let first = delays.int(0...bytes.count)
             for (part, at) in [(first, delay), (bytes.count - first, delay * 2)] where part > 0 {
@@ -180,7 +181,7 @@ struct Web: Sendable {
     }
 
     private mutating func arrive(
-        _ number: HTTPConnectionNumber, _ bytes: [UInt8], at time: TrueTime,
+        _ number: ConnectionNumber, _ bytes: [UInt8], at time: TrueTime,
         _ out: inout Output
     ) {
         guard var connection = connections[number] else { return }
@@ -233,7 +234,7 @@ struct Web: Sendable {
     // MARK: The record
 
     private mutating func record(
-        _ id: ExecutionID, _ event: HTTPCallEvent, at time: TrueTime, _ agentLife: UInt64,
+        _ id: ExecutionID, _ event: CallEvent, at time: TrueTime, _ agentLife: UInt64,
         _ log: inout RunLog
     ) {
         guard let run = live[id] else { return }

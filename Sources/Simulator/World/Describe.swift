@@ -41,6 +41,9 @@ extension Trace {
             absorb(call.exchange.bytes)
             absorb(UInt64(bitPattern: call.timeout?.nanoseconds ?? -1))
             absorb(UInt64(bitPattern: call.fence?.nanoseconds ?? -1))
+        case .converse(let call):
+            absorb(60)
+            absorb(call.execution.text)
         case .hangUp(let id):
             absorb(14)
             absorb(id.text)
@@ -231,6 +234,7 @@ func describe(_ effect: Effect) -> String {
     case .call(let call):
         "call \(call.execution) \(call.exchange.method) \(call.exchange.url.authority)"
             + call.exchange.url.target
+    case .converse(let call): "converse \(call.execution)"
     case .hangUp(let id): "hang up \(id)"
     case .renewFences(let ago): "renew fences \(durationText(ago)) ago"
     case .measureDisk: "measure disk"
@@ -257,6 +261,7 @@ private func describe(message bytes: [UInt8]) -> String {
         return "promise \(servers)\(wantsAnswer ? ", and yours?" : "")"
     case .checkpoint(let index, let hash): return "state at \(index) is \(hash)"
     case .deviates(let index): return "your state is wrong at \(index)"
+    case .clockIsWrong(let ahead): return "your clock is \(DurationText.print(ahead)) ahead"
     case .askTime: return "what time is it?"
     case .tellTime(let wall, _): return "it is \(RFC3339.print(wall))"
     case .leads(let term, let cluster): return "leads \(cluster) in term \(term)"
@@ -335,7 +340,7 @@ private func describe(_ event: RunEvent) -> String {
     }
 }
 
-private func describe(_ event: HTTPCallEvent) -> String {
+private func describe(_ event: CallEvent) -> String {
     switch event {
     case .started: "started"
     case .output(let bytes): "output \(bytes.count) bytes"

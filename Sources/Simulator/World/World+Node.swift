@@ -203,6 +203,8 @@ extension World {
                 call, at: time, now: nodes[index].clock.now(at: time), agentLife: life,
                 log: &runLog, into: &webOut)
             flushWeb(index)
+        case .converse(let call):
+            preconditionFailure("no workload has a job that converses: \(call.execution)")
         case .hangUp(let execution):
             nodes[index].web.hangUp(
                 execution, at: time, now: nodes[index].clock.now(at: time), agentLife: life,

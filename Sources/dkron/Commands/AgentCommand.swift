@@ -91,12 +91,17 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     let supervisor = try SupervisorClient(
         dataDirectory: directory.path, executable: "/proc/self/exe",
         hideEnvironment: options.hideEnvironment)
-    let outbound = HTTPOutbound(
-        loop: loop, log: log, resolver: resolver, handshakes: handshakes, limits: callLimits())
+    let requests = Outbound(
+        HTTPCalls(limits: callLimits()), "http executor", owner: .outbound, asker: .calls,
+        loop: loop, log: log, resolver: resolver, handshakes: handshakes)
+    let conversations = Outbound(
+        Conversations(limits: conversationLimits()), "executors", owner: .conversations,
+        asker: .conversations, loop: loop, log: log, resolver: resolver, handshakes: handshakes)
     return Driver(
         config: config, directory: directory, loop: loop, listener: listener,
         storage: try FileStorage(dataDirectory: directory.path), supervisor: supervisor,
-        outbound: outbound, cluster: cluster, resolver: resolver, handshakes: handshakes,
+        requests: requests, conversations: conversations, cluster: cluster, resolver: resolver,
+        handshakes: handshakes,
         signals: signals, log: log,
         reloader: Reloader(arguments, started: options, host: { .current }), manager: manager)
 }
@@ -246,7 +251,15 @@ private func announce(
 
 /// Leaves descriptors for files and the supervisor within what the process may open.
 private func connectionLimit() -> Int {
-    max(16, min(1_024, HostProcess.openFileLimit - 128 - callLimits().connections))
+    let others = callLimits().connections + conversationLimits().connections
+    return max(16, min(1_024, HostProcess.openFileLimit - 128 - others))
+}
+
+/// Other executors that speak with servers get half as many as requests.
+private func conversationLimits() -> Conversations.Limits {
+    var limits = Conversations.Limits()
+    limits.connections = min(limits.connections, callLimits().connections / 2)
+    return limits
 }
 
 /// Requests of the http executor get half of what is left, at most.

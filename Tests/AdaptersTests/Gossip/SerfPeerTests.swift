@@ -78,7 +78,8 @@ struct SerfPeerTests {
             case .leaving: "leaving"
             case .left: "left"
             case .failed: "failed"
-            case .updated, .reaped, .joinEnded, .conflict, .nameLost, .hasLeft: nil
+            case .updated, .reaped, .stranger, .joinEnded, .conflict, .nameLost, .doubled, .hasLeft:
+                nil
             }
         }
         #expect(told == ["joined", "leaving", "left"])

@@ -52,6 +52,7 @@ struct APIHarness {
     var config: Config
     var now = Now(monotonic: Instant(nanoseconds: 5), wall: WallTime(seconds: 1_700_000_000))
     var role = APIContext.Role.leader
+    var configuration = RaftConfiguration(voters: [7])
     var zones = ZoneTable()
     /// Zones that the host has; others are missing.
     var hostZones = ["Europe/Madrid": ZoneFile.utcLike]
@@ -90,9 +91,11 @@ struct APIHarness {
 
     var context: APIContext {
         let live = live
-        return APIContext(
+        var context = APIContext(
             now: now, stamp: stamp, store: store, config: config, role: role, zones: zones,
             members: members, history: history, liveTail: { live[$0] })
+        context.configuration = configuration
+        return context
     }
 
     var stamp: WallTime { max(now.wall, store.cluster.lastStamp) }

@@ -26,6 +26,29 @@ struct ClusterAPITests {
         #expect(node.get("/ready").status == 200)
     }
 
+    @Test("without a leader it says who is missing, or that there is no cluster yet")
+    func majority() {
+        var node = APIHarness()
+        node.role = .follower(leader: nil)
+        node.configuration = RaftConfiguration(voters: [7, 8, 9])
+        let counts = "of its 3 servers 2 are needed"
+        #expect(node.get("/ready").error.contains(counts))
+        #expect(node.get("/v1/jobs").error.contains("O" + counts.dropFirst()))
+        #expect(node.get("/v1/leader").error.contains(Hexadecimal.text(ofIdentity: 9)))
+        node.configuration = .empty
+        #expect(node.get("/ready").error.contains("no cluster yet"))
+        #expect(!node.get("/v1/jobs").error.contains("servers"))
+    }
+
+    @Test("gossip is told to be encrypted when it is", arguments: [0, 29])
+    func encrypted(sealBytes: Int) {
+        var node = APIHarness()
+        node.config.gossip = GossipSettings()
+        node.config.gossip?.sealBytes = sealBytes
+        let shown = node.get("/v1").text
+        #expect(shown.contains(#""encrypted":"\#(sealBytes > 0)""#))
+    }
+
     @Test("what a node can't do in its state it says")
     func roles() {
         var node = APIHarness()

@@ -49,6 +49,7 @@ struct RunnerFixture {
         case .stop(let id): "stop \(id.number!)"
         case .release(let id): "release \(id.number!)"
         case .call(let call): "call \(call.execution.number!)"
+        case .converse(let call): "converse \(call.execution.number!)"
         case .hangUp(let id): "hang up \(id.number!)"
         case .renewFences(let ago): "renew \(ago.wholeSeconds)"
         case .report(.accepted(let key)): "accepted \(key.number)"
@@ -106,7 +107,7 @@ struct RunnerFixture {
         return take()
     }
 
-    mutating func call(_ number: Int64, _ event: HTTPCallEvent) -> [String] {
+    mutating func call(_ number: Int64, _ event: CallEvent) -> [String] {
         runner.event(Self.id(number), event, at: now, into: &actions)
         return take()
     }
@@ -395,7 +396,7 @@ struct RunnerFixture {
 
     @Test func aCallIsJournaledBeforeItIsMadeAndItsAnswerIsTheResult() {
         for (cause, error, state) in [
-            (HTTPCallEnd.Cause.finished, "", Execution.State.success),
+            (CallEnd.Cause.finished, "", Execution.State.success),
             (.finished, "no good", .failed), (.timedOut, "too late", .failed),
             (.stopped, "", .killed), (.fenced, "", .failed),
         ] {
@@ -405,7 +406,7 @@ struct RunnerFixture {
             same(fixture.call(1, .started(at: WallTime(seconds: 5))), ["told started 1"])
             same(fixture.call(1, .output([1, 2])), [])
             if state == .killed { same(fixture.kill(1), ["hang up 1"]) }
-            let end = HTTPCallEnd(cause: cause, error: error, at: WallTime(seconds: 6))
+            let end = CallEnd(cause: cause, error: error, at: WallTime(seconds: 6))
             same(fixture.call(1, .ended(end)), ["journal finished"])
             same(fixture.sync(), ["told output 0 of 2", "told \(state) 1"])
             let result = fixture.runner.runs.first { _ in true }?.value.result

@@ -6,7 +6,7 @@ import Testing
 private struct Fixture {
     var caller: HTTPCaller
     var now = Instant(nanoseconds: 1_000_000_000)
-    var sent: [HTTPConnectionNumber: String] = [:]
+    var sent: [ConnectionNumber: String] = [:]
     var next: HTTPCallNumber = 1
 
     init(_ change: (inout HTTPCaller.Limits) -> Void = { _ in }) {
@@ -30,21 +30,21 @@ private struct Fixture {
         }
     }
 
-    mutating func take(_ event: HTTPSocketEvent) -> [String] {
+    mutating func take(_ event: SocketEvent) -> [String] {
         act { $0.take(event, at: $1, into: &$2) }
     }
 
-    mutating func receive(_ connection: HTTPConnectionNumber, _ text: String) -> [String] {
+    mutating func receive(_ connection: ConnectionNumber, _ text: String) -> [String] {
         take(.received(connection, Array(text.utf8)))
     }
 
     /// Opens a connection and lets the whole request leave.
-    mutating func open(_ connection: HTTPConnectionNumber) -> [String] {
+    mutating func open(_ connection: ConnectionNumber) -> [String] {
         let words = take(.opened(connection))
         return words + wrote(connection)
     }
 
-    mutating func wrote(_ connection: HTTPConnectionNumber) -> [String] {
+    mutating func wrote(_ connection: ConnectionNumber) -> [String] {
         take(.wrote(connection, count: sent[connection]?.utf8.count ?? 0))
     }
 
@@ -77,6 +77,7 @@ private struct Fixture {
             sent[number] = String(decoding: bytes, as: UTF8.self)
             return "send \(number)"
         case .socket(.close(let number)): return "close \(number)"
+        case .socket(.secure(let number, let peer)): return "secure \(number) as \(peer.host)"
         case .news(let number, let news):
             switch news {
             case .started: return "\(number) started"
@@ -154,7 +155,7 @@ struct HTTPCallerTests {
 
     @Test("a kept connection that turns out to be closed is replaced once, unless it answered")
     func stale() throws {
-        for ending in [HTTPSocketEvent.receivedEnd(1), .failed(1, reason: "reset")] {
+        for ending in [SocketEvent.receivedEnd(1), .failed(1, reason: "reset")] {
             var f = Fixture()
             _ = try f.get("http://10.0.0.1/")
             _ = f.open(1)
@@ -179,7 +180,7 @@ struct HTTPCallerTests {
     func addresses() throws {
         var f = Fixture()
         _ = try f.get("http://h:81/")
-        let found = HTTPSocketEvent.resolved(
+        let found = SocketEvent.resolved(
             host: "h", addresses: ["::1", "10.0.0.1"], problem: "")
         #expect(f.take(found) == ["open 1 ::1 81"])
         #expect(f.wait(.seconds(10)) == ["close 1", "open 2 10.0.0.1 81"])
@@ -264,7 +265,7 @@ struct HTTPCallerTests {
             _ = f.open(1)
             let words = f.receive(1, elsewhere(status, "../c"))
             #expect(words.first == "1 redirected \(status)")
-            let number: HTTPConnectionNumber = words.contains("close 1") ? 2 : 1
+            let number: ConnectionNumber = words.contains("close 1") ? 2 : 1
             if number == 2 { _ = f.open(2) }
             #expect(f.sent[number]?.hasPrefix("\(expected) /c HTTP/1.1") == true, "\(words)")
             #expect(
@@ -339,7 +340,7 @@ struct HTTPCallerTests {
         _ = f.receive(1, elsewhere(307, "http://10.0.0.1:81/"))
         _ = f.open(2)
         _ = f.receive(2, elsewhere(307, "http://user:pw@10.0.0.1/"))
-        for connection in [HTTPConnectionNumber(2), 1] {
+        for connection in [ConnectionNumber(2), 1] {
             let sent = f.sent[connection] ?? ""
             for secret in ["Authorization", "Cookie", "X-Key", "Host: e"] {
                 #expect(!sent.contains(secret), "\(sent)")

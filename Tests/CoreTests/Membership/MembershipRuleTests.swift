@@ -269,6 +269,72 @@ import Testing
         #expect(Self.intents(&bench).isEmpty)
     }
 
+    /// Whoever loses its name is told so at the place where it was known.
+    @Test func theLoserOfANameIsTold() {
+        var bench = MembershipBench { $0.identityTag = "id" }
+        bench.alive("x", 1, at: 50, [MemberTag("id", "z")])
+        _ = bench.sent()
+        bench.alive("x", 1, at: 51, [MemberTag("id", "a")])
+        let told = bench.sent().filter { $0.to == MembershipBench.address(50) }
+        #expect(told.count == 1)
+        #expect(bench.machine.member(NodeName("x"))?.address == MembershipBench.address(51))
+    }
+
+    /// Old news of us from before we moved is not another process that is us.
+    @Test func aProcessWithOurIdentityIsNoticed() throws {
+        let tag = [MemberTag("id", "m")]
+        var bench = MembershipBench { config in
+            config.identityTag = "id"
+            config.tags = tag
+        }
+        func isDoubled(_ bench: MembershipBench) -> Bool {
+            bench.events.contains { if case .doubled = $0 { true } else { false } }
+        }
+        bench.alive("me", 40, at: 99, tag)
+        for _ in 0..<20 { bench.alive("me", 40, at: 99, tag) }
+        #expect(!isDoubled(bench))
+        for _ in 0..<4 {
+            let own = try #require(bench.incarnation("me"))
+            bench.alive("me", own + 1, at: 99, tag)
+        }
+        #expect(isDoubled(bench))
+    }
+
+    private static func group(_ name: String) -> [MemberTag] { [MemberTag("group", name)] }
+
+    private static func strangers(_ bench: MembershipBench) -> [String] {
+        bench.events.compactMap { if case .stranger(let one) = $0 { one.name.text } else { nil } }
+    }
+
+    @Test func aMemberOfAnotherGroupIsNotTakenIn() {
+        var bench = MembershipBench { $0.groupTag = "group" }
+        bench.alive("a", 1, Self.group("north"))
+        bench.alive("b", 1, Self.group("south"))
+        bench.alive("c", 1)
+        #expect(bench.machine.members.count == 4, "nobody is a stranger to one without a group")
+        _ = bench.sent()
+        bench.machine.belong(to: "north", into: &bench.actions)
+        bench.machine.checkInvariants()
+        #expect(Self.strangers(bench) == ["b"])
+        let told = bench.sent().map(\.to)
+        #expect(told == [MembershipBench.address(98)], "it may forget us, too")
+        #expect(bench.status("b") == nil)
+        bench.alive("b", 7, Self.group("south"))
+        bench.alive("d", 1, Self.group("north"))
+        bench.alive("me", 9, at: 77, Self.group("south"))
+        #expect(Self.strangers(bench) == ["b", "me"])
+        #expect(bench.incarnation("me") == 1)
+        #expect(bench.status("d") == .alive)
+        // One without a group joins another one later.
+        bench.alive("c", 2, Self.group("south"))
+        #expect(bench.status("c") == nil)
+        // A namesake elsewhere concerns none of ours.
+        bench.alive("a", 9, at: 78, Self.group("south"))
+        #expect(bench.status("a") == .alive)
+        #expect(bench.incarnation("a") == 1)
+        bench.machine.checkInvariants()
+    }
+
     @Test func aTimeAtTheEndOfTimeIsRefused() {
         var bench = MembershipBench()
         bench.alive("a", 1)

@@ -223,7 +223,10 @@ struct NodeHarness {
                 called.append(call)
                 queue.append(.call(call.execution, .started(at: now.wall)))
                 queue.append(.call(call.execution, .output(output)))
-                let end = HTTPCallEnd(cause: .finished, at: now.wall)
+                let end = CallEnd(cause: .finished, at: now.wall)
+                queue.append(.call(call.execution, .ended(end)))
+            case .converse(let call):
+                let end = CallEnd(cause: .finished, at: now.wall)
                 queue.append(.call(call.execution, .ended(end)))
             case .hangUp(let id): stopped.append(id)
             case .renewFences: break

@@ -89,12 +89,20 @@ struct TownHarness {
             && !nodes[to].hasExited
     }
 
+    /// Nodes of two clusters do not speak, as soon as both know theirs.
+    private func areStrangers(_ from: Int, _ to: Int) -> Bool {
+        guard let one = nodes[from].node.clusterID, let other = nodes[to].node.clusterID else {
+            return false
+        }
+        return one != other
+    }
+
     /// A message goes where the sender was told that its receiver is.
     private mutating func bring(_ bytes: [UInt8], to id: ServerID, from: Int) {
         guard let address = nodes[from].reached[id],
             let to = nodes.indices.first(where: {
                 Self.address($0).ip == address.ip && nodes[$0].id == id
-            }), reaches(from, to)
+            }), reaches(from, to), !areStrangers(from, to)
         else { return }
         nodes[to].feed(.peer(nodes[from].id, bytes))
     }

@@ -172,13 +172,94 @@ import Testing
         #expect(town.nodes[0].node.clusterID != town.nodes[1].node.clusterID)
         let third = town.add(server: false, joining: [0, 1])
         town.advance(.seconds(20))
+        // An agent belongs to the one that spoke first.
+        let chosen = try #require(town.nodes[third].node.clusterID)
         for node in [0, 1] {
             #expect(town.nodes[node].node.raft.configuration.voters.count == 1)
-            #expect(!town.nodes[node].node.members.contains { $0.name.text == "n\(2 - node)" })
-            #expect(town.nodes[node].logs.contains { $0.message.contains("another cluster") })
+            let isOwn = town.nodes[node].node.clusterID == chosen
+            let names = town.nodes[node].node.members.map(\.name.text)
+            #expect(names == ["n\(node + 1)"] + (isOwn ? ["n3"] : []))
+            #expect(
+                isOwn || town.nodes[node].logs.contains { $0.message.contains("another cluster") })
         }
-        // An agent belongs to the one that spoke first.
-        #expect(town.nodes[third].node.clusterID != nil)
+        #expect(town.nodes[third].logs.contains { $0.message.contains("another cluster") })
+    }
+
+    /// All go on when two clusters with the same names meet, whoever is the older.
+    @Test(arguments: [(11, 12), (12, 11)] as [(ServerID, ServerID)])
+    func aNameInAnotherClusterIsNobodysBusiness(ids: (ServerID, ServerID)) throws {
+        var town = TownHarness()
+        town.add(name: "same", id: ids.0)
+        // They do not meet before both have begun.
+        town.isolated = [0]
+        town.add(expect: 1, joining: [0], name: "same", id: ids.1)
+        town.advance(.seconds(2))
+        town.isolated = []
+        town.advance(.seconds(40))
+        for node in 0...1 {
+            #expect(town.nodes[node].halted == nil)
+            #expect(town.nodes[node].node.role == .leader)
+            #expect(town.nodes[node].node.members.count == 1)
+        }
+        let problems = town.nodes[1].logs.flatMap(\.fields).filter { $0.name == "problems" }
+        #expect(problems.contains { $0.value.contains("another cluster") })
+    }
+
+    @Test func whoIsAloneAgainLooksForTheOthersAgain() throws {
+        var town = TownHarness()
+        town.add()
+        // It is told of a place where nobody is yet.
+        let agent = town.add(server: false, joining: [0, 2])
+        let meets = town.advance(atMost: .seconds(20)) { $0.nodes[agent].node.members.count == 2 }
+        #expect(meets)
+        town.isolated = [0]
+        let isAlone = town.advance(atMost: .seconds(60)) {
+            $0.nodes[agent].logs.contains { $0.message == "member failed" }
+        }
+        #expect(isAlone)
+        // That another cluster is there shows that it was looked for.
+        town.add()
+        let looks = town.advance(atMost: .seconds(40)) {
+            $0.nodes[agent].logs.flatMap(\.fields).contains {
+                $0.name == "problems" && $0.value.contains("another cluster")
+            }
+        }
+        #expect(looks, "\(town.nodes[agent].logs.suffix(5))")
+    }
+
+    @Test func aServerThatTwoClustersTakeInIsOfOne() throws {
+        var town = TownHarness()
+        town.add()
+        town.add()
+        town.advance(.seconds(2))
+        town.add(joining: [0, 1])
+        let belongs = town.advance(atMost: .seconds(30)) { town in
+            town.nodes[0...1].contains { $0.node.raft.configuration.voters.count == 2 }
+        }
+        #expect(belongs)
+        let isGivenUp = town.advance(atMost: .seconds(100)) { town in
+            town.nodes[0...1].contains { $0.node.raft.configuration.members.count == 1 }
+        }
+        #expect(isGivenUp, "\(town.nodes[0].node.raft.configuration)")
+    }
+
+    @Test func aLeaderlessServerSaysWhatIsMissing() throws {
+        var town = three()
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        town.advance(.seconds(2))
+        town.isolated = [1, 2]
+        let isTold = town.advance(atMost: .seconds(20)) {
+            $0.nodes[0].logs.contains { $0.message.contains("there is no leader") }
+        }
+        #expect(isTold)
+        let record = try #require(
+            town.nodes[0].logs.last { $0.message.contains("there is no leader") })
+        #expect(record.fields.contains { $0.name == "needed" && $0.value == "2" })
+        town.isolated = []
+        let isBack = town.advance(atMost: .seconds(40)) {
+            $0.nodes[0].logs.contains { $0.message.contains("there is a leader again") }
+        }
+        #expect(isBack)
     }
 
     @Test func aJobOfEverySecondOutlivesItsLeader() throws {

@@ -70,19 +70,24 @@ struct Answer {
     }
 }
 
-/// A TCP connection to 127.0.0.1.
+/// A TCP connection, to 127.0.0.1 unless another host is named.
 final class Connection {
     private let descriptor: Int32
 
     /// Nil when nobody listens.
-    init?(port: Int, timeout seconds: Int = 20) {
-        descriptor = socket(AF_INET, tcp, 0)
+    init?(
+        port: Int, host: String = "127.0.0.1", through door: Namespace? = nil,
+        timeout seconds: Int = 20
+    ) {
+        func make() -> Int32 { socket(AF_INET, tcp, 0) }
+        descriptor = door?.enter(make) ?? make()
         var time = timeval(tv_sec: seconds, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             setsockopt(
                 descriptor, SOL_SOCKET, option, &time, socklen_t(MemoryLayout<timeval>.size))
         }
         var address = loopback(port)
+        inet_pton(AF_INET, host, &address.sin_addr)
         let code = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
@@ -130,10 +135,12 @@ final class Connection {
 
 /// Sends one request on a connection of its own; nil when no whole answer came back.
 func exchange(
-    port: Int, _ method: String, _ path: String, headers: [(String, String)] = [],
-    body: [UInt8] = [], timeout: Int = 20
+    port: Int, host: String = "127.0.0.1", through door: Namespace? = nil, _ method: String,
+    _ path: String, headers: [(String, String)] = [], body: [UInt8] = [], timeout: Int = 20
 ) -> Answer? {
-    guard let connection = Connection(port: port, timeout: timeout) else { return nil }
+    guard
+        let connection = Connection(port: port, host: host, through: door, timeout: timeout)
+    else { return nil }
     var head = "\(method) \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     for (name, value) in headers { head += "\(name): \(value)\r\n" }
     if !body.isEmpty || method != "GET" { head += "Content-Length: \(body.count)\r\n" }

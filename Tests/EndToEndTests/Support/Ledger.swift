@@ -27,6 +27,11 @@ struct Ledger {
         }.sorted { $0.from < $1.from }
     }
 
+    /// How long after each tick that ran the decision was stamped, in seconds.
+    var lateness: [Double] {
+        rows.compactMap { row in row.group.map { Double($0) / 1e9 - Double(row.from) } }
+    }
+
     var outcomes: Set<String> { Set(rows.map(\.outcome)) }
 
     /// Places where a tick is missing, told twice, or the rows overlap.
@@ -56,4 +61,12 @@ struct Ledger {
         let days = era * 146_097 + dayOfEra - 719_468
         return days * 86_400 + numbers[3] * 3_600 + numbers[4] * 60 + numbers[5]
     }
+}
+
+/// The middle and the worst of figures, for people.
+func medianAndWorst(_ figures: [Double]) -> String {
+    guard !figures.isEmpty else { return "none" }
+    let sorted = figures.sorted()
+    func text(_ figure: Double) -> String { "\((figure * 1_000).rounded() / 1_000) s" }
+    return "median \(text(sorted[sorted.count / 2])), worst \(text(sorted[sorted.count - 1]))"
 }

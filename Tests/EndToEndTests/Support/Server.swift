@@ -14,10 +14,14 @@ let binary: String = {
 
 final class Server {
     let scratch: Scratch
-    let dataDirectory: String
+    var dataDirectory: String
+    /// Where it listens.
+    var host = "127.0.0.1"
+    /// From where it is reached, if not from everywhere.
+    var door: Namespace?
     let httpPort = freePort()
-    let gossipPort = freePort()
-    let rpcPort = freePort()
+    var gossipPort = freePort()
+    var rpcPort = freePort()
     let node: String
     var extraArguments: [String]
     /// Else an agent: it needs somebody to join, and answers `/ready` at its address for metrics.
@@ -37,17 +41,17 @@ final class Server {
     }
 
     var log: String { readText(logPath) }
-    var logPath: String { scratch.path("log-\(node)") }
+    var logPath: String { dataDirectory + ".log" }
     var processID: pid_t { process?.processID ?? 0 }
 
     var arguments: [String] {
-        let http = "127.0.0.1:\(httpPort)"
+        let http = "\(host):\(httpPort)"
         let role =
             isServer
             ? ["--server", "--bootstrap-expect", "1", "--http-addr", http]
             : ["--metrics-addr", http]
         return [
-            binary, "agent", "--node-name", node, "--bind-addr", "127.0.0.1:\(gossipPort)",
+            binary, "agent", "--node-name", node, "--bind-addr", "\(host):\(gossipPort)",
             "--rpc-port", "\(rpcPort)", "--data-dir", dataDirectory,
         ] + role + extraArguments
     }
@@ -69,10 +73,20 @@ final class Server {
         return uptime() - began
     }
 
+    /// Whether the log says so by now, or soon.
+    func logs(_ text: String, within seconds: Double = 20) -> Bool {
+        eventually(seconds) { log.contains(text) }
+    }
+
     var isServing: Bool { self.get("/ready", timeout: 2)?.status == 200 }
 
     /// The node's supervisor: one process, or none.
-    var supervisors: [pid_t] { scratch.processes { $0.contains(" supervisor ") } }
+    var supervisors: [pid_t] {
+        scratch.processes { line in
+            let words = line.split(separator: " ")
+            return words.contains("supervisor") && words.contains { $0 == dataDirectory }
+        }
+    }
 
     /// Kills the agent the hard way.
     func crash() {
@@ -90,7 +104,7 @@ final class Server {
     // MARK: Requests
 
     func get(_ path: String, timeout: Int = 20) -> Answer? {
-        exchange(port: httpPort, "GET", path, timeout: timeout)
+        exchange(port: httpPort, host: host, through: door, "GET", path, timeout: timeout)
     }
 
     func send(
@@ -98,8 +112,8 @@ final class Server {
         headers: [(String, String)] = [], timeout: Int = 40
     ) -> Answer? {
         exchange(
-            port: httpPort, method, path, headers: headers, body: Array(body.utf8),
-            timeout: timeout)
+            port: httpPort, host: host, through: door, method, path, headers: headers,
+            body: Array(body.utf8), timeout: timeout)
     }
 
     /// Saves a job that must be accepted.
@@ -113,6 +127,22 @@ final class Server {
     /// A job's executions, newest first.
     func executions(of job: String) -> [JSON] {
         get("/v1/jobs/\(job)/executions?_end=10000")?.json.elements ?? []
+    }
+
+    /// Imports jobs, all or none.
+    func restore(_ jobs: [String]) throws {
+        let boundary = "----part"
+        let body = """
+            --\(boundary)\r
+            Content-Disposition: form-data; name="file"; filename="jobs.json"\r
+            \r
+            [\(jobs.joined(separator: ","))]\r
+            --\(boundary)--\r
+
+            """
+        let kind = "multipart/form-data; boundary=\(boundary)"
+        let answer = send("POST", "/v1/restore", body, headers: [("Content-Type", kind)])
+        try #require(answer?.status == 200, "\(answer?.text ?? "no answer")")
     }
 
     /// Waits for an execution of the job that satisfies the condition.

@@ -1,9 +1,9 @@
 package import Core
 internal import Glibc
 
-/// Sends the requests of executions: sockets, name lookups and time for Core's `HTTPCalls`, which
-/// decides everything. Nothing here blocks.
-package final class HTTPOutbound {
+/// Makes calls of executions: sockets, name lookups and time for Core's `HTTPCalls` or
+/// `Conversations`, which decide everything. Nothing here blocks.
+package final class Outbound<Calls: OutgoingCalls> {
     private final class Connection {
         enum Phase {
             case connecting
@@ -25,22 +25,30 @@ package final class HTTPOutbound {
     private let log: LogWriter
     private let resolver: Resolver
     private let handshakes: TLSHandshakes
-    private let limit: Int
-    private var calls: HTTPCalls
-    private var connections: [HTTPConnectionNumber: Connection] = [:]
-    private var out = HTTPCalls.Output()
+    private let owner: EventLoop.Token.Owner
+    private let asker: Resolver.Asker
+    private let what: String
+    private var calls: Calls
+    private var connections: [ConnectionNumber: Connection] = [:]
+    private var out = CallOutput()
     private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 16 << 10)
     private var saturationLoggedAt: Instant?
 
-    /// - Parameter limits: `connections` must leave descriptors for everything else.
+    /// - Parameters:
+    ///   - calls: their limits must leave descriptors for everything else.
+    ///   - owner: of the sockets' events.
+    ///   - asker: for whom names are looked up.
+    ///   - what: the calls, for messages.
     package init(
-        loop: EventLoop, log: LogWriter, resolver: Resolver, handshakes: TLSHandshakes,
-        limits: HTTPCaller.Limits
+        _ calls: Calls, _ what: String, owner: EventLoop.Token.Owner, asker: Resolver.Asker,
+        loop: EventLoop, log: LogWriter, resolver: Resolver, handshakes: TLSHandshakes
     ) {
         self.loop = loop
         self.log = log
-        limit = limits.connections
-        calls = HTTPCalls(limits: limits)
+        self.calls = calls
+        self.what = what
+        self.owner = owner
+        self.asker = asker
         self.resolver = resolver
         self.handshakes = handshakes
     }
@@ -55,7 +63,7 @@ package final class HTTPOutbound {
 
     // MARK: What the node wants
 
-    package func begin(_ call: HTTPCall, at now: Now, into inputs: inout [Input]) {
+    package func begin(_ call: Calls.Call, at now: Now, into inputs: inout [Input]) {
         calls.begin(call, at: now, into: &out)
         drain(at: now, into: &inputs)
         reportSaturation(at: now.monotonic)
@@ -73,8 +81,11 @@ package final class HTTPOutbound {
         if let last = saturationLoggedAt, now - last < .seconds(10) { return }
         saturationLoggedAt = now
         log.write(
-            .warning, "http executor: all connections are in use, further requests wait",
-            [.init("connections", "\(limit)"), .init("waiting", "\(calls.waitingCount)")])
+            .warning, "\(what): all connections are in use, further requests wait",
+            [
+                .init("under_way", "\(calls.count - calls.waitingCount)"),
+                .init("waiting", "\(calls.waitingCount)"),
+            ])
     }
 
     // MARK: What happens
@@ -131,7 +142,7 @@ package final class HTTPOutbound {
         drain(at: now, into: &inputs)
     }
 
-    private func take(_ event: HTTPSocketEvent, at now: Now) {
+    private func take(_ event: SocketEvent, at now: Now) {
         calls.take(event, at: now, into: &out)
         perform(at: now)
     }
@@ -153,17 +164,21 @@ package final class HTTPOutbound {
         }
     }
 
-    private func perform(_ action: HTTPSocketAction) -> HTTPSocketEvent? {
+    private func perform(_ action: SocketAction) -> SocketEvent? {
         switch action {
         case .resolve(let host):
-            resolver.resolve(host, for: .calls)
+            resolver.resolve(host, for: asker)
             return nil
         case .open(let number, let address, let port, let peer):
             return open(number, address, port, peer)
         case .send(let number, let bytes):
             guard let connection = connections[number] else { return nil }
-            connection.outgoing = bytes[...]
+            connection.outgoing += bytes
             return transmit(number, connection)
+        case .secure(let number, let peer):
+            guard let connection = connections[number] else { return nil }
+            connection.socket.secure(as: .client(peer))
+            return opened(number, connection)
         case .close(let number):
             guard let connection = connections.removeValue(forKey: number) else { return nil }
             loop.forget(connection.socket.descriptor)
@@ -174,8 +189,8 @@ package final class HTTPOutbound {
     // MARK: One connection
 
     private func open(
-        _ number: HTTPConnectionNumber, _ address: String, _ port: UInt16, _ peer: TLSPeer?
-    ) -> HTTPSocketEvent? {
+        _ number: ConnectionNumber, _ address: String, _ port: UInt16, _ peer: TLSPeer?
+    ) -> SocketEvent? {
         let target: SocketAddress
         do throws(AddressError) {
             // Numeric: nobody is asked.
@@ -214,8 +229,8 @@ package final class HTTPOutbound {
     }
 
     private func finishOpening(
-        _ number: HTTPConnectionNumber, _ connection: Connection
-    ) -> HTTPSocketEvent? {
+        _ number: ConnectionNumber, _ connection: Connection
+    ) -> SocketEvent? {
         if let reason = ConnectingSocket.failure(of: connection.socket.descriptor) {
             return failure(number, reason)
         }
@@ -223,8 +238,8 @@ package final class HTTPOutbound {
     }
 
     private func opened(
-        _ number: HTTPConnectionNumber, _ connection: Connection
-    ) -> HTTPSocketEvent? {
+        _ number: ConnectionNumber, _ connection: Connection
+    ) -> SocketEvent? {
         guard connection.socket.session == nil else {
             connection.phase = .agreeing
             agree(number, connection)
@@ -235,15 +250,15 @@ package final class HTTPOutbound {
         return .opened(number)
     }
 
-    private func agree(_ number: HTTPConnectionNumber, _ connection: Connection) {
+    private func agree(_ number: ConnectionNumber, _ connection: Connection) {
         loop.forget(connection.socket.descriptor)
         connection.interest = nil
-        handshakes.advance(connection.socket, as: .init(.outbound, number))
+        handshakes.advance(connection.socket, as: .init(owner, number))
     }
 
     private func transmit(
-        _ number: HTTPConnectionNumber, _ connection: Connection
-    ) -> HTTPSocketEvent? {
+        _ number: ConnectionNumber, _ connection: Connection
+    ) -> SocketEvent? {
         var sent = 0
         sending: while !connection.outgoing.isEmpty {
             switch connection.outgoing.withUnsafeBytes(connection.socket.send) {
@@ -262,8 +277,8 @@ package final class HTTPOutbound {
     }
 
     private func receive(
-        _ number: HTTPConnectionNumber, _ connection: Connection
-    ) -> HTTPSocketEvent? {
+        _ number: ConnectionNumber, _ connection: Connection
+    ) -> SocketEvent? {
         switch connection.socket.receive(into: buffer) {
         case .bytes(let count): return .received(number, Array(buffer[..<count]))
         case .end: return .receivedEnd(number)
@@ -273,13 +288,13 @@ package final class HTTPOutbound {
     }
 
     private func failure(
-        _ number: HTTPConnectionNumber, _ reason: String
-    ) -> HTTPSocketEvent {
+        _ number: ConnectionNumber, _ reason: String
+    ) -> SocketEvent {
         .failed(number, reason: reason)
     }
 
     private func watch(
-        _ number: HTTPConnectionNumber, _ connection: Connection
+        _ number: ConnectionNumber, _ connection: Connection
     ) {
         var interest: EventLoop.Interest = connection.phase == .connecting ? .write : .read
         if !connection.outgoing.isEmpty { interest.insert(.write) }
@@ -287,11 +302,11 @@ package final class HTTPOutbound {
     }
 
     private func watch(
-        _ number: HTTPConnectionNumber, _ connection: Connection,
+        _ number: ConnectionNumber, _ connection: Connection,
         for interest: EventLoop.Interest
     ) {
         guard interest != connection.interest else { return }
         connection.interest = interest
-        loop.watch(connection.socket.descriptor, for: interest, as: .init(.outbound, number))
+        loop.watch(connection.socket.descriptor, for: interest, as: .init(owner, number))
     }
 }

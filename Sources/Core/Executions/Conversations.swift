@@ -1,0 +1,341 @@
+// Conversations of executions with servers: names, addresses, connections and their time-outs are
+// the same for all protocols and are looked after here.
+//
+//   begin ─► waiting ─► resolving ─► connecting ─► talking ─► ended
+//                           ▲            │  ▲         │
+//                           └── next server │         │
+//                                next address ◄───────┘ (left, and nothing asked for yet)
+
+package struct Conversations: OutgoingCalls {
+    package struct Limits: Hashable, Sendable {
+        /// Connections open at the same time.
+        package var connections = 256
+        package var resolving = Duration.seconds(10)
+        /// For one address, the agreement about TLS included.
+        package var connecting = Duration.seconds(10)
+        /// How long a server may say nothing while something is expected of it.
+        package var silence = Duration.seconds(30)
+
+        package init() {}
+    }
+
+    private enum Phase {
+        case waiting
+        case resolving
+        case connecting
+        case talking
+    }
+
+    private struct Talk {
+        let call: ConversationCall
+        var conversation: any Conversation
+        var phase = Phase.waiting
+        var startedAt = Instant.distantFuture
+        var phaseEndsAt = Instant.distantFuture
+        /// Servers not tried yet, the next one last.
+        var servers: [ConversationServer]
+        var server: ConversationServer
+        /// Addresses of the server not tried yet, the next one last.
+        var addresses: [String] = []
+        var connection: ConnectionNumber?
+        /// Why the last server that was tried did not do.
+        var reason = ""
+    }
+
+    private let limits: Limits
+    private var talks: [ExecutionID: Talk] = [:]
+    private var owners: [ConnectionNumber: ExecutionID] = [:]
+    private var waiting = RingBuffer<ExecutionID>()
+    private var resolving: [String: [ExecutionID]] = [:]
+    /// Times at which something of a call may be over; some are of calls that went on since.
+    private var looks = MinHeap<Look>()
+    private var activeCount = 0
+    private var fencesFrom = Instant.zero
+    private var nextConnection: ConnectionNumber = 1
+    package private(set) var openedCount: UInt64 = 0
+
+    private struct Look: Comparable {
+        var at: Instant
+        var order: UInt64
+        var execution: ExecutionID
+
+        static func < (a: Look, b: Look) -> Bool { (a.at, a.order) < (b.at, b.order) }
+        static func == (a: Look, b: Look) -> Bool { (a.at, a.order) == (b.at, b.order) }
+    }
+    private var lookCount: UInt64 = 0
+
+    package init(limits: Limits = Limits()) { self.limits = limits }
+
+    package var count: Int { talks.count }
+    package var waitingCount: Int { talks.count - activeCount }
+    package var nextDeadline: Instant? { looks.first?.at }
+
+    // MARK: Calls
+
+    package mutating func begin(
+        _ call: ConversationCall, at now: Now, into out: inout CallOutput
+    ) {
+        invariant(talks[call.execution] == nil, "an execution makes one call")
+        let conversation = call.task.begin(call.execution)
+        let servers = conversation.servers
+        invariant(!servers.isEmpty, "settings name a server")
+        talks[call.execution] = Talk(
+            call: call, conversation: conversation, servers: servers.reversed(),
+            server: servers[0])
+        waiting.append(call.execution)
+        startWaiting(at: now, into: &out)
+    }
+
+    package mutating func hangUp(
+        _ id: ExecutionID, at now: Now, into out: inout CallOutput
+    ) {
+        end(id, CallEnd(cause: .stopped, at: now.wall), at: now, into: &out)
+    }
+
+    package mutating func renewFences(ago: Duration, at now: Now) {
+        let from = now.monotonic.nanoseconds - ago.nanoseconds
+        fencesFrom = max(fencesFrom, Instant(nanoseconds: from))
+    }
+
+    private mutating func startWaiting(at now: Now, into out: inout CallOutput) {
+        while activeCount < limits.connections, let id = waiting.popFirst() {
+            guard talks[id] != nil else { continue }
+            activeCount += 1
+            talks[id]?.startedAt = now.monotonic
+            out.news.append((id, .started(at: now.wall)))
+            tryServer(id, at: now, into: &out)
+        }
+    }
+
+    // MARK: Getting a connection
+
+    private mutating func tryServer(
+        _ id: ExecutionID, at now: Now, into out: inout CallOutput
+    ) {
+        guard var talk = talks[id] else { return }
+        guard let server = talk.servers.popLast() else {
+            return fail(id, talk.reason, at: now, into: &out)
+        }
+        talk.server = server
+        talks[id] = talk
+        if IPAddress(text: server.host) != nil {
+            talks[id]?.addresses = [server.host]
+            return tryAddress(id, at: now, into: &out)
+        }
+        enter(.resolving, id, until: now.monotonic + limits.resolving)
+        if resolving[server.host] == nil { out.sockets.append(.resolve(host: server.host)) }
+        resolving[server.host, default: []].append(id)
+    }
+
+    private mutating func tryAddress(
+        _ id: ExecutionID, at now: Now, into out: inout CallOutput
+    ) {
+        guard let address = talks[id]?.addresses.popLast(), let server = talks[id]?.server else {
+            return tryServer(id, at: now, into: &out)
+        }
+        let connection = nextConnection
+        nextConnection += 1
+        openedCount += 1
+        owners[connection] = id
+        talks[id]?.connection = connection
+        enter(.connecting, id, until: now.monotonic + limits.connecting)
+        out.sockets.append(
+            .open(connection, address: address, port: server.port, tls: server.tls))
+    }
+
+    /// The server or this address of it won't do, and nothing was asked of it.
+    private mutating func leave(
+        _ id: ExecutionID, _ reason: String, at now: Now, into out: inout CallOutput
+    ) {
+        guard let talk = talks[id] else { return }
+        disconnect(id, into: &out)
+        talks[id]?.reason =
+            talk.phase == .connecting
+            ? "can't connect to \(talk.server.name): \(reason)" : "\(talk.server.name): \(reason)"
+        tryAddress(id, at: now, into: &out)
+    }
+
+    // MARK: Events
+
+    package mutating func take(
+        _ event: SocketEvent, at now: Now, into out: inout CallOutput
+    ) {
+        switch event {
+        case .resolved(let host, let addresses, let problem):
+            resolved(host, addresses, problem, at: now, into: &out)
+        case .opened(let connection):
+            guard let id = owners[connection], let server = talks[id]?.server else { return }
+            enter(.talking, id, until: now.monotonic + limits.silence)
+            converse(id, at: now, into: &out) { $0.opened(server, into: &$1) }
+        case .wrote(let connection, _):
+            guard let id = owners[connection] else { return }
+            enter(.talking, id, until: now.monotonic + limits.silence)
+        case .received(let connection, let bytes):
+            guard let id = owners[connection] else { return }
+            enter(.talking, id, until: now.monotonic + limits.silence)
+            converse(id, at: now, into: &out) { $0.received(bytes, into: &$1) }
+        case .receivedEnd(let connection):
+            guard let id = owners[connection] else { return }
+            broken(id, "the server closed the connection", at: now, into: &out)
+        case .failed(let connection, let reason):
+            guard let id = owners[connection] else { return }
+            broken(id, reason, at: now, into: &out)
+        }
+    }
+
+    private mutating func resolved(
+        _ host: String, _ addresses: [String], _ problem: String, at now: Now,
+        into out: inout CallOutput
+    ) {
+        for id in resolving.removeValue(forKey: host) ?? [] {
+            guard let talk = talks[id], talk.phase == .resolving, talk.server.host == host
+            else { continue }
+            let reason = problem.isEmpty ? "it has no address" : problem
+            talks[id]?.reason = "can't connect to \(talk.server.name): \(reason)"
+            talks[id]?.addresses = addresses.reversed()
+            tryAddress(id, at: now, into: &out)
+        }
+    }
+
+    private mutating func converse(
+        _ id: ExecutionID, at now: Now, into out: inout CallOutput,
+        _ body: (inout any Conversation, inout [ConversationStep]) -> Void
+    ) {
+        guard var talk = talks[id] else { return }
+        var steps: [ConversationStep] = []
+        body(&talk.conversation, &steps)
+        talks[id] = talk
+        for step in steps {
+            guard let connection = talks[id]?.connection else { return }
+            switch step {
+            case .send(let bytes): out.sockets.append(.send(connection, bytes))
+            case .secure(let peer):
+                enter(.connecting, id, until: now.monotonic + limits.connecting)
+                out.sockets.append(.secure(connection, peer))
+            case .output(let bytes): out.news.append((id, .output(bytes)))
+            case .leave(let reason): return leave(id, reason, at: now, into: &out)
+            case .end(let error):
+                return end(
+                    id, CallEnd(cause: .finished, error: error, at: now.wall), at: now,
+                    into: &out)
+            }
+        }
+    }
+
+    private mutating func broken(
+        _ id: ExecutionID, _ reason: String, at now: Now, into out: inout CallOutput
+    ) {
+        guard let talk = talks[id] else { return }
+        guard talk.conversation.isCommitted else { return leave(id, reason, at: now, into: &out) }
+        fail(id, "\(talk.server.name): \(reason)" + Self.caveat, at: now, into: &out)
+    }
+
+    /// What is said when nobody knows what became of a request.
+    private static let caveat = "; it may have carried out what it was asked for"
+
+    // MARK: Time
+
+    package mutating func deadline(at now: Now, into out: inout CallOutput) {
+        while let look = looks.first, look.at <= now.monotonic {
+            _ = looks.popFirst()
+            guard let talk = talks[look.execution], now.monotonic >= deadline(of: talk) else {
+                // Deadlines move away, so the next look at it is made when this one is due.
+                arm(look.execution)
+                continue
+            }
+            expire(look.execution, talk, at: now, into: &out)
+        }
+    }
+
+    private func deadline(of talk: Talk) -> Instant {
+        let whole = talk.call.timeout.map { talk.startedAt + $0 } ?? .distantFuture
+        return min(talk.phaseEndsAt, whole, fenceEnd(of: talk))
+    }
+
+    private func fenceEnd(of talk: Talk) -> Instant {
+        guard let fence = talk.call.fence, talk.startedAt != .distantFuture else {
+            return .distantFuture
+        }
+        return max(talk.startedAt, fencesFrom) + fence
+    }
+
+    private mutating func arm(_ id: ExecutionID) {
+        guard let talk = talks[id] else { return }
+        let at = deadline(of: talk)
+        guard at != .distantFuture else { return }
+        lookCount += 1
+        looks.insert(Look(at: at, order: lookCount, execution: id))
+    }
+
+    private mutating func enter(_ phase: Phase, _ id: ExecutionID, until end: Instant) {
+        guard let before = talks[id]?.phaseEndsAt else { return }
+        talks[id]?.phase = phase
+        talks[id]?.phaseEndsAt = end
+        // A look that is due earlier sees to the later time.
+        if end < before { arm(id) }
+    }
+
+    private mutating func expire(
+        _ id: ExecutionID, _ talk: Talk, at now: Now, into out: inout CallOutput
+    ) {
+        if now.monotonic >= fenceEnd(of: talk) {
+            return end(id, CallEnd(cause: .fenced, at: now.wall), at: now, into: &out)
+        }
+        let server = talk.server.name
+        if let timeout = talk.call.timeout, now.monotonic >= talk.startedAt + timeout {
+            let time = DurationText.print(timeout)
+            let what =
+                switch talk.phase {
+                case .waiting, .resolving: "the address of \(server) was not found"
+                case .connecting: "\(server) did not accept the connection"
+                case .talking: "\(server) did not answer"
+                }
+            let caveat = talk.conversation.isCommitted ? Self.caveat : ""
+            let error = "\(what) within the time-out of \(time)\(caveat)"
+            return end(
+                id, CallEnd(cause: .timedOut, error: error, at: now.wall), at: now, into: &out)
+        }
+        switch talk.phase {
+        case .waiting: return
+        case .resolving:
+            let time = DurationText.print(limits.resolving)
+            talks[id]?.reason = "the name servers did not answer within \(time) for \(server)"
+            tryServer(id, at: now, into: &out)
+        case .connecting:
+            let time = DurationText.print(limits.connecting)
+            broken(id, "no answer within \(time)", at: now, into: &out)
+        case .talking:
+            broken(
+                id, "no word of the server for \(DurationText.print(limits.silence))", at: now,
+                into: &out)
+        }
+    }
+
+    // MARK: Ends
+
+    private mutating func fail(
+        _ id: ExecutionID, _ sentence: String, at now: Now, into out: inout CallOutput
+    ) {
+        end(
+            id, CallEnd(cause: .finished, error: sentence, at: now.wall), at: now, into: &out)
+    }
+
+    private mutating func end(
+        _ id: ExecutionID, _ end: CallEnd, at now: Now, into out: inout CallOutput
+    ) {
+        guard let talk = talks[id] else { return }
+        disconnect(id, into: &out)
+        talks[id] = nil
+        out.news.append((id, .ended(end)))
+        if talk.phase == .waiting { return }
+        activeCount -= 1
+        startWaiting(at: now, into: &out)
+    }
+
+    private mutating func disconnect(_ id: ExecutionID, into out: inout CallOutput) {
+        guard let connection = talks[id]?.connection else { return }
+        talks[id]?.connection = nil
+        owners[connection] = nil
+        out.sockets.append(.close(connection))
+    }
+}
