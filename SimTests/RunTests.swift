@@ -36,6 +36,15 @@ struct RunTests {
         #expect(result.violation == nil, "\(result.line)")
     }
 
+    @Test("a cluster of many nodes holds")
+    func manyNodes() {
+        var plan = PlanGenerator.plan(seed: 3, isCluster: true, nodes: 40)
+        #expect(plan.servers + plan.agents == 40)
+        plan.horizon = min(plan.horizon, .minutes(1))
+        let result = Running.run(plan, RunOptions())
+        #expect(result.violation == nil, "\(result.line)")
+    }
+
     @Test("the same plan gives the same trace twice", arguments: plans.prefix(4))
     func repeated(name: String) throws {
         let options = RunOptions(keepsCheckpoints: true)

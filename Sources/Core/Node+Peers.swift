@@ -21,7 +21,7 @@ extension Node {
     var leaderName: NodeName? { leaderID.flatMap(member)?.name }
 
     /// The same by its identity. A server knows it from the consensus, an agent is told.
-    var leaderID: ServerID? { config.isServer ? raft.leader : heardLeader?.id }
+    package var leaderID: ServerID? { config.isServer ? raft.leader : heardLeader?.id }
 
     // MARK: Messages
 

@@ -164,6 +164,7 @@ package struct Node {
     ) {
         self.now = now
         if case .halted = phase { return }
+        followVoters()
         let bumpedBefore = out.bumped.count
         defer { for mark in out.bumped[bumpedBefore...] { metrics.count(mark) } }
         if clusterTime.observe(now) {

@@ -75,7 +75,8 @@ func shrink(_ plan: Plan, _ options: Options) {
 func runSlice(_ seeds: ClosedRange<UInt64>, _ options: Options) -> Int32 {
     for seed in seeds {
         say("B \(seed)")
-        let plan = PlanGenerator.plan(seed: seed, isCluster: options.cluster)
+        let plan = PlanGenerator.plan(
+            seed: seed, isCluster: options.cluster, nodes: options.nodes)
         let runOptions = RunOptions(samplesReplay: options.replay || seed % 16 == 0)
         say(Running.run(plan, runOptions, canary: options.canary).record)
     }
@@ -108,6 +109,7 @@ func spawnSlice(_ seeds: ClosedRange<UInt64>, _ options: Options) -> Child? {
     var words = ["Simulator", "--seeds", "\(seeds.lowerBound)..\(seeds.upperBound)", "--slice"]
     if options.canary { words.append("--canary") }
     if options.cluster { words.append("--cluster") }
+    if let nodes = options.nodes { words += ["--nodes", "\(nodes)"] }
     if options.replay { words.append("--replay") }
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
     arguments.append(nil)
@@ -256,7 +258,8 @@ func main() -> Int32 {
         say(Options.usage)
         return 0
     case .seed(let seed):
-        let plan = PlanGenerator.plan(seed: seed, isCluster: options.cluster)
+        let plan = PlanGenerator.plan(
+            seed: seed, isCluster: options.cluster, nodes: options.nodes)
         if options.printPlan {
             say(plan.text)
             return 0

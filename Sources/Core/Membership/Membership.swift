@@ -178,6 +178,26 @@ package struct Membership: Sendable {
 
     package func member(_ name: NodeName) -> GossipMember? { peers[name]?.member }
 
+    /// What is believed of one member, as judges compare it.
+    package struct Belief: Hashable, Sendable {
+        package var name: NodeName
+        package var incarnation: UInt32
+        package var state: GossipNode.State
+        package var status: GossipMember.Status
+    }
+
+    /// Every member that is not forgotten, in order of their names. O(n).
+    package var beliefs: [Belief] {
+        peers.map { name, peer in
+            Belief(
+                name: name, incarnation: peer.record.incarnation, state: peer.state,
+                status: peer.status)
+        }
+    }
+
+    /// How often we had to contradict, and one.
+    package var ownIncarnation: UInt32 { peers[name]?.record.incarnation ?? 0 }
+
     /// Ourselves and all others, dead ones included until nobody is told of them any more.
     var knownCount: Int { ring.count + 1 }
 

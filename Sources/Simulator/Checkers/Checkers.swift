@@ -10,6 +10,10 @@ struct Checkers {
     /// What was committed, elections and votes.
     private(set) var consensus = RaftJudge()
     private var seats: [Seat]
+    /// Who votes by what is committed.
+    private var voters: [ServerID]
+    /// How many of these are servers, the first ones.
+    private let servers: Int
     private var steps: UInt64 = 0
     /// A forward step of the wall clock that is not to be believed yet.
     private var clockGuard: (since: TrueTime, wall: WallTime)?
@@ -17,6 +21,9 @@ struct Checkers {
     private(set) var executions: ExecutionChecker
     private(set) var api = APIChecker()
     private var resources: ResourceChecker
+    private var gossip: GossipChecker?
+    /// The cluster that nodes belong to.
+    private var cluster: String?
     private var backups: BackupChecker
     /// Places of the newest ledger rows seen, to find runs without a tick.
     private var lastRows: [Generation: LedgerPlace] = [:]
@@ -25,14 +32,22 @@ struct Checkers {
     var violation: Violation? { verdict.violation }
     var ticksJudged: Int { schedule.ticksJudged }
 
-    init(parameters: Parameters, servers: Int, samplesReplay: Bool) {
+    init(
+        parameters: Parameters, servers: Int, nodes: [TargetChecker.Node], samplesReplay: Bool
+    ) {
         self.parameters = parameters
-        seats = (0..<servers).map { _ in Seat(servers: servers, samplesReplay: samplesReplay) }
-        resources = ResourceChecker(
-            TunableNames.tunables(parameters.tunables), cutsLogs: servers == 1)
+        self.servers = servers
+        seats = nodes.map { _ in
+            Seat(servers: servers, samplesReplay: samplesReplay)
+        }
+        resources = ResourceChecker(TunableNames.tunables(parameters.tunables))
         backups = BackupChecker(parameters.tunables)
         executions = ExecutionChecker(
-            outputLimit: TunableNames.tunables(parameters.tunables).outputLimit)
+            outputLimit: TunableNames.tunables(parameters.tunables).outputLimit,
+            targets: TargetChecker(nodes: nodes, isStatic: !parameters.gossips))
+        if parameters.gossips { gossip = GossipChecker(nodes: nodes.map(\.name)) }
+        let founders = parameters.gossips ? max(1, servers - parameters.lateServers) : servers
+        voters = (0..<founders).map { World.firstIdentity(of: $0) }
     }
 
     mutating func fail(_ id: InvariantID, _ message: String, at time: TrueTime) {
@@ -41,7 +56,7 @@ struct Checkers {
     }
 
     /// There is nobody to agree with.
-    private var isAlone: Bool { seats.count == 1 }
+    private var isAlone: Bool { servers == 1 }
 
     /// How far a wall clock of this run may be from the truth; nil if any distance.
     private var clockBound: Duration? {
@@ -49,7 +64,7 @@ struct Checkers {
         let telling = isAlone ? Duration.zero : .milliseconds(260)
         return switch parameters.clockClass {
         case .exact: .milliseconds(1) + telling
-        case .bounded: .seconds(2) + telling
+        case .bounded, .minority: .seconds(2) + telling
         case .wild: nil
         }
     }
@@ -63,11 +78,13 @@ struct Checkers {
         clockGuard = nil
         seats[node.index].beginLife(node.disk, config, seed: seed, now: now)
         executions.beginLife(of: node, at: time)
+        gossip?.beginLife(of: node.index)
     }
 
     mutating func endLife(of node: VirtualNode, at time: TrueTime) {
         verdict.time = time
         executions.endLife(of: node, at: time)
+        gossip?.endLife(of: node)
         seats[node.index].replay.end(into: &verdict)
     }
 
@@ -94,7 +111,7 @@ struct Checkers {
         // Steps upon steps are judged by their first.
         // Stamps may have been ahead of the clock already.
         let latest = max(wall, view.cluster.lastStamp)
-        clockGuard = by > .seconds(60) && clockGuard == nil ? (time, latest) : nil
+        clockGuard = isAlone && by > .seconds(60) && clockGuard == nil ? (time, latest) : nil
     }
 
     /// Until then the disk may take longer than anybody waits for an answer.
@@ -108,6 +125,12 @@ struct Checkers {
     /// A forward step of more than a minute must stand for a minute before anything is stamped by
     /// it.
     private mutating func judgeStamp(at time: TrueTime) {
+        if let bound = clockBound {
+            let ahead = view.cluster.lastStamp - (parameters.epoch + time)
+            verdict.require(
+                ahead <= bound, .S11,
+                "a stamp is \(durationText(ahead)) ahead, though most clocks are not")
+        }
         guard let clockGuard, time - clockGuard.since < .seconds(59) else { return }
         let latest = clockGuard.wall + (time - clockGuard.since) + .seconds(61)
         verdict.require(
@@ -127,7 +150,8 @@ struct Checkers {
         seats[node].replay.record(input, isFollowed: isFollowed, now)
         seats[node].durability.willStep(input)
         if case .peer(let id, _) = input {
-            seats[node].heardAt[World.position(of: id)] = time
+            let sender = World.position(of: id)
+            if sender < servers { seats[node].heardAt[sender] = time }
         }
     }
 
@@ -186,11 +210,8 @@ struct Checkers {
     private mutating func observe(
         _ mark: EntryMark, from node: Int, _ log: RunLog, at time: TrueTime
     ) {
-        let holders = seats.count { $0.platter.holds(mark) }
-        verdict.require(
-            holders * 2 > seats.count, .D1,
-            "entry \(mark.index) is committed and on the platter of \(holders) servers only")
         let payload = seats[node].platter.takePayload(at: mark.index)
+        judgeHolders(of: mark, payload)
         guard let command = reference.apply(mark, payload, into: &verdict) else { return }
         let changes = view.look(at: reference.store, changed: reference.changedKeys)
         // With a full ledger a new row leaves a job's state as it was.
@@ -205,11 +226,36 @@ struct Checkers {
         observeRows(changes, ofAll: isChild)
     }
 
+    /// A majority has the entry: of those who vote by what is committed, or, since a configuration
+    /// holds as soon as it is appended, of those who vote by what will be.
+    private mutating func judgeHolders(of mark: EntryMark, _ payload: [UInt8]) {
+        if mark.kind == Raft.EntryKind.configuration.rawValue,
+            let configuration = try? RaftConfiguration(decoding: payload)
+        {
+            voters = configuration.voters
+        }
+        var candidates = [voters]
+        for index in 0..<servers {
+            if let next = seats[index].voters { candidates.append(next) }
+        }
+        let holders = seats.prefix(servers).indices.filter { seats[$0].platter.holds(mark) }
+        let isSafe = candidates.contains { voters in
+            voters.count { holders.contains(World.position(of: $0)) } * 2 > voters.count
+        }
+        verdict.require(
+            isSafe, .D1,
+            "entry \(mark.index) is committed and on the platter of \(holders.map { $0 + 1 }) only")
+    }
+
     /// Elections, and leaders that are alone.
     private mutating func watchConsensus(
         _ core: VirtualNode.Core, _ node: Int, at time: TrueTime
     ) {
-        guard core.node.raft.role == .leader else { return seats[node].lead = nil }
+        guard core.node.raft.role == .leader else {
+            seats[node].voters = nil
+            return seats[node].lead = nil
+        }
+        if gossip != nil { seats[node].voters = core.node.raft.configuration.voters }
         let term = core.node.raft.hardState.term
         if seats[node].lead?.term != term {
             seats[node].lead = (term, time)
@@ -218,7 +264,9 @@ struct Checkers {
         }
         if !isAlone {
             let patience = core.node.raft.tunables.electionMaximum * 2 + .milliseconds(500)
-            let since = seats[node].aloneSince(node, for: patience, at: time)
+            let since = seats[node].aloneSince(
+                node, among: (seats[node].voters ?? voters).map { World.position(of: $0) },
+                for: patience, at: time)
             consensus.watch(core.node.raft, aloneSince: since, slack: .milliseconds(500))
         }
         _ = takeOver()
@@ -267,7 +315,7 @@ struct Checkers {
         guard case .raft(let message) = message else { return }
         consensus.time = time
         consensus.sends(
-            message, from: World.identity(of: node.index), to: id,
+            message, from: node.identity, to: id,
             state: seats[node.index].platter.state,
             lastIndex: seats[node.index].platter.lastIndex)
         _ = takeOver()
@@ -290,16 +338,38 @@ struct Checkers {
     }
 
     mutating func didStep(
-        _ node: VirtualNode, _ input: Input?, _ log: RunLog, at time: TrueTime
+        _ node: VirtualNode, among nodes: [VirtualNode], at time: TrueTime
     ) {
         verdict.time = time
         resources.didStep(node, at: time, &verdict)
+        gossip?.didStep(node, among: nodes, into: &verdict)
     }
 
     mutating func didRun(_ log: RunLog, at time: TrueTime) {
         verdict.time = time
         executions.observe(
             log, clockBound: clockBound, epoch: parameters.epoch, into: &verdict)
+    }
+
+    // MARK: Gossip
+
+    mutating func didSendPacket(_ bytes: Int, _ node: VirtualNode, at time: TrueTime) {
+        verdict.time = time
+        verdict.require(
+            bytes <= GossipChecker.packetBytes, .B3,
+            "\(node.name) sends a packet of \(bytes) bytes")
+    }
+
+    mutating func didBelong(_ node: VirtualNode, to cluster: String, at time: TrueTime) {
+        verdict.time = time
+        verdict.require(
+            self.cluster ?? cluster == cluster, .R12,
+            "\(node.name) belongs to the cluster \(cluster), and others to \(self.cluster ?? "")")
+        self.cluster = cluster
+    }
+
+    mutating func didReplace(_ node: VirtualNode, at time: TrueTime) {
+        executions.didReplace(node.index, at: time)
     }
 
     // MARK: Clients
@@ -375,6 +445,10 @@ struct Checkers {
         }
     }
 
+    func hasAll(_ node: Int) -> Bool {
+        seats[node].followed == LogIndex(consensus.canonical.count)
+    }
+
     /// The server has applied everything that was committed.
     mutating func requireAll(of node: VirtualNode, at time: TrueTime) {
         verdict.time = time
@@ -385,10 +459,10 @@ struct Checkers {
     }
 
     mutating func requireStarted(
-        createdBefore bound: TrueTime, on nodes: [String], at time: TrueTime
+        createdBefore bound: TrueTime, on nodes: [String], _ log: RunLog, at time: TrueTime
     ) {
         verdict.time = time
-        executions.requireStarted(view, createdBefore: bound, on: nodes, into: &verdict)
+        executions.requireStarted(view, createdBefore: bound, on: nodes, log, into: &verdict)
     }
 
     /// How many commands run of jobs that are gone: nobody waits for them.

@@ -4,15 +4,17 @@ import Core
 
 extension ExecutionChecker {
     /// In calm nodes with room, whatever was created for them before `time` has started. What is
-    /// for a node that nobody hears waits for the end of its lease.
+    /// for a node that nobody hears waits for the end of its lease. Whether something has
+    /// started the world knows best: what tells of it may be held back for long.
     func requireStarted(
         _ view: StoreView, createdBefore time: TrueTime, on nodes: [String],
-        into verdict: inout Verdict
+        _ log: RunLog, into verdict: inout Verdict
     ) {
         let active = view.groups.values.filter { $0.group.state == .active }
         let waiting = active.flatMap(\.executions.values).filter {
             $0.execution.state == .pending && nodes.contains($0.execution.node.text)
                 && known[$0.execution.number].map { $0.createdAt < time } ?? false
+                && log.byExecution[$0.execution.id.text] == nil
         }
         guard let first = waiting.min(by: { $0.execution.number < $1.execution.number }) else {
             return

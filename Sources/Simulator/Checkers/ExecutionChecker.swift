@@ -26,19 +26,19 @@ struct ExecutionChecker {
     private var folds: [Generation: Fold] = [:]
     private var mostRetries: [Generation: UInt32] = [:]
     /// Jobs whose groups may overlap now, whatever they might before.
-    private var allowsOverlap: Set<Generation> = []
+    var allowsOverlap: Set<Generation> = []
     /// The time-outs in nanoseconds that each job's documents asked for, in order. A run that waits
     /// for its start is started as its job is then.
-    private var timeouts: [Generation: [Int64?]] = [:]
+    var timeouts: [Generation: [Int64?]] = [:]
     /// Groups created under a policy that forbids company.
-    private var exclusive: Set<GroupID> = []
+    var exclusive: Set<GroupID> = []
     /// Children owed: (child generation, parent group), and what came of them.
     private(set) var owed: [ChildKey: Int] = [:]
     private var seenChildRuns: Set<ChildKey> = []
     private(set) var goneGenerations: Set<Generation> = []
     /// The last stamp when a job of this name was removed.
-    private var removedBy: [String: WallTime] = [:]
-    private var judgedRuns = 0
+    var removedBy: [String: WallTime] = [:]
+    var judgedRuns = 0
     /// When the last thing happened that can make an outcome unknowable.
     private var lastUncertainty = TrueTime.zero - .hours(1)
     /// Counts starts and elections.
@@ -47,7 +47,7 @@ struct ExecutionChecker {
     private var lives: [Int: UInt64] = [:]
     var isRestoring = false
     /// Executions that a person declared lost, rightly or not.
-    private var givenUp: Set<String> = []
+    var givenUp: Set<String> = []
     /// Bytes of output that the node keeps.
     let outputLimit: Int
     /// The disk said at some time that it was almost full.
@@ -57,7 +57,14 @@ struct ExecutionChecker {
     /// Servers that are down or cut off for good.
     var outcasts: Set<String> = []
 
-    init(outputLimit: Int) { self.outputLimit = outputLimit }
+    private var targets: TargetChecker
+    /// When each node's machine was last replaced by one with an empty disk.
+    var replacedAt: [Int: TrueTime] = [:]
+
+    init(outputLimit: Int, targets: TargetChecker) {
+        self.outputLimit = outputLimit
+        self.targets = targets
+    }
 
     struct ChildKey: Hashable {
         var child: Generation
@@ -74,10 +81,12 @@ struct ExecutionChecker {
             goneGenerations.insert(sight.state.generation)
             removedBy[sight.name.text] = view.cluster.lastStamp
             folds[sight.state.generation] = nil
+            targets.forget(sight.state.generation)
         }
         for sight in changes.created { begin(sight) }
         for (before, after) in changes.changed {
             let generation = after.state.generation
+            targets.noticed(after.document, of: generation)
             if after.document.concurrency == .allow {
                 allowsOverlap.insert(generation)
             } else {
@@ -103,6 +112,7 @@ struct ExecutionChecker {
 
     private mutating func begin(_ sight: JobSight) {
         let state = sight.state
+        targets.noticed(sight.document, of: state.generation)
         folds[state.generation] = Fold(successes: state.successCount, errors: state.errorCount)
         mostRetries[state.generation] = sight.document.retries
         timeouts[state.generation] = [timeout(of: sight.document)]
@@ -120,7 +130,9 @@ struct ExecutionChecker {
         _ verdict: inout Verdict
     ) {
         // An edit carries the launches of ticks due before it, under the document before it.
-        let policies = documents(of: sight.generation, view, changes).map(\.concurrency)
+        let documents = documents(of: sight.generation, view, changes)
+        targets.judge(sight, documents, into: &verdict)
+        let policies = documents.map(\.concurrency)
         guard !policies.isEmpty, !policies.contains(.allow) else { return }
         exclusive.insert(sight.group.id)
         let others = view.groups.values.filter {
@@ -404,83 +416,4 @@ struct ExecutionChecker {
     }
 
     mutating func didGiveUp(_ execution: String) { givenUp.insert(execution) }
-
-    // MARK: Effects and real runs
-
-    mutating func willStart(
-        _ id: ExecutionID, of job: String, timeout: Duration?, into verdict: inout Verdict
-    ) {
-        let text = id.text
-        let number = Int64(text.prefix { $0 != "-" }) ?? 0
-        guard let execution = known[number] else {
-            // A deletion carries the launches of ticks due before it: they came and went unseen.
-            let limit = removedBy[job].map { $0 + .milliseconds(1) } ?? .distantPast
-            return verdict.require(
-                number <= limit.nanoseconds, .X1, "\(text) is started, but no log entry knows it")
-        }
-        verdict.require(
-            !execution.state.isEnded, .X2,
-            "\(text) is started after it was recorded as \(execution.state)")
-        verdict.require(
-            timeouts[execution.generation]?[execution.firstTimeout...]
-                .contains(timeout?.nanoseconds) ?? true, .X17,
-            "\(text) is started with the time-out \(timeout.map(durationText) ?? "none")")
-    }
-
-    func willRelease(_ id: ExecutionID, into verdict: inout Verdict) {
-        guard let number = Int64(id.text.prefix { $0 != "-" }), let execution = known[number]
-        else { return }
-        verdict.require(
-            execution.state.isEnded || goneGenerations.contains(execution.generation), .X5,
-            "\(id) is released while recorded as \(execution.state)")
-    }
-
-    /// New real runs since the last call.
-    mutating func observe(
-        _ log: RunLog, clockBound: Duration?, epoch: WallTime, into verdict: inout Verdict
-    ) {
-        while judgedRuns < log.runs.count {
-            let run = log.runs[judgedRuns]
-            judgedRuns += 1
-            verdict.require(
-                log.byExecution[run.execution]!.count == 1, .X2,
-                "\(run.execution) of \(run.job) was really started twice")
-            if let bound = clockBound, let due = oracleParseTime(run.scheduledAt) {
-                let started = (epoch + run.startedAt).nanoseconds
-                verdict.require(
-                    started >= due - bound.nanoseconds, .S5,
-                    "\(run.execution) of \(run.job) started before its tick \(run.scheduledAt)")
-            }
-            judgeOverlap(of: run, log, &verdict)
-        }
-    }
-
-    private func judgeOverlap(of run: RealRun, _ log: RunLog, _ verdict: inout Verdict) {
-        guard let own = watch(of: run), !allowsOverlap.contains(own.generation) else { return }
-        for index in log.alive {
-            let other = log.runs[index]
-            guard other.execution != run.execution, let theirs = watch(of: other),
-                theirs.generation == own.generation, theirs.group != own.group,
-                // It is for the newcomer to keep away, by the policy under which it came.
-                exclusive.contains(max(theirs.group, own.group))
-            else { continue }
-            // Given up without a fence: that overlap was accepted with `fence: false`.
-            if theirs.state == .lost, !other.isFenced || givenUp.contains(other.execution) {
-                continue
-            }
-            verdict.fail(
-                .X9, "\(run.execution) and \(other.execution) of \(run.job) run together")
-        }
-    }
-
-    private func watch(of run: RealRun) -> Known? {
-        Int64(run.execution.prefix { $0 != "-" }).flatMap { known[$0] }
-    }
-
-    /// Whether nobody waits for a run: its job is gone, or it was given up.
-    func isOrphan(_ id: ExecutionID) -> Bool {
-        guard let number = Int64(id.text.prefix { $0 != "-" }), let execution = known[number]
-        else { return true }
-        return goneGenerations.contains(execution.generation) || execution.state == .lost
-    }
 }

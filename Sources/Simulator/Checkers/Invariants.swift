@@ -8,9 +8,10 @@ import Core
 enum InvariantID: String, CaseIterable, Sendable {
     case T1, T2, T3, T4
     case D1, D2, D3, D4, D5
-    case R1, R3, R4, R5, R6, R8, R9, R10, R11
-    case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
-    case X1, X2, X3, X4, X5, X6, X7, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18
+    case R1, R3, R4, R5, R6, R8, R9, R10, R11, R12
+    case G1, G2, G3, G5, G6
+    case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10, S11
+    case X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18
     case A1, A2, A3, A4, A5, A6, A7, A8
     case B1, B2, B3, B4, B5
     case L1, L2, L3, L4, L5, L6, L8, L9
@@ -37,6 +38,12 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .R9: "A read sees everything that was committed before it began."
         case .R10: "A leader without a majority gives up."
         case .R11: "A server that comes back does not depose a leader whom the others hear."
+        case .R12: "There is one cluster."
+        case .G1: "A node's incarnation is raised by itself only."
+        case .G2: "Older news of a member never overrides newer."
+        case .G3: "A node that does not answer is found to have failed."
+        case .G5: "In peace all nodes come to know each other as each says of itself, and stay so."
+        case .G6: "Who leaves has left, and has not failed."
         case .S1: "Each tick is decided at most once."
         case .S2: "Every tick in force is decided."
         case .S3: "Only ticks that the oracle confirms are decided, with the right verdict."
@@ -47,6 +54,7 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .S8: "Steps of the wall clock neither repeat a tick nor run a storm of late ones."
         case .S9: "A committed edit is obeyed by every later decision."
         case .S10: "`@every` keeps its phase."
+        case .S11: "Nothing is stamped ahead of what most clocks show."
         case .X1: "Nothing is started that is not committed."
         case .X2: "Each execution is started at most once."
         case .X3: "Every execution starts as soon as there is room for it."
@@ -54,6 +62,7 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .X5: "A result is released only after it was committed."
         case .X6: "Repeated and late results change nothing twice."
         case .X7: "At most retries + 1 attempts, each after a failure, not before its back-off."
+        case .X8: "A group runs on as many distinct nodes with its tags as it asks for."
         case .X9: "Runs of different groups of a forbid or replace job never overlap."
         case .X10: "Forbid is not for ever."
         case .X11: "A successful parent group starts each child once, any other none."

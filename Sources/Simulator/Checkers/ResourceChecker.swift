@@ -9,13 +9,7 @@ struct ResourceChecker {
     private let tunables: Tunables
     private var stepsSinceLook = 0
 
-    /// The bound is that of one server; of several it is not judged.
-    private let cutsLogs: Bool
-
-    init(_ tunables: Tunables, cutsLogs: Bool) {
-        self.tunables = tunables
-        self.cutsLogs = cutsLogs
-    }
+    init(_ tunables: Tunables) { self.tunables = tunables }
 
     /// What the log may hold: what a snapshot waits for, what comes while it is written, and
     /// segments that are only partly dead.
@@ -39,7 +33,7 @@ struct ResourceChecker {
 
     mutating func didStep(_ node: VirtualNode, at time: TrueTime, _ verdict: inout Verdict) {
         stepsSinceLook += 1
-        guard cutsLogs, stepsSinceLook >= 1_000 else { return }
+        guard stepsSinceLook >= 1_000 else { return }
         stepsSinceLook = 0
         let size = node.disk.size(of: .log)
         verdict.require(size <= logBound(node), .B1, "the log's files hold \(size) bytes")

@@ -1,4 +1,4 @@
-// What the judges keep of one server.
+// What the judges keep of one node.
 
 import Core
 
@@ -14,6 +14,8 @@ struct Seat {
     var heardAt: [TrueTime]
     /// The term in which it leads, or wants to be believed that it does, and since when.
     var lead: (term: Term, since: TrueTime)?
+    /// While it leads: who votes by its log.
+    var voters: [ServerID]?
     /// The newest index that a local answer of this life showed.
     var newestLocal: LogIndex = 0
 
@@ -29,6 +31,7 @@ struct Seat {
         applied = 0
         followed = 0
         lead = nil
+        voters = nil
         newestLocal = 0
         for index in heardAt.indices { heardAt[index] = .zero }
     }
@@ -37,12 +40,14 @@ struct Seat {
     var behind: LogIndex { applied - min(applied, followed) }
 
     /// Since when this leader has heard no majority; nil if it hears one.
-    func aloneSince(_ index: Int, for patience: Duration, at time: TrueTime) -> TrueTime? {
+    func aloneSince(
+        _ index: Int, among voters: [Int], for patience: Duration, at time: TrueTime
+    ) -> TrueTime? {
         guard let lead else { return nil }
         // The n-th newest word of the others makes a majority with the server itself.
-        let others = heardAt.indices.filter { $0 != index }.map { max(heardAt[$0], lead.since) }
-        let needed = heardAt.count / 2
-        guard needed > 0 else { return nil }
+        let others = voters.filter { $0 != index }.map { max(heardAt[$0], lead.since) }
+        let needed = voters.count / 2
+        guard needed > 0, others.count >= needed else { return nil }
         let last = others.sorted(by: >)[needed - 1]
         return time - last > patience ? last : nil
     }

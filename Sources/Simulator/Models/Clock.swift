@@ -10,6 +10,8 @@ enum ClockClass: String, CaseIterable, Sendable {
     case bounded
     /// Steps of any size, strobes and long slews.
     case wild
+    /// So are those of one server of three or more, and of some agents; the others are bounded.
+    case minority
 }
 
 struct Clock: Sendable {

@@ -1,4 +1,4 @@
-// What lies between servers: a directed link for each pair, over which messages travel as bytes.
+// What lies between nodes: a directed link for each pair, over which messages travel as bytes.
 // They get lost, come twice, late and out of order; a link can be cut, or hold everything up until
 // a moment. What was under way survives the death of either side.
 
@@ -34,17 +34,23 @@ struct Network: Sendable {
     /// The slowest mean of peaceful times: elections take half a second.
     static let calmMean = Duration.milliseconds(20)
 
+    /// What travels: messages of peers and gossip each have links of their own. A firewall may
+    /// stop one and not the other.
+    enum Channel: Int, CaseIterable, Sendable { case peers, gossip }
+
     private let count: Int
     private var links: [Link]
     private var weather: Weather
     /// Losses of a thousand until then.
     private var burst: (loss: UInt64, until: TrueTime) = (0, .zero)
 
-    init(servers: Int, draws: Draws, weather: Weather) {
-        count = servers
+    init(nodes: Int, draws: Draws, weather: Weather) {
+        count = nodes
         self.weather = weather
-        links = (0..<servers * servers).map { number in
-            let path = "net/\(number / servers + 1)-\(number % servers + 1)"
+        links = (0..<2 * nodes * nodes).map { place in
+            let number = place % (nodes * nodes)
+            let channel = place == number ? "net" : "gossip"
+            let path = "\(channel)/\(number / nodes + 1)-\(number % nodes + 1)"
             var base = draws.stream(path + "/base")
             return Link(
                 delays: draws.stream(path + "/delay"), fates: draws.stream(path + "/fate"),
@@ -60,9 +66,16 @@ struct Network: Sendable {
         var isDisturbed = false
     }
 
-    mutating func pass(from: Int, to: Int, at time: TrueTime) -> Passage {
-        var link = links[from * count + to]
-        defer { links[from * count + to] = link }
+    private func place(_ from: Int, _ to: Int, _ channel: Channel) -> Int {
+        (channel.rawValue * count + from) * count + to
+    }
+
+    mutating func pass(
+        from: Int, to: Int, on channel: Channel, at time: TrueTime
+    ) -> Passage {
+        let place = place(from, to, channel)
+        var link = links[place]
+        defer { links[place] = link }
         guard link.cuts == 0 else { return Passage(isDisturbed: true) }
         var loss = weather.loss
         if time < burst.until { loss = max(loss, burst.loss) }
@@ -86,18 +99,40 @@ struct Network: Sendable {
         return passage
     }
 
-    func isCut(from: Int, to: Int) -> Bool { links[from * count + to].cuts > 0 }
+    /// When what is sent over a stream is there: what gets lost is sent again.
+    /// - Returns: nil if nothing passes in this direction, or comes back.
+    mutating func carry(from: Int, to: Int, on channel: Channel, at time: TrueTime) -> TrueTime? {
+        guard !isCut(from: from, to: to, on: channel), !isCut(from: to, to: from, on: channel)
+        else { return nil }
+        let place = place(from, to, channel)
+        let link = links[place]
+        var delay = link.base
+        for _ in 0..<3 { delay = delay + links[place].delays.exponential(weather.mean) }
+        var loss = weather.loss
+        if time < burst.until { loss = max(loss, burst.loss) }
+        while loss > 0, delay < Self.oldest, links[place].fates.chance(loss, 1_000) {
+            delay = delay + max(delay, .milliseconds(200))
+        }
+        return max(time + delay, min(link.cloggedUntil, time + Self.oldest))
+    }
+
+    func isCut(from: Int, to: Int, on channel: Channel) -> Bool {
+        links[place(from, to, channel)].cuts > 0
+    }
 
     /// Cuts the links between two sides.
     /// - Returns: what `heal` takes.
     mutating func cut(
-        _ side: [Int], from rest: [Int], _ direction: Plan.Direction
+        _ side: [Int], from rest: [Int], _ direction: Plan.Direction,
+        on channels: [Channel] = Channel.allCases
     ) -> [Int] {
         var cut: [Int] = []
-        for a in side {
-            for b in rest where a != b {
-                if direction != .inward { cut.append(a * count + b) }
-                if direction != .outward { cut.append(b * count + a) }
+        for channel in channels {
+            for a in side {
+                for b in rest where a != b {
+                    if direction != .inward { cut.append(place(a, b, channel)) }
+                    if direction != .outward { cut.append(place(b, a, channel)) }
+                }
             }
         }
         for link in cut { links[link].cuts += 1 }
@@ -109,7 +144,7 @@ struct Network: Sendable {
     }
 
     mutating func clog(from: Int, to: Int, until: TrueTime) {
-        links[from * count + to].cloggedUntil = until
+        for channel in Channel.allCases { links[place(from, to, channel)].cloggedUntil = until }
     }
 
     mutating func beLossy(_ loss: UInt64, until: TrueTime) { burst = (loss, until) }

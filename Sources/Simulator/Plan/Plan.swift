@@ -8,6 +8,10 @@ struct Plan: Sendable, Hashable {
     /// Where the addressed draws of the run start.
     var seed: UInt64 = 1
     var servers = 1
+    /// Nodes that only run commands.
+    var agents = 0
+    /// More nodes than this have no addresses in the simulated network.
+    static let mostNodes = 250
     /// How long the safety phase lasts.
     var horizon: Duration = .minutes(5)
     /// Parameters by name, in order; `Parameters` gives them types.
@@ -26,13 +30,15 @@ struct Plan: Sendable, Hashable {
 
     enum When: Sendable, Hashable {
         case at(Duration)
-        /// At the n-th effect of a kind that a server wants, right after it was performed.
-        case onEffect(EffectKind, Int, of: Int)
+        /// At the n-th effect of a kind that a node wants, right after it was performed.
+        case onEffect(EffectKind, Int, of: Target)
     }
 
     enum Target: Sendable, Hashable {
         /// `s1`, `s2` …
         case server(Int)
+        /// `a1`, `a2` …
+        case agent(Int)
         case leader
         /// `follower#1` …: the servers that do not lead, in order.
         case follower(Int)
@@ -54,6 +60,8 @@ struct Plan: Sendable, Hashable {
         case supervisor
         /// Both processes are killed.
         case both
+        /// The machine is replaced by another one of the same name, with an empty disk.
+        case wipe
     }
 
     enum DiskFault: Sendable, Hashable {
@@ -89,8 +97,11 @@ struct Plan: Sendable, Hashable {
         case reload(Target, tags: [Setting]?)
         /// A zone file vanishes or returns.
         case zone(String, isPresent: Bool)
-        /// Cuts some servers off from the others that are named, or from all others.
-        case partition([Target], from: [Target]?, Direction, for: Duration)
+        /// Cuts some nodes off from the others that are named, or from all others, on one channel
+        /// or on all.
+        case partition([Target], from: [Target]?, Direction, on: Network.Channel?, for: Duration)
+        /// Leaves for good, and comes again as if it were new to the cluster.
+        case leave(Target, restartAfter: Duration)
         /// Holds up what travels from one server to another.
         case clog(Target, to: Target, for: Duration)
         /// So many messages of a thousand are lost.
@@ -110,6 +121,20 @@ struct Plan: Sendable, Hashable {
         var isInvalid = false
     }
 
+    /// Servers come first, `s1`, `s2` …, and behind them agents, `a1` ….
+    func name(of node: Int) -> String {
+        node < servers ? "s\(node + 1)" : "a\(node + 1 - servers)"
+    }
+
+    /// What jobs choose nodes by, and no reload changes: agents have a kind and stand in one of
+    /// three rooms.
+    func fixedTags(of node: Int) -> [Setting] {
+        if node < servers { return [Setting(name: "server", value: "true")] }
+        return [
+            Setting(name: "kind", value: "agent"), Setting(name: "room", value: "\(node % 3)"),
+        ]
+    }
+
     subscript(setting: String) -> String? { settings.last { $0.name == setting }?.value }
 
     mutating func set(_ name: String, _ value: String) {
@@ -127,6 +152,8 @@ struct Parameters: Sendable {
     var clockClass: ClockClass
     var clockRatePPM: Int64
     var clockOffset: Duration
+    /// Whose clocks are wild where those of a minority are.
+    var wildClocks: [Substring]
     var defaultZone: String
     var meanSync: Duration
     var stallOneIn: UInt64
@@ -142,6 +169,10 @@ struct Parameters: Sendable {
     var mustHalt: Bool
     /// What peace does to the servers that it can do without.
     var fate: Phases.Fate
+    /// Nodes find each other by gossip; otherwise each knows all others from the start.
+    var gossips: Bool
+    /// So many servers, the last ones, do not found the cluster and are taken in.
+    var lateServers: Int
     var tags: [Plan.Setting]
 
     init(_ plan: Plan) {
@@ -156,6 +187,7 @@ struct Parameters: Sendable {
         clockClass = plan["clock.class"].flatMap { ClockClass(rawValue: $0) } ?? .exact
         clockRatePPM = number("clock.rate", 0)
         clockOffset = duration("clock.offset", .zero)
+        wildClocks = plan["clock.wild"]?.split(separator: ",") ?? []
         defaultZone = plan["zone"] ?? "UTC"
         meanSync = duration("disk.sync", .milliseconds(2))
         stallOneIn = UInt64(clamping: number("disk.stall", 0))
@@ -175,16 +207,28 @@ struct Parameters: Sendable {
         tunables = plan.settings.filter { $0.name.hasPrefix("tune.") }
         tags = plan.settings.filter { $0.name.hasPrefix("tag.") }
         fate = plan["peace"].flatMap { Phases.Fate(rawValue: $0) } ?? .healthy
+        gossips = plan["gossip"] == "1"
+        lateServers = Int(number("gossip.late", 0))
         mustHalt = plan["must.halt"] == "1"
     }
 
-    /// The clock of a server: the first one's is the plan's, the others' are as wrong.
-    func clock(of server: Int, _ draws: Draws) -> Clock {
+    func isWild(_ name: String) -> Bool {
+        clockClass == .minority && wildClocks.contains { $0 == name }
+    }
+
+    /// The clock of a node: the first one's is the plan's, the others' are as wrong.
+    func clock(of node: Int, named name: String, _ draws: Draws) -> Clock {
         var clock = Clock(epoch: epoch)
         clock.offset = clockOffset
         clock.ratePPM = clockRatePPM
-        guard server > 0, clockClass != .exact else { return clock }
-        var errors = draws.stream("clock/\(server + 1)")
+        if isWild(name) {
+            var errors = draws.stream("clock/\(node + 1)/wild")
+            let error = errors.logScale(.milliseconds(1), .hours(24))
+            clock.offset = errors.chance(1, 2) ? error : .zero - error
+            return clock
+        }
+        guard node > 0, clockClass != .exact else { return clock }
+        var errors = draws.stream("clock/\(node + 1)")
         clock.ratePPM = Int64(errors.int(-200...200))
         clock.offset = .milliseconds(Int64(errors.int(-1_000...1_000)))
         return clock

@@ -9,35 +9,41 @@ struct PlanGenerator {
     private var faults: DrawStream
     private var workload: Workload
     private var network: DrawStream
+    private var agents: DrawStream
+    /// Whose clocks are wild where those of a minority are.
+    private var wild: [Plan.Target] = []
     private var plan = Plan()
 
-    /// - Parameter isCluster: of two to five servers, instead of one.
-    static func plan(seed: UInt64, isCluster: Bool = false) -> Plan {
-        var generator = PlanGenerator(seed: seed, isCluster: isCluster)
+    /// - Parameter isCluster: of one to five servers and up to twelve agents, instead of one.
+    /// - Parameter nodes: how many of a cluster; nil draws.
+    static func plan(seed: UInt64, isCluster: Bool = false, nodes: Int? = nil) -> Plan {
+        var generator = PlanGenerator(seed: seed, isCluster: isCluster, nodes: nodes)
         return generator.generate()
     }
 
-    private init(seed: UInt64, isCluster: Bool) {
+    private init(seed: UInt64, isCluster: Bool, nodes: Int?) {
         self.seed = seed
         let draws = Draws(seed: seed)
         var swarmDraws = draws.stream("plan/swarm")
         swarm = Swarm(seed: seed, draws: &swarmDraws)
         network = draws.stream("plan/network")
-        if isCluster { swarm.becomeCluster(&network) }
+        agents = draws.stream("plan/agents")
+        if isCluster { swarm.becomeCluster(&network, nodes: nodes) }
         parameters = draws.stream("plan/parameters")
         faults = draws.stream("plan/faults")
         workload = Workload(swarm: swarm, draws: draws.stream("plan/workload"))
     }
 
     private mutating func generate() -> Plan {
-        plan.name = swarm.servers > 1 ? "cluster seed \(seed)" : "seed \(seed)"
+        plan.name = swarm.isCluster ? "cluster seed \(seed)" : "seed \(seed)"
         plan.seed = seed
         plan.servers = swarm.servers
+        plan.agents = swarm.agents
         plan.horizon = swarm.horizon
         setParameters()
         addRequests()
         addFaults()
-        if swarm.servers > 1 { addNetworkFaults() }
+        if swarm.isCluster { addNetworkFaults() }
         plan.items = plan.items.enumerated().sorted { a, b in
             let x = Self.time(of: a.element)
             let y = Self.time(of: b.element)
@@ -57,11 +63,11 @@ struct PlanGenerator {
         plan.set("clock.class", swarm.clockClass.rawValue)
         if swarm.clockClass != .exact {
             plan.set("clock.rate", "\(parameters.int(-200...200))")
-            let limit = swarm.clockClass == .bounded ? 1_000 : 86_400_000
+            let limit = swarm.clockClass == .wild ? 86_400_000 : 1_000
             plan.set("clock.offset", "\(parameters.int(-limit...limit))ms")
         }
         // Every write of several servers waits for several disks, one after the other.
-        let slowest = Duration.milliseconds(swarm.servers > 1 ? 20 : 100)
+        let slowest = Duration.milliseconds(swarm.isCluster ? 20 : 100)
         plan.set("disk.sync", Self.rounded(parameters.logScale(.microseconds(50), slowest)))
         if parameters.chance(1, 4) { plan.set("disk.stall", "\(parameters.int(50...2_000))") }
         plan.set(
@@ -72,8 +78,8 @@ struct PlanGenerator {
         plan.set("spawn", Self.rounded(parameters.logScale(.milliseconds(1), .milliseconds(200))))
         if parameters.chance(1, 2) { plan.set("tag.role", "web") }
         if parameters.chance(1, 20) { plan.set("start.paused", "1") }
-        if swarm.servers > 1 { setNetwork() }
-        let choices = swarm.servers > 1 ? TunableNames.clusterChoices : TunableNames.choices
+        if swarm.isCluster { setNetwork() }
+        let choices = swarm.isCluster ? TunableNames.clusterChoices : TunableNames.choices
         for (name, values) in choices where parameters.chance(1, 3) {
             plan.set("tune.\(name)", parameters.element(values))
         }
@@ -82,12 +88,25 @@ struct PlanGenerator {
     }
 
     private mutating func setNetwork() {
+        if swarm.clockClass == .minority {
+            wild = [.server(agents.int(0...swarm.servers - 1))]
+            for agent in 0..<swarm.agents where agents.chance(1, 3) { wild.append(.agent(agent)) }
+            plan.set("clock.wild", wild.map(\.text).joined(separator: ","))
+        }
         plan.set("net.mean", Self.rounded(network.logScale(.microseconds(100), .milliseconds(60))))
         plan.set("net.least", Self.rounded(network.logScale(.microseconds(50), .milliseconds(20))))
         if network.chance(1, 3) { plan.set("net.tail", "\(network.int(100...2_000))") }
         if network.chance(1, 3) { plan.set("net.loss", "\(network.int(1...200))") }
         if network.chance(1, 3) { plan.set("net.repeat", "\(network.int(1...300))") }
         if network.chance(1, 3) { plan.set("net.reorder", "1") }
+        if agents.chance(1, 2) {
+            plan.set("gossip", "1")
+            plan.set("gossip.profile", agents.element(["lan", "local"]))
+            // With a wrong clock among few founders most clocks would be wrong.
+            let mayBeLate = swarm.servers > 1 && swarm.clockClass != .minority
+            let late = mayBeLate && agents.chance(1, 4) ? agents.int(1...swarm.servers - 1) : 0
+            if late > 0 { plan.set("gossip.late", "\(late)") }
+        }
         plan.set("peace", network.element(Phases.Fate.allCases).rawValue)
     }
 
@@ -127,6 +146,14 @@ struct PlanGenerator {
         func tear() -> TearMode? {
             faults.chance(1, 2) ? nil : faults.element(TearMode.allCases)
         }
+        if case .agent = target, plan["gossip"] == "1", agents.chance(1, 5) {
+            let isWipe = agents.chance(1, 2)
+            return add(
+                time,
+                isWipe
+                    ? .crash(target, .wipe, tear: nil, restartAfter: restart)
+                    : .leave(target, restartAfter: restart))
+        }
         switch kind {
         case .crash:
             add(time, .crash(target, .process, tear: nil, restartAfter: restart))
@@ -164,7 +191,7 @@ struct PlanGenerator {
             let crash = faults.element([Plan.CrashKind.process, .power, .both])
             plan.items.append(
                 Plan.Item(
-                    when: .onEffect(kind, count, of: index(of: target)),
+                    when: .onEffect(kind, count, of: fixed(target)),
                     action: .crash(target, crash, tear: tear(), restartAfter: restart)))
         }
     }
@@ -180,10 +207,15 @@ struct PlanGenerator {
     }
 
     private mutating func addClockFault(at time: Duration) {
-        let target = victim()
-        switch swarm.clockClass {
+        var target = victim()
+        var clockClass = swarm.clockClass
+        if clockClass == .minority, agents.chance(2, 3) {
+            target = agents.element(wild)
+            clockClass = .wild
+        }
+        switch clockClass {
         case .exact: return
-        case .bounded:
+        case .bounded, .minority:
             // Stays within the bound: small steps around the truth.
             let fault: Plan.ClockFault =
                 faults.chance(1, 2)
@@ -208,6 +240,7 @@ struct PlanGenerator {
 
     /// Whom a fault strikes: the leader more often than any other.
     private mutating func victim() -> Plan.Target {
+        if swarm.agents > 0, agents.chance(1, 3) { return agent() }
         guard swarm.servers > 1 else { return .server(0) }
         switch network.weighted([3, 2, 4]) {
         case 0: return .leader
@@ -216,9 +249,11 @@ struct PlanGenerator {
         }
     }
 
-    private mutating func index(of target: Plan.Target) -> Int {
-        if case .server(let index) = target { return index }
-        return network.int(0...swarm.servers - 1)
+    private mutating func agent() -> Plan.Target { .agent(agents.int(0...swarm.agents - 1)) }
+
+    /// A target that is known beforehand.
+    private mutating func fixed(_ target: Plan.Target) -> Plan.Target {
+        target.isFixed ? target : .server(network.int(0...swarm.servers - 1))
     }
 
     private mutating func addNetworkFaults() {
@@ -234,18 +269,23 @@ struct PlanGenerator {
     private mutating func addNetworkFault(at time: Duration) {
         let length = Self.short(network.logScale(.milliseconds(100), .minutes(3)))
         let direction = network.element([Plan.Direction.both, .both, .inward, .outward])
+        if swarm.agents > 0, agents.chance(1, 3) {
+            return addAgentFault(at: time, direction, for: length)
+        }
         let all = (0..<swarm.servers).map { Plan.Target.server($0) }
         switch network.weighted([3, 2, 2, 2, 3, 1, 2]) {
-        case 0: add(time, .partition([.leader], from: nil, direction, for: length))
-        case 1: add(time, .partition([victim()], from: nil, direction, for: length))
-        case 2: add(time, .partition([.minority], from: nil, direction, for: length))
+        case 0: add(time, .partition([.leader], from: nil, direction, on: channel(), for: length))
+        case 1: add(time, .partition([victim()], from: nil, direction, on: channel(), for: length))
+        case 2: add(time, .partition([.minority], from: nil, direction, on: channel(), for: length))
         case 3:
             // A bridge: one server in the middle is heard on both sides.
             let middle = network.int(0...swarm.servers - 1)
             let left = all.prefix(middle)
             let right = all.suffix(swarm.servers - 1 - middle)
             guard !left.isEmpty, !right.isEmpty else { return }
-            add(time, .partition(Array(left), from: Array(right), direction, for: length))
+            add(
+                time,
+                .partition(Array(left), from: Array(right), direction, on: channel(), for: length))
         case 4:
             let from = victim()
             let to = victim()
@@ -256,8 +296,33 @@ struct PlanGenerator {
             for (step, server) in all.enumerated() {
                 add(
                     min(time + length * Int64(step), plan.horizon),
-                    .partition([server], from: nil, direction, for: length))
+                    .partition([server], from: nil, direction, on: channel(), for: length))
             }
+        }
+    }
+
+    /// A firewall may stop one kind of traffic and let the other through.
+    private mutating func channel() -> Network.Channel? {
+        guard plan["gossip"] == "1", agents.chance(1, 3) else { return nil }
+        return agents.element(Network.Channel.allCases)
+    }
+
+    /// Some agents are cut off from all, or from some servers only.
+    private mutating func addAgentFault(
+        at time: Duration, _ direction: Plan.Direction, for length: Duration
+    ) {
+        var side: [Plan.Target] = []
+        for _ in 0..<agents.int(1...3) {
+            let agent = agent()
+            if !side.contains(agent) { side.append(agent) }
+        }
+        switch agents.weighted([3, 3, 2]) {
+        case 0: add(time, .partition(side, from: nil, direction, on: channel(), for: length))
+        case 1:
+            let server: Plan.Target =
+                agents.chance(1, 2) ? .leader : .server(agents.int(0...swarm.servers - 1))
+            add(time, .partition(side, from: [server], direction, on: channel(), for: length))
+        default: add(time, .clog(.leader, to: side[0], for: min(length, .seconds(20))))
         }
     }
 

@@ -1,7 +1,7 @@
 // Plans as text: one line per item, so that differences read well. The format is its own
 // documentation; see SimTests/Regressions for examples.
 //
-//     plan v1 seed=42 servers=1 horizon=5m
+//     plan v1 seed=42 servers=3 agents=2 horizon=5m
 //     set clock.class=bounded
 //     at 1.2s client 1 POST /v1/jobs {"name":"a","schedule":"@every 10s"}
 //     at 30s crash s1 power tear=subset restart=4s
@@ -9,6 +9,8 @@
 //     on send#40 of s2 crash leader process restart=2s
 //     at 40s partition {leader} from rest oneway=out for 20s
 //     at 41s clog s1 to follower#2 for 3s
+//     at 42s partition {a1} from {leader} channel=gossip for 20s
+//     at 42s pause a2 30s
 
 import Core
 
@@ -44,6 +46,11 @@ extension Plan {
                 throw PlanError(line: index + 1, message: error.message)
             }
         }
+        guard servers > 0, agents >= 0, servers + agents <= Self.mostNodes else {
+            throw PlanError(
+                line: 1,
+                message: "a plan has one server at least and \(Self.mostNodes) nodes at most")
+        }
         guard sawHeader else { throw PlanError(line: 1, message: "no line begins with 'plan v1'") }
     }
 
@@ -57,6 +64,9 @@ extension Plan {
             case "servers":
                 guard let servers = Int(value) else { throw PlanMistake("servers \(value)") }
                 self.servers = servers
+            case "agents":
+                guard let agents = Int(value) else { throw PlanMistake("agents \(value)") }
+                self.agents = agents
             case "horizon":
                 guard let horizon = parseDuration(value) else {
                     throw PlanMistake("horizon \(value)")
@@ -77,7 +87,10 @@ extension Plan {
     }
 
     var text: String {
-        var lines = ["plan v1 seed=\(seed) servers=\(servers) horizon=\(durationText(horizon))"]
+        let agents = agents > 0 ? " agents=\(agents)" : ""
+        var lines = [
+            "plan v1 seed=\(seed) servers=\(servers)\(agents) horizon=\(durationText(horizon))"
+        ]
         for setting in settings { lines.append("set \(setting.name)=\(setting.value)") }
         for item in items { lines.append(item.text) }
         return lines.joined(separator: "\n") + "\n"
@@ -102,16 +115,14 @@ extension Plan.Item {
             guard parts.count == 2, let kind = EffectKind(rawValue: String(parts[0])),
                 let count = Int(parts[1])
             else { throw PlanMistake("'on' wants KIND#NUMBER") }
-            var server = 0
+            var node = Plan.Target.server(0)
             var ahead = words
             if try ahead.next() == "of" {
-                guard case .server(let index) = try ahead.target() else {
-                    throw PlanMistake("'of' wants a server")
-                }
-                server = index
+                node = try ahead.target()
+                guard node.isFixed else { throw PlanMistake("'of' wants a server or an agent") }
                 words = ahead
             }
-            when = .onEffect(kind, count, of: server)
+            when = .onEffect(kind, count, of: node)
         case let other: throw PlanMistake("a line begins with 'at' or 'on', not '\(other)'")
         }
         action = try Plan.Action(parsing: &words)
@@ -121,8 +132,8 @@ extension Plan.Item {
         let begin =
             switch when {
             case .at(let time): "at \(durationText(time))"
-            case .onEffect(let kind, let count, let server):
-                "on \(kind.rawValue)#\(count)" + (server > 0 ? " of s\(server + 1)" : "")
+            case .onEffect(let kind, let count, let node):
+                "on \(kind.rawValue)#\(count)" + (node == .server(0) ? "" : " of \(node.text)")
             }
         return begin + " " + action.text
     }
@@ -170,10 +181,14 @@ struct Words {
         if word.hasPrefix("follower#"), let number = Int(word.dropFirst(9)), number > 0 {
             return .follower(number)
         }
-        guard word.first == "s", let number = Int(word.dropFirst()), number > 0 else {
+        guard let number = Int(word.dropFirst()), number > 0 else {
             throw PlanMistake("target \(word)")
         }
-        return .server(number - 1)
+        switch word.first {
+        case "s": return .server(number - 1)
+        case "a": return .agent(number - 1)
+        default: throw PlanMistake("target \(word)")
+        }
     }
 
     /// One target, or several in braces; nil for `rest`.
@@ -219,13 +234,15 @@ extension Plan.Action {
             self = .crash(
                 target, kind, tear: options["tear"].flatMap { TearMode(rawValue: String($0)) },
                 restartAfter: options["restart"].flatMap { parseDuration($0) } ?? .seconds(1))
-        case "stop", "detach":
+        case "stop", "detach", "leave":
             let target = try words.target()
             let options = try words.options()
             let restart = options["restart"].flatMap { parseDuration($0) } ?? .seconds(1)
-            self =
-                verb == "stop"
-                ? .stop(target, restartAfter: restart) : .detach(target, restartAfter: restart)
+            switch verb {
+            case "stop": self = .stop(target, restartAfter: restart)
+            case "detach": self = .detach(target, restartAfter: restart)
+            default: self = .leave(target, restartAfter: restart)
+            }
         case "pause": self = .pause(try words.target(), for: try words.duration())
         case "reload": self = try Self.reload(&words)
         case "disk": self = .disk(try words.target(), try Self.diskFault(&words))
@@ -249,7 +266,8 @@ extension Plan.Action {
         }
     }
 
-    /// `partition {s1,s2} from rest for 20s`, in one direction with `oneway=out` or `oneway=in`.
+    /// `partition {s1,s2} from rest for 20s`, in one direction with `oneway=out` or `oneway=in`,
+    /// of one kind of traffic with `channel=peers` or `channel=gossip`.
     private static func partition(_ words: inout Words) throws(PlanMistake) -> Plan.Action {
         guard let side = try words.targets() else { throw PlanMistake("a partition of what") }
         try words.expect("from")
@@ -263,8 +281,15 @@ extension Plan.Action {
             direction = found
             word = try words.next()
         }
+        var channel: Network.Channel?
+        if word.hasPrefix("channel=") {
+            channel = Network.Channel.allCases.first { "\($0)" == word.dropFirst(8) }
+            guard channel != nil else { throw PlanMistake("channel \(word)") }
+            word = try words.next()
+        }
         guard word == "for" else { throw PlanMistake("'for' is missing before '\(word)'") }
-        return .partition(side, from: rest, direction, for: try words.duration())
+        return .partition(
+            side, from: rest, direction, on: channel, for: try words.duration())
     }
 
     /// `reload s1`, or with the tags that hold from then on: `reload s1 tags role=web`.
@@ -348,6 +373,8 @@ extension Plan.Action {
             return "stop \(target.text) restart=\(durationText(restart))"
         case .detach(let target, let restart):
             return "detach \(target.text) restart=\(durationText(restart))"
+        case .leave(let target, let restart):
+            return "leave \(target.text) restart=\(durationText(restart))"
         case .pause(let target, let length): return "pause \(target.text) \(durationText(length))"
         case .reload(let target, let tags):
             let words = tags.map { [" tags"] + $0.map { "\($0.name)=\($0.value)" } } ?? []
@@ -356,8 +383,9 @@ extension Plan.Action {
         case .clock(let target, let fault): return "clock \(target.text) \(fault.text)"
         case .zone(let name, let isPresent):
             return "zone \(name) \(isPresent ? "present" : "absent")"
-        case .partition(let side, let rest, let direction, let length):
-            let way = direction == .both ? "" : " oneway=\(direction.rawValue)"
+        case .partition(let side, let rest, let direction, let channel, let length):
+            var way = direction == .both ? "" : " oneway=\(direction.rawValue)"
+            if let channel { way += " channel=\(channel)" }
             return "partition \(Plan.Target.text(side)) from "
                 + "\(rest.map { Plan.Target.text($0) } ?? "rest")\(way) for "
                 + durationText(length)
@@ -374,9 +402,18 @@ extension Plan.Target {
     var text: String {
         switch self {
         case .server(let index): "s\(index + 1)"
+        case .agent(let index): "a\(index + 1)"
         case .leader: "leader"
         case .follower(let number): "follower#\(number)"
         case .minority: "minority"
+        }
+    }
+
+    /// Always the same node.
+    var isFixed: Bool {
+        switch self {
+        case .server, .agent: true
+        case .leader, .follower, .minority: false
         }
     }
 

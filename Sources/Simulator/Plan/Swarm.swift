@@ -16,6 +16,8 @@ struct Swarm {
     var operations: Int
     var clients: Int
     var servers = 1
+    /// Nodes that only run commands.
+    var agents = 0
     /// Mean time between faults of the network.
     var networkGap = Duration.zero
     /// The shortest period of a job, so that long runs do not drown in ticks.
@@ -55,14 +57,33 @@ struct Swarm {
         shortestPeriod = max(.seconds(1), .seconds(horizon.wholeSeconds / 400))
     }
 
-    /// Several servers: runs are shorter, because servers are never silent.
-    mutating func becomeCluster(_ draws: inout DrawStream) {
+    var isCluster: Bool { servers + agents > 1 }
+
+    /// Several nodes: runs are shorter, because servers are never silent.
+    /// - Parameter nodes: how many servers and agents; nil draws.
+    mutating func becomeCluster(_ draws: inout DrawStream, nodes: Int?) {
         servers = 2 + draws.weighted([15, 45, 15, 25])
+        switch draws.weighted([30, 50, 20]) {
+        case 0: break
+        case 1: agents = draws.int(1...4)
+        default: agents = draws.int(5...12)
+        }
+        if agents > 0, draws.chance(1, 8) { servers = 1 }
+        if let nodes {
+            servers = min(servers, nodes)
+            agents = nodes - servers
+        }
         networkGap = draws.logScale(.seconds(5), .minutes(10))
         horizon = min(horizon, .seconds(draws.duration(.minutes(1), .minutes(15)).wholeSeconds))
+        if servers + agents > 20 {
+            horizon = min(horizon, .minutes(3))
+            operations = min(operations, 20)
+        }
         shortestPeriod = max(.seconds(1), .seconds(horizon.wholeSeconds / 400))
-        // What is due follows the leader's clock alone so far, not the median of all.
-        if clockClass == .wild { clockClass = .bounded }
+        // A job without tags runs on every node.
+        if servers + agents > 20 { shortestPeriod = max(shortestPeriod, .seconds(10)) }
+        // Of two clocks nobody can tell which is right.
+        if clockClass == .wild, servers > 1 { clockClass = servers > 2 ? .minority : .bounded }
     }
 
     /// Near a change of the zone's offset, a month's end or a leap day; in seconds.

@@ -23,8 +23,10 @@ struct Options {
     var until: [String] = []
     /// A child of a sweep: results go to standard output in the form that the parent reads.
     var isSlice = false
-    /// Two to five servers instead of one.
+    /// One to five servers and up to twelve agents instead of one server.
     var cluster = false
+    /// How many nodes such clusters have; nil draws.
+    var nodes: Int?
     /// Only the consensus, without scheduler, disks and clients.
     var raft = false
     /// Fails the sweep when a mark was never hit.
@@ -41,7 +43,8 @@ struct Options {
           --print-plan      print the plan that a seed stands for, and do not run it
           --shrink          make a failing plan smaller and print it
           --hashes          print the trace's hash after every 1,000 events
-          --cluster         with --seed or --seeds: two to five servers instead of one
+          --cluster         with --seed or --seeds: several servers and agents
+          --nodes N         with --cluster: so many servers and agents, up to 250
           --raft            with --seeds: the consensus alone, on a bad network
           --jobs N          child processes for a sweep
           --twice           run every seed of a sweep in two processes and compare
@@ -88,6 +91,13 @@ struct Options {
             case "--slice": isSlice = true
             case "--raft": raft = true
             case "--cluster": cluster = true
+            case "--nodes":
+                let count = try Self.number(try value(of: option))
+                guard (1...UInt64(Plan.mostNodes)).contains(count) else {
+                    throw Problem(
+                        message: "--nodes is in 1 to \(Plan.mostNodes), not \(count)")
+                }
+                nodes = Int(count)
             case "--help", "-h": mode = .help
             default: throw Problem(message: "unknown option \(option)")
             }

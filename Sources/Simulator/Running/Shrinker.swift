@@ -100,6 +100,11 @@ struct Shrinker {
 
     /// An odd number fewer: what names a server that there is not does nothing.
     private mutating func removeServers() {
+        while best.agents > 0 {
+            var candidate = best
+            candidate.agents = best.agents > 3 ? best.agents / 2 : best.agents - 1
+            if !accept(candidate) { break }
+        }
         while best.servers > 1 {
             var candidate = best
             candidate.servers = best.servers.isMultiple(of: 2) ? best.servers - 1 : best.servers - 2
@@ -113,7 +118,7 @@ struct Shrinker {
         case .crash(_, .process, _, _): 1
         case .crash(_, .power, _, _): 2
         case .crash: 3
-        case .stop, .detach: 4
+        case .stop, .detach, .leave: 4
         case .pause: 5
         case .disk: 6
         case .clock: 7

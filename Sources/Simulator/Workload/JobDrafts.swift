@@ -35,7 +35,11 @@ struct JobDrafts {
         members.append(("executor_config", .object(config)))
         addPolicies(&members)
         addWindow(&members, at: time)
-        if draws.chance(1, 6) { members.append(("tags", tags())) }
+        if swarm.agents > 0, draws.chance(1, 2) {
+            members.append(("tags", agentTags()))
+        } else if draws.chance(1, 6) {
+            members.append(("tags", tags()))
+        }
         if draws.chance(1, 8) { members.append(("owner", .string(draws.element(["ops", "ü"])))) }
         if draws.chance(1, 8) { members.append(("displayname", .string("Job \(name) \"x\""))) }
         if draws.chance(1, 10) {
@@ -85,6 +89,20 @@ struct JobDrafts {
         ]
         let (name, value) = draws.element(choices)
         return .object([.init(name: name, value: .string(value))])
+    }
+
+    /// Agents, some of them, or those of one room.
+    private mutating func agentTags() -> NaiveJSON {
+        var tags: [NaiveJSON.Member] = []
+        if draws.chance(2, 3) {
+            let kind = draws.element(["agent", "agent:1", "agent:1", "agent:2", "agent:5"])
+            tags.append(.init(name: "kind", value: .string(kind)))
+        }
+        if tags.isEmpty || draws.chance(1, 4) {
+            let room = draws.element(["0", "1", "2", "0:1", "1:2"])
+            tags.append(.init(name: "room", value: .string(room)))
+        }
+        return .object(tags)
     }
 
     /// A moment of the run after `time`.

@@ -186,7 +186,8 @@ func describe(_ input: Input) -> String {
     case .call(let id, let event): "call \(id) \(describe(event))"
     case .zone(let name, let bytes): "zone \(name) \(bytes.map { "\($0.count) bytes" } ?? "none")"
     case .control(let control): "control \(control)"
-    case .peer(let id, let bytes): "from s\(World.position(of: id) + 1) \(describe(message: bytes))"
+    case .peer(let id, let bytes):
+        "from node \(World.position(of: id) + 1) \(describe(message: bytes))"
     case .packet(let address, let bytes): "packet from \(address) \(bytes.count) bytes"
     case .exchange(let exchange, .answered(let bytes)):
         "exchange \(exchange) answered \(bytes.count) bytes"
@@ -210,7 +211,8 @@ func describe(_ effect: Effect) -> String {
     case .respondChunk(let id, let bytes, let last):
         "chunk \(id.number) \(bytes.count) bytes\(last ? ", the last" : "")"
     case .abort(let id): "abort \(id.number)"
-    case .send(let id, let bytes): "to s\(World.position(of: id) + 1) \(describe(message: bytes))"
+    case .send(let id, let bytes):
+        "to node \(World.position(of: id) + 1) \(describe(message: bytes))"
     case .reach(let id, let address):
         "reach \(String(id, radix: 16)) at \(address.map { "\($0)" } ?? "nowhere")"
     case .belong(let cluster): "belong to \(cluster)"

@@ -3,6 +3,7 @@
 // and the records are compared with what really happened.
 //
 // Of several servers a majority is enough for that: the others may stay down, or cut off, for good.
+// So may some agents.
 
 import Core
 
@@ -19,11 +20,13 @@ struct Phases {
         case pausing(operation: Int)
         /// No more ticks; what runs comes to its end.
         case draining(since: TrueTime, lastKill: TrueTime)
+        /// An agent leaves for good, and all hear of it.
+        case leaving(since: TrueTime, agent: Int)
         /// Nothing is left to do but to hear of each other.
         case idle(since: TrueTime, steps: UInt64, messages: Int)
     }
 
-    /// What becomes of the servers that peace does not need.
+    /// What becomes of the nodes that peace does not need.
     enum Fate: String, CaseIterable, Sendable {
         case healthy, down, cut, deaf, mute
     }
@@ -31,16 +34,26 @@ struct Phases {
     let horizon: Duration
     var stage = Stage.safety
     var excuse: String?
-    /// Servers that are not healed, in order.
+    /// Nodes that are not healed, in order.
     var outcasts: [Int] = []
     /// Who leads in peace, and in which term.
     var leader: (server: Int, term: Term)?
+    /// Since when nothing is left to do but to catch up.
+    var restingSince: TrueTime?
+    /// All healthy nodes know each other, once and from then on.
+    var areMembersKnown = false
     /// When the node last had as much to do at once as it may.
     var lastSaturation = TrueTime.zero
 
     static let settleBound = Duration.minutes(20)
     /// After so long a leader is known to all.
     static let electionBound = Duration.minutes(3)
+    /// After so long all know of a leave.
+    static let leaveBound = Duration.seconds(45)
+    /// Commands of deleted jobs may hold up the end of a process for so long.
+    static let stopBound = Duration.minutes(2)
+    /// After so long without anything new a healthy server has everything.
+    static let catchUpBound = Duration.minutes(30)
     static let idleLength = Duration.seconds(5)
     static let fireBound = Duration.minutes(3)
     static let quietLength = Duration.seconds(15)
@@ -63,9 +76,11 @@ extension World {
         case .quiet(let since): stayQuiet(since)
         case .pausing(let operation): awaitPause(operation)
         case .draining(let since, let lastKill): drain(since, lastKill)
+        case .leaving(let since, let agent): awaitLeave(since, agent)
         case .idle(let since, let steps, let messages): idle(since, steps, messages)
         }
         if checkers.violation == nil { requireLeader() }
+        if checkers.violation == nil { requireMembers() }
         let pace: Duration
         if case .draining = phases.stage { pace = .seconds(5) } else { pace = .seconds(1) }
         queue.push(.phase, at: time + pace, lane: Lane.plan)
@@ -103,18 +118,22 @@ extension World {
     private mutating func chooseOutcasts() {
         network.becomeCalm()
         let fate = parameters.fate
-        guard nodes.count > 2, fate != .healthy else { return }
+        guard fate != .healthy else { return }
         var draws = draws.stream("core")
-        var count = draws.int(1...(nodes.count - 1) / 2)
+        // With servers that come late nobody knows beforehand who votes.
+        let spare = parameters.lateServers > 0 ? 0 : (servers.count - 1) / 2
+        var count = spare > 0 ? draws.int(1...spare) : 0
         while count > 0 {
-            let server = draws.int(0...nodes.count - 1)
+            let server = draws.int(0...servers.count - 1)
             guard !phases.outcasts.contains(server) else { continue }
             phases.outcasts.append(server)
             count -= 1
         }
         phases.outcasts.sort()
+        for agent in agents where draws.chance(1, 4) { phases.outcasts.append(agent) }
+        guard !phases.outcasts.isEmpty else { return }
         checkers.didCastOut(phases.outcasts.map { nodes[$0].name })
-        trace.note(time, "phase", "\(phases.outcasts.map { $0 + 1 }) stay \(fate)")
+        trace.note(time, "phase", "\(phases.outcasts.map { nodes[$0].name }) stay \(fate)")
         let core = core
         switch fate {
         case .healthy: break
@@ -129,18 +148,20 @@ extension World {
         }
     }
 
-    /// The servers that are healthy in peace.
+    /// The nodes that are healthy in peace, and the servers among them.
     private var core: [Int] { nodes.indices.filter { !phases.outcasts.contains($0) } }
+    private var voters: [Int] { servers.filter { !phases.outcasts.contains($0) } }
 
-    /// The leader whom all healthy servers know.
+    /// The leader whom all healthy nodes know.
     private var agreedLeader: (server: Int, term: Term)? {
+        let core = core
         guard core.allSatisfy({ nodes[$0].core?.node.phase == .running }),
-            let leader = core.first(where: { nodes[$0].core!.node.raft.isLeading })
+            let leader = voters.first(where: { nodes[$0].core!.node.raft.isLeading })
         else { return nil }
         let term = nodes[leader].core!.node.raft.hardState.term
         let isKnown = core.allSatisfy {
-            let raft = nodes[$0].core!.node.raft
-            return raft.leader == Self.identity(of: leader) && raft.hardState.term == term
+            guard nodes[$0].core!.node.leaderID == nodes[leader].identity else { return false }
+            return agents.contains($0) || nodes[$0].core!.node.raft.hardState.term == term
         }
         return isKnown ? (leader, term) : nil
     }
@@ -153,9 +174,65 @@ extension World {
         fail(.L8, "\(nodes[leader.server].name) led in term \(leader.term) and does not any more")
     }
 
+    private var disagreement: String? {
+        GossipChecker.disagreement(among: core.map { nodes[$0] })
+    }
+
+    /// Once all nodes know each other they go on knowing.
+    private mutating func requireMembers() {
+        // Everybody against everybody: of many nodes not each second.
+        guard phases.areMembersKnown, parameters.gossips,
+            time.wholeSeconds % Int64(1 + nodes.count / 10) == 0, let problem = disagreement
+        else { return }
+        fail(.G5, problem)
+    }
+
+    /// Who can't be heard is found to have failed.
+    private mutating func requireFailures() {
+        guard parameters.gossips else { return }
+        for outcast in phases.outcasts {
+            let problem = GossipChecker.dissenter(
+                among: core.map { nodes[$0] }, from: [.failed, .left], of: nodes[outcast].name)
+            if let problem { return fail(.G3, problem) }
+        }
+    }
+
+    private mutating func beginLeave() {
+        requireFailures()
+        guard parameters.gossips, let agent = core.last(where: { agents.contains($0) }) else {
+            return beginIdle()
+        }
+        phases.areMembersKnown = false
+        nodes[agent].isBanned = true
+        offer(.control(.leave), to: agent, life: nodes[agent].incarnation)
+        phases.outcasts.append(agent)
+        phases.stage = .leaving(since: time, agent: agent)
+    }
+
+    private mutating func awaitLeave(_ since: TrueTime, _ agent: Int) {
+        guard time - since > Phases.leaveBound else { return }
+        let problem = GossipChecker.dissenter(
+            among: core.map { nodes[$0] }, from: [.left], of: nodes[agent].name)
+        if let problem { return fail(.G6, problem) }
+        guard nodes[agent].isRunning else { return beginIdle() }
+        if time - since > Phases.stopBound { fail(.G6, "\(nodes[agent].name) is still there") }
+    }
+
+    private mutating func beginIdle() {
+        phases.stage = .idle(
+            since: time, steps: statistics.steps, messages: statistics.messages)
+    }
+
     /// The clock stops jumping. It goes on from the latest time it ever showed to the node: stamps
     /// never decrease, so a clock set back would make every job wait for the old reading.
+    /// One that is wrong beside those of a healthy majority stays so; with servers missing it
+    /// could be one of two, of which nobody can tell which is right.
     private mutating func steadyClock(_ node: Int) {
+        if parameters.isWild(nodes[node].name) {
+            let mayStay = voters.count == servers.count
+            let error = mayStay ? nodes[node].clock.error(at: time) : .zero
+            return nodes[node].clock.set(offset: error)
+        }
         let latest = checkers.view.cluster.lastStamp
         var error = nodes[node].clock.error(at: time)
         let behind = latest - (nodes[node].clock.epoch + time + error)
@@ -178,11 +255,16 @@ extension World {
         }
         guard let leader = agreedLeader else {
             if time - since > Phases.electionBound {
-                fail(.L1, "nobody leads whom all healthy servers know")
+                fail(.L1, "nobody leads whom all healthy nodes know")
             }
             return
         }
+        if parameters.gossips, let problem = disagreement {
+            if time - since > Phases.electionBound { fail(.G5, problem) }
+            return
+        }
         phases.leader = leader
+        phases.areMembersKnown = true
         submit(Plan.Draft(method: "POST", target: "/v1/unpause"), client: 0, isProbe: true)
         for node in checkers.view.cluster.drained {
             let target = "/v1/members/\(node)/undrain"
@@ -212,7 +294,7 @@ extension World {
     }
 
     private mutating func awaitFire(_ since: TrueTime) {
-        if runLog.runs.contains(where: { $0.job == Phases.probeJob }) {
+        if hasFiredEverywhere {
             phases.stage = .quiet(since: time)
         } else if isSaturated, checkers.hasActiveGroup(of: Phases.probeJob) {
             // Launched in time; its turn comes when others end.
@@ -220,6 +302,12 @@ extension World {
         } else if time - since > Phases.fireBound {
             fail(.L9, "a new job does not fire")
         }
+    }
+
+    /// The probe, which any node may run, has run on each that is healthy.
+    private var hasFiredEverywhere: Bool {
+        let fired = Set(runLog.runs.lazy.filter { $0.job == Phases.probeJob }.map(\.node))
+        return core.allSatisfy { fired.contains($0) }
     }
 
     /// As many commands run as the node may run at once, or as many requests as it may have
@@ -242,11 +330,19 @@ extension World {
         }
         checkers.becomeCalm(bound: nil)
         checkers.requireTotality(
-            now: nodes[phases.leader?.server ?? 0].clock.wall(at: time), bound: .seconds(5) + disk,
+            now: clusterTime, bound: .seconds(5) + disk,
             at: time)
         let operation = submit(
             Plan.Draft(method: "POST", target: "/v1/pause"), client: 0, isProbe: true)
         phases.stage = .pausing(operation: operation)
+    }
+
+    /// What the leader decides by: of several servers no single clock.
+    private var clusterTime: WallTime {
+        let leader = phases.leader?.server ?? 0
+        let own = nodes[leader].clock.wall(at: time)
+        guard servers.count > 1, let core = nodes[leader].core else { return own }
+        return core.node.time
     }
 
     private mutating func awaitPause(_ operation: Int) {
@@ -261,12 +357,14 @@ extension World {
         let open = checkers.view.groups.count
         let healthy = core.map { nodes[$0] }
         if open == 0, clientsAreIdle, isAllReleased, time - since > .seconds(30) {
+            // Who was behind may still be taking over all of the state, piece by piece.
+            let isBehind = voters.contains { !checkers.hasAll($0) }
+            phases.restingSince = phases.restingSince ?? time
+            if isBehind, time - phases.restingSince! < Phases.catchUpBound { return }
             checkers.requireAllEnded(healthy, runLog, at: time)
             trace.note(time, "phase", "drained")
             guard nodes.count > 1 else { return finish() }
-            phases.stage = .idle(
-                since: time, steps: statistics.steps, messages: statistics.messages)
-            return
+            return beginLeave()
         }
         if time - since > Phases.drainBound {
             checkers.requireAllEnded(healthy, runLog, at: time)
@@ -286,21 +384,26 @@ extension World {
         }
     }
 
-    /// Servers that have nothing to do say and do little, and agree.
+    /// Nodes that have nothing to do say and do little, and servers agree.
     private mutating func idle(_ since: TrueTime, _ steps: UInt64, _ messages: Int) {
         guard time - since >= Phases.idleLength else { return }
         let beat = max(.milliseconds(1), configuration(of: 0).tunables.raft.heartbeat)
         let beats = UInt64((time - since).nanoseconds / beat.nanoseconds)
-        let bound = beats * 4 * UInt64(nodes.count) + 100
-        let done = statistics.steps - steps
+        // Each agent's heartbeat is answered after a majority has confirmed the lead.
+        let bound =
+            beats * 4 * UInt64(servers.count) + UInt64(agents.count * (20 + 4 * servers.count))
+            + 100
+        // Each node probes another one each second, and tells few rumours.
+        let gossip = parameters.gossips ? UInt64(nodes.count) * 80 : 0
+        let done = statistics.steps - min(statistics.steps, steps + gossip)
         let said = UInt64(statistics.messages - messages)
         if done > bound || said > bound {
             fail(
                 .B4,
-                "in \(durationText(time - since)) idle servers took \(done) steps and sent "
+                "in \(durationText(time - since)) idle nodes took \(done) steps and sent "
                     + "\(said) messages, more than \(bound)")
         }
-        for node in core { checkers.requireAll(of: nodes[node], at: time) }
+        for node in voters { checkers.requireAll(of: nodes[node], at: time) }
         finish()
     }
 
@@ -310,7 +413,8 @@ extension World {
         let calm = max(since, phases.lastSaturation)
         guard time - calm > Phases.startBound else { return }
         checkers.requireStarted(
-            createdBefore: time - Phases.startBound, on: core.map { nodes[$0].name }, at: time)
+            createdBefore: time - Phases.startBound, on: core.map { nodes[$0].name }, runLog,
+            at: time)
     }
 
     /// Commands of deleted jobs may go on for ever.

@@ -58,19 +58,39 @@ final class VirtualNode {
     var isBanned = false
     /// Pending triggers by kind of effect, soonest first.
     @exclusivity(unchecked) var triggers: [EffectKind: [(count: Int, item: Int)]] = [:]
+    /// Identifies its data directory.
+    var identity: DataID
+    /// Where it was told that others are, by their identities.
+    var reached: [DataID: Int] = [:]
+    /// The cluster that it belongs to; those of others are refused.
+    var cluster: String?
+    /// Exchanges that it began and whose end it has not heard.
+    var exchanges: Set<GossipExchange> = []
+    /// Who waits for which of its answers to an exchange.
+    var askers: [GossipRequest: Asker] = [:]
+    var nextAsker: GossipRequest = 1
     /// The node's tags since a reload that brought some.
     var tags: [TagEntry]?
 
     init(
-        index: Int, clock: Clock, disk: Disk, supervisor: Supervisor, web: Web, cpu: DrawStream
+        index: Int, name: String, clock: Clock, disk: Disk, supervisor: Supervisor, web: Web,
+        cpu: DrawStream
     ) {
         self.index = index
-        name = "s\(index + 1)"
+        identity = World.firstIdentity(of: index)
+        self.name = name
         self.clock = clock
         self.disk = disk
         self.supervisor = supervisor
         self.web = web
         self.cpu = cpu
+    }
+
+    /// Who began an exchange.
+    struct Asker {
+        var node: Int
+        var life: UInt64
+        var exchange: GossipExchange
     }
 
     struct OpenRequest {

@@ -22,7 +22,8 @@ extension World {
             let tags = tags?.map { TagEntry(name: $0.name, value: $0.value) }
             // A later life starts with what the configuration says by then.
             if let tags { nodes[node].tags = tags }
-            offer(.control(.reload(tags: tags)), to: node, life: nodes[node].incarnation)
+            let all = tags.map { $0 + fixedTags(of: node) }
+            offer(.control(.reload(tags: all)), to: node, life: nodes[node].incarnation)
         case .disk(let target, let fault):
             guard let node = resolve(target), allowsFaults else { return }
             begin(fault, on: node)
@@ -32,8 +33,9 @@ extension World {
         case .zone(let name, let isPresent):
             if isPresent { zoneFolder.absent.remove(name) } else { zoneFolder.absent.insert(name) }
             checkers.zonesMayBeAbsent()
-        case .partition(let side, let rest, let direction, let length):
-            if allowsFaults { partition(side, from: rest, direction, for: length) }
+        case .leave(let target, let restart): ask(target, .leave, restart)
+        case .partition(let side, let rest, let direction, let channel, let length):
+            if allowsFaults { partition(side, from: rest, direction, on: channel, for: length) }
         case .clog(let from, let to, let length): if allowsFaults { clog(from, to, for: length) }
         case .lossy(let perMille, let length): if allowsFaults { beLossy(perMille, for: length) }
         case .note: break

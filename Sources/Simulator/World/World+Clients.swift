@@ -87,12 +87,12 @@ extension World {
 
     /// Where a client turns: mostly to the server it turned to before, and after a failure to any.
     private mutating func server(for client: Int, _ attempt: Int) -> Int {
-        guard nodes.count > 1 else { return 0 }
+        guard servers.count > 1 else { return 0 }
         if attempt > 1 || clients[client].servers.chance(1, 4) {
-            let candidates = nodes.indices.filter { !phases.outcasts.contains($0) }
+            let candidates = servers.filter { !phases.outcasts.contains($0) }
             clients[client].server = clients[client].servers.element(candidates)
         }
-        return clients[client].server % nodes.count
+        return clients[client].server % servers.count
     }
 
     // MARK: Answers

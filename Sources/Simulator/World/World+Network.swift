@@ -1,51 +1,69 @@
-// Messages between servers, and who may hear whom.
+// Messages between nodes, and who may hear whom.
 
 import Core
 
 extension World {
-    /// The identity of a server's data directory.
-    static func identity(of index: Int) -> DataID { 0xD0 + DataID(index) }
+    /// The nodes that agree on the log, and those that only run commands.
+    var servers: Range<Int> { 0..<plan.servers }
+    var agents: Range<Int> { plan.servers..<nodes.count }
 
-    /// The server with this identity.
-    static func position(of id: DataID) -> Int { Int(id - 0xD0) }
+    /// The identity of a node's first data directory, and of the one after another.
+    static func firstIdentity(of index: Int) -> DataID { 0xD0 + DataID(index) }
+    static func nextIdentity(after id: DataID) -> DataID { id + 0x1_0000 }
+
+    /// The node that has or had a data directory with this identity.
+    static func position(of id: DataID) -> Int { Int((id - 0xD0) & 0xFFFF) }
 
     mutating func transmit(_ bytes: [UInt8], from index: Int, to id: ServerID) {
-        let target = Self.position(of: id)
+        var target = Self.position(of: id)
         guard nodes.indices.contains(target) else {
             return fail(.B3, "\(nodes[index].name) writes to \(id), which there is not")
         }
+        if parameters.gossips {
+            // To an address that it was not told nothing can be sent.
+            guard let told = nodes[index].reached[id] else { return }
+            target = told
+        }
         statistics.messages += 1
-        let passage = network.pass(from: index, to: target, at: time)
+        let passage = network.pass(from: index, to: target, on: .peers, at: time)
         if passage.isDisturbed {
             checkers.didDisturbNetwork(until: passage.arrivals.max() ?? time)
         }
         for arrival in passage.arrivals {
             queue.push(
-                .packet(from: index, to: target, bytes), at: arrival,
-                lane: Lane.link(index, target))
+                .packet(
+                    from: nodes[index].identity, nodes[index].cluster, to: target, id, bytes),
+                at: arrival, lane: Lane.link(index, target))
         }
     }
 
-    /// A message arrives, in whatever life the server is by now.
-    mutating func arrive(_ bytes: [UInt8], from index: Int, at target: Int) {
-        guard !network.isCut(from: index, to: target) else {
+    /// A message arrives, in whatever life the node is by now.
+    mutating func arrive(
+        _ bytes: [UInt8], from id: DataID, of cluster: String?, at target: Int, meant: DataID
+    ) {
+        guard !network.isCut(from: Self.position(of: id), to: target, on: .peers) else {
             return checkers.didDisturbNetwork(until: time)
         }
-        offer(
-            .peer(Self.identity(of: index), bytes), to: target, life: nodes[target].incarnation)
+        // Connections are with one data directory, and within one cluster.
+        guard nodes[target].identity == meant else { return }
+        if let cluster, let own = nodes[target].cluster, cluster != own { return }
+        offer(.peer(id, bytes), to: target, life: nodes[target].incarnation)
     }
 
     // MARK: Partitions
 
     mutating func partition(
         _ side: [Plan.Target], from rest: [Plan.Target]?, _ direction: Plan.Direction,
-        for length: Duration
+        on channel: Network.Channel?, for length: Duration
     ) {
         let side = resolve(side)
         let others = rest.map { resolve($0) } ?? nodes.indices.filter { !side.contains($0) }
         guard !side.isEmpty, !others.isEmpty else { return }
-        let cut = network.cut(side, from: others, direction)
-        trace.note(time, "network", "\(side.map { $0 + 1 }) is cut from \(others.map { $0 + 1 })")
+        let cut = network.cut(
+            side, from: others, direction, on: channel.map { [$0] } ?? Network.Channel.allCases)
+        trace.note(
+            time, "network",
+            "\(side.map { nodes[$0].name }) is cut from \(others.map { nodes[$0].name })")
         checkers.didDisturbNetwork(until: time + length)
         queue.push(.heal(cut), at: time + length, lane: Lane.plan)
     }
@@ -72,20 +90,22 @@ extension World {
 
     /// The server that leads, or is on its way to.
     var leader: Int? {
-        let running = nodes.indices.filter { nodes[$0].isRunning }
+        let running = servers.filter { nodes[$0].isRunning }
         return running.filter { nodes[$0].core!.node.raft.role == .leader }.max {
             nodes[$0].core!.node.raft.hardState.term < nodes[$1].core!.node.raft.hardState.term
         }
     }
 
-    /// The server a symbolic target stands for now.
+    /// The node a symbolic target stands for now.
     func resolve(_ target: Plan.Target) -> Int? {
         switch target {
-        case .server(let index): return nodes.indices.contains(index) ? index : nil
-        case .leader: return leader ?? nodes.firstIndex { $0.isRunning } ?? 0
+        case .server(let index): return servers.contains(index) ? index : nil
+        case .agent(let index):
+            return agents.contains(servers.count + index) ? servers.count + index : nil
+        case .leader: return leader ?? servers.first { nodes[$0].isRunning } ?? 0
         case .follower(let number):
             let leader = leader
-            let others = nodes.indices.filter { $0 != leader }
+            let others = servers.filter { $0 != leader }
             return others.indices.contains(number - 1) ? others[number - 1] : nil
         case .minority: return resolve([target]).first
         }
@@ -96,7 +116,7 @@ extension World {
         for target in targets {
             if case .minority = target {
                 let leader = leader
-                found += nodes.indices.filter { $0 != leader }.suffix((nodes.count - 1) / 2)
+                found += servers.filter { $0 != leader }.suffix((servers.count - 1) / 2)
             } else if let index = resolve(target) {
                 found.append(index)
             }

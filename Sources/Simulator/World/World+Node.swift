@@ -17,6 +17,9 @@ extension World {
         nodes[index].isWakeScheduled = false
         nodes[index].armedDeadline = nil
         nodes[index].requests.removeAll()
+        nodes[index].reached.removeAll()
+        nodes[index].cluster = nil
+        nodes[index].exchanges.removeAll()
         let life = nodes[index].incarnation
         trace.note(time, nodes[index].name, "starts, life \(life)")
         trace.absorb(0x5747 &+ life)
@@ -33,8 +36,8 @@ extension World {
 
     func configuration(of index: Int) -> Config {
         var config = ownConfiguration(of: index)
-        guard nodes.count > 1 else { return config }
-        config.firstServers = nodes.indices.map { Self.identity(of: $0) }
+        guard nodes.count > 1, !parameters.gossips else { return config }
+        config.firstServers = servers.map { nodes[$0].identity }
         config.otherMembers = nodes.indices.filter { $0 != index }.map {
             let other = ownConfiguration(of: $0)
             return Member(other, tags: other.tags)
@@ -44,17 +47,26 @@ extension World {
 
     private func ownConfiguration(of index: Int) -> Config {
         var config = Config(
-            nodeName: NodeName(nodes[index].name), dataID: Self.identity(of: index),
+            nodeName: NodeName(nodes[index].name), dataID: nodes[index].identity,
             incarnation: nodes[index].incarnation, version: "0.0.0-simulated")
         config.defaultZone = parameters.defaultZone
         config.startPaused = parameters.startPaused && nodes[index].incarnation == 1
-        config.tags =
+        if parameters.gossips { setGossip(of: index, &config) }
+        config.isServer = servers.contains(index)
+        let tags =
             nodes[index].tags
             ?? parameters.tags.map {
                 TagEntry(name: String($0.name.dropFirst(4)), value: $0.value)
             }
+        config.tags = tags + fixedTags(of: index)
         TunableNames.apply(parameters.tunables, to: &config)
         return config
+    }
+
+    /// Without those that a node gives itself.
+    func fixedTags(of index: Int) -> [TagEntry] {
+        agents.contains(index)
+            ? plan.fixedTags(of: index).map { TagEntry(name: $0.name, value: $0.value) } : []
     }
 
     // MARK: Stepping
@@ -131,7 +143,7 @@ extension World {
             }
         }
         drainLoneHeads(index)
-        checkers.didStep(nodes[index], input, runLog, at: time)
+        checkers.didStep(nodes[index], among: nodes, at: time)
         rearm(index)
     }
 
@@ -168,7 +180,7 @@ extension World {
         case .send(let id, let bytes): transmit(bytes, from: index, to: id)
         case .reach, .belong, .packet, .exchange, .closeExchange, .answerExchange, .changeKeys,
             .resolve:
-            fail(.B3, "the servers of a plan know each other from the start")
+            gossip(effect, of: index)
         case .store(let ticket, let operation):
             let at = nodes[index].disk.performanceTime(of: operation, asked: time)
             queue.push(
@@ -273,6 +285,7 @@ extension World {
         nodes[index].supervisor.agentDied()
         nodes[index].web.agentDied(at: time, log: &runLog)
         nodes[index].heldWeb.removeAll()
+        endAskers(of: index)
         let open = nodes[index].requests.sorted { $0.key < $1.key }
         nodes[index].requests.removeAll()
         for (_, request) in open {
@@ -312,6 +325,7 @@ extension World {
             nodes[index].clock.bootedAt = time + restartAfter
             checkers.didLosePower(nodes[index], at: time)
         }
+        if kind == .wipe { replace(index) }
         guard wasRunning else { return }
         queue.push(
             .start(node: index), at: time + restartAfter, lane: Lane.node(index))

@@ -21,8 +21,14 @@ enum Event {
     case reply(client: Int, operation: Int, attempt: Int, Reply?)
     case clientTimeout(client: Int, operation: Int, attempt: Int)
     case endOfFault(node: Int, Plan.DiskFault)
-    /// A message between servers, at its goal.
-    case packet(from: Int, to: Int, [UInt8])
+    /// A message between nodes, at its goal.
+    case packet(from: DataID, String?, to: Int, DataID, [UInt8])
+    /// A packet of gossip, at its goal.
+    case gossip(from: Int, to: Int, [UInt8])
+    /// The message of an exchange, at its goal.
+    case exchange(VirtualNode.Asker, to: Int, [UInt8])
+    /// The end of an exchange, back at who began it.
+    case exchangeEnd(VirtualNode.Asker, ExchangeEnd)
     /// A partition ends.
     case heal([Int])
     case phase
@@ -37,6 +43,8 @@ struct World {
     var time = TrueTime.zero
     var nodes: [VirtualNode]
     var network: Network
+    /// Which node has an address.
+    let positions: [IPAddress: Int]
     var clients: [Client]
     var operations: [Operation] = []
     var runLog = RunLog()
@@ -63,13 +71,19 @@ struct World {
         trace = Trace(text: options.keepsText, checkpoints: options.keepsCheckpoints)
         checkers = Checkers(
             parameters: parameters, servers: plan.servers,
-            samplesReplay: options.samplesReplay)
+            nodes: (0..<plan.servers + plan.agents).map {
+                TargetChecker.Node(name: plan.name(of: $0), tags: plan.fixedTags(of: $0))
+            }, samplesReplay: options.samplesReplay)
         phases = Phases(horizon: plan.horizon)
         budget = Budget(horizon: plan.horizon)
-        network = Network(servers: plan.servers, draws: draws, weather: parameters.weather)
-        nodes = (0..<plan.servers).map { index in
+        let count = plan.servers + plan.agents
+        network = Network(nodes: count, draws: draws, weather: parameters.weather)
+        positions = Dictionary(
+            uniqueKeysWithValues: (0..<count).map { (Self.address(of: $0).ip, $0) })
+        nodes = (0..<count).map { index in
             VirtualNode(
-                index: index, clock: parameters.clock(of: index, draws),
+                index: index, name: plan.name(of: index),
+                clock: parameters.clock(of: index, named: plan.name(of: index), draws),
                 disk: Disk(
                     draws: draws, path: "disk/\(index + 1)", meanSync: parameters.meanSync,
                     stallOneIn: parameters.stallOneIn),
@@ -97,9 +111,9 @@ struct World {
             switch item.when {
             case .at(let time):
                 queue.push(.item(index), at: min(time, plan.horizon), lane: Lane.plan)
-            case .onEffect(let kind, let count, let server):
-                guard nodes.indices.contains(server) else { continue }
-                nodes[server].triggers[kind, default: []].append((count, index))
+            case .onEffect(let kind, let count, let node):
+                guard let node = resolve(node) else { continue }
+                nodes[node].triggers[kind, default: []].append((count, index))
             }
         }
         for node in nodes {
@@ -153,7 +167,11 @@ struct World {
         case .clientTimeout(let client, let operation, let attempt):
             loseClientPatience(client, operation, attempt)
         case .endOfFault(let node, let fault): endFault(node, fault)
-        case .packet(let from, let to, let bytes): arrive(bytes, from: from, at: to)
+        case .packet(let from, let cluster, let to, let meant, let bytes):
+            arrive(bytes, from: from, of: cluster, at: to, meant: meant)
+        case .gossip(let from, let to, let bytes): arrive(gossip: bytes, from: from, at: to)
+        case .exchange(let asker, let to, let bytes): arrive(bytes, of: asker, at: to)
+        case .exchangeEnd(let asker, let end): conclude(asker, end)
         case .heal(let cut): heal(cut)
         case .phase: advancePhase()
         }
@@ -211,8 +229,10 @@ struct Statistics: Sendable {
     var simulatorMarks: UInt64 = 0
     var acknowledged = 0
     var ticksJudged = 0
-    /// Between servers.
+    /// Between nodes, besides gossip.
     var messages = 0
+    /// Of gossip.
+    var packets = 0
 
     mutating func add(_ other: Statistics) {
         steps += other.steps
@@ -225,6 +245,7 @@ struct Statistics: Sendable {
         acknowledged += other.acknowledged
         ticksJudged += other.ticksJudged
         messages += other.messages
+        packets += other.packets
     }
 }
 

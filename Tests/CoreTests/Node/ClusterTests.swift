@@ -245,11 +245,28 @@ import Testing
         #expect(right - stamp < .minutes(1))
     }
 
+    @Test(arguments: [Duration.seconds(50), .hours(5), .seconds(-50)])
+    func aStepOfTheLeadersClockMovesNothing(by step: Duration) throws {
+        var cluster = ClusterHarness(3)
+        let leader = try #require(cluster.leader)
+        cluster.advance(.seconds(6))
+        let before = cluster.servers[leader].node.time
+        cluster.servers[leader].now.wall = cluster.servers[leader].now.wall + step
+        // Before anybody has told the time again.
+        let answer = cluster.ask(
+            leader, .post, "/v1/jobs",
+            #"{"name":"a","schedule":"@every 1h","executor":"shell","#
+                + #""executor_config":{"command":"date"}}"#)
+        same(answer.status, 201)
+        let moved = cluster.servers[leader].node.store.cluster.lastStamp - before
+        #expect(moved >= .zero && moved < .seconds(1))
+    }
+
     @Test func theMedianIsTheEarlierOfTwo() {
         var clocks = VoterClocks()
         let now = Now(monotonic: Instant(nanoseconds: 9), wall: WallTime(seconds: 1_000))
         func shift(_ voters: [ServerID]) -> Int64? {
-            clocks.shift(among: voters, own: 1, at: now.monotonic)?.wholeSeconds
+            clocks.shift(among: voters, own: 1, at: now)?.wholeSeconds
         }
         same(shift([1]), 0)
         same(shift([1, 2]), nil)
