@@ -20,7 +20,8 @@ extension EndToEnd.RealClusterTests {
         let first = try #require(RealCluster.leader(of: servers))
         try first.save(shellJob("beat", "true", schedule: "@every 1s"))
         // The servers' addresses are in the log by now, so that they can be asked.
-        #expect(eventually(15) { RealCluster.successes(of: "beat", on: first) >= 4 }, "\(first.log)")
+        #expect(
+            eventually(15) { RealCluster.successes(of: "beat", on: first) >= 4 }, "\(first.log)")
         let others = servers.filter { $0 !== first }
 
         let inUse = try offline(first, status: 1)
@@ -59,7 +60,9 @@ extension EndToEnd.RealClusterTests {
         _ = try run(["rm", "-rf", others[0].dataDirectory], in: first.scratch)
         try others[0].launch()
         #expect(
-            eventually(60) { (try? RealCluster.seats(on: first).count { $0.value.last == "true" }) == 2 },
+            eventually(60) {
+                (try? RealCluster.seats(on: first).count { $0.value.last == "true" }) == 2
+            },
             "\(first.log.suffix(2_000)) \(others[0].log.suffix(2_000))")
         #expect(eventually(20) { others[0].isServing })
     }
@@ -76,7 +79,8 @@ extension EndToEnd.RealClusterTests {
             "--profile", "local", "--tag", "role=web",
         ]
         try agent.start()
-        #expect(eventually(10) { RealCluster.names(on: server, status: "alive") == ["dagt", "dsrv"] })
+        #expect(
+            eventually(10) { RealCluster.names(on: server, status: "alive") == ["dagt", "dsrv"] })
         let only = #", "tags": {"role": "web"}"#
         try server.save(shellJob("slow", "sleep 3", more: only))
         #expect(eventually(15) { server.send("POST", "/v1/jobs/slow/run?wait=0s")?.status == 202 })
@@ -102,13 +106,16 @@ extension EndToEnd.RealClusterTests {
         #expect(agent.process?.wait(30) == .exited(0), "\(agent.log.suffix(2_000))")
         #expect(agent.log.contains("left the cluster"), "\(agent.log)")
         #expect(RealCluster.names(on: server, status: "left") == ["dagt"])
-        #expect(eventually(5) { RealCluster.successes(of: "slow", on: server) == 2 }, "\(server.log)")
+        #expect(
+            eventually(5) { RealCluster.successes(of: "slow", on: server) == 2 }, "\(server.log)")
         // Back again, and told to leave from afar.
         try agent.start()
-        #expect(eventually(20) { RealCluster.names(on: server, status: "alive") == ["dagt", "dsrv"] })
+        #expect(
+            eventually(20) { RealCluster.names(on: server, status: "alive") == ["dagt", "dsrv"] })
         _ = try RealCluster.dkron(server, "leave", "dagt")
         #expect(agent.process?.wait(30) == .exited(0), "\(agent.log.suffix(2_000))")
-        #expect(try RealCluster.dkron(server, "ledger", "rewind").contains("no job's last decision"))
+        #expect(
+            try RealCluster.dkron(server, "ledger", "rewind").contains("no job's last decision"))
         _ = try RealCluster.dkron(server, "ledger", "rewind", "nobody", status: 1)
         server.crashWithSupervisor()
     }
