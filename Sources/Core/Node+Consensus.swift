@@ -151,7 +151,8 @@ extension Node {
             if let id { fail(id, .outdatedServers, &out) }
             return
         }
-        if !scheduler.knowsTicks, changesSchedules(body) {
+        let changesSchedules = changesSchedules(body)
+        if changesSchedules, !heldEdits.isEmpty || !knowsTicks(changedBy: body) {
             return heldEdits.append((body, id))
         }
         let complete = completed(body)
@@ -185,7 +186,21 @@ extension Node {
         case .pause, .settings, .rewind: decisionBarrier = index
         default: break
         }
+        // A new job brings no ticks along, and has some from now on.
+        if case .putJob = body { lastEdit = index }
+        if changesSchedules { lastEdit = index }
         if let id { proposals[index] = id }
+    }
+
+    /// Whether the ticks that a change must bring along can be told now. What changes all jobs must
+    /// know all: an edit on its way makes ticks that nobody sees yet. An edit of one job needs no
+    /// more than that, because it is computed again if another one came before it.
+    private func knowsTicks(changedBy body: Command.Body) -> Bool {
+        guard scheduler.knowsTicks else { return false }
+        switch body {
+        case .restoreCommit, .pause, .settings: return store.appliedIndex >= lastEdit
+        default: return true
+        }
     }
 
     /// Whether ticks due before it must be decided with it.
@@ -202,7 +217,7 @@ extension Node {
     }
 
     mutating func proposeHeldEdits(_ out: inout Outbox) {
-        guard !heldEdits.isEmpty, scheduler.knowsTicks else { return }
+        guard let first = heldEdits.first, knowsTicks(changedBy: first.body) else { return }
         let held = heldEdits
         heldEdits = []
         for edit in held { propose(edit.body, for: edit.id, &out) }

@@ -191,6 +191,7 @@ extension Node {
         scheduler = Scheduler()
         dispatcher.loseLeadership()
         decisionBarrier = 0
+        lastEdit = 0
         contact.routes = SortedMap()
         levelProposed = 0
         rewindIndex = 0

@@ -90,6 +90,8 @@ package struct Node {
     /// A change that concerns the ticks of all jobs is in the log up to here; nothing is decided
     /// until it is applied.
     var decisionBarrier: LogIndex = 0
+    /// Where the last edit that this leader has proposed stands in the log.
+    var lastEdit: LogIndex = 0
     /// Since when ticks have been due without a pause; nil when none is.
     var decidingSince: Instant?
     /// Whose proposal each uncommitted entry is.

@@ -49,9 +49,15 @@ extension Membership {
             return remember(intent, isLeave: false, at: now)
         }
         guard intent.time > peer.intentTime else { return false }
+        if intent.node == name {
+            // Said in a life before, and perhaps a leave: states told at large don't say which, and
+            // whoever takes it for one must hear of a later word.
+            if isSpeaking { announceJoin() }
+            return false
+        }
         peers.update(intent.node) { $0.intentTime = intent.time }
         // It has changed its mind, or the leave was of its life before.
-        if peer.status == .leaving, intent.node != name {
+        if peer.status == .leaving {
             setStatus(.alive, of: intent.node)
             emit(MembershipEvent.updated, intent.node, into: &actions)
         }

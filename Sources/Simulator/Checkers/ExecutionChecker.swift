@@ -77,6 +77,7 @@ struct ExecutionChecker {
         _ changes: StoreChanges, _ view: StoreView, _ log: RunLog, at time: TrueTime,
         into verdict: inout Verdict
     ) {
+        targets.noticed(drained: view.cluster.drained)
         for sight in changes.removed {
             goneGenerations.insert(sight.state.generation)
             removedBy[sight.name.text] = view.cluster.lastStamp

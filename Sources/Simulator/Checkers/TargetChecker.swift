@@ -43,6 +43,8 @@ struct TargetChecker {
     private let isStatic: Bool
     /// What each job has asked for so far.
     private var wishes: [Generation: [Wish]] = [:]
+    /// Nodes that have been drained at some time: whoever decides may heed or not yet heed it.
+    private var drained: Set<String> = []
 
     init(nodes: [Node], isStatic: Bool) {
         self.nodes = nodes
@@ -55,6 +57,10 @@ struct TargetChecker {
         if !(wishes[generation]?.contains(wish) ?? false) {
             wishes[generation, default: []].append(wish)
         }
+    }
+
+    mutating func noticed(drained names: [NodeName]) {
+        for name in names { drained.insert(name.text) }
     }
 
     mutating func forget(_ generation: Generation) { wishes[generation] = nil }
@@ -83,6 +89,8 @@ struct TargetChecker {
         }.map(\.name)
         guard names.allSatisfy(matching.contains) else { return false }
         guard isStatic, certain.count == wish.tags.count else { return true }
-        return names.count == min(wish.limit ?? .max, matching.count)
+        let certainly = matching.count { !drained.contains($0) }
+        let limit = wish.limit ?? .max
+        return names.count >= min(limit, certainly) && names.count <= min(limit, matching.count)
     }
 }

@@ -229,6 +229,15 @@ import Testing
         #expect(!intents.contains { if case .leave = $0 { true } else { false } })
     }
 
+    /// Whoever hears of us again may take the last word of our life before for a leave.
+    @Test func aWordOfOurLifeBeforeIsOutdoneByALaterOne() {
+        var bench = MembershipBench()
+        bench.hear(.join(SerfIntent(time: 20, node: NodeName("me"))))
+        #expect(Self.intents(&bench).contains(.join(SerfIntent(time: 21, node: NodeName("me")))))
+        bench.hear(.join(SerfIntent(time: 21, node: NodeName("me"))))
+        #expect(bench.machine.peers[NodeName("me")]?.intentTime == 21)
+    }
+
     private static func intents(_ bench: inout MembershipBench) -> [SerfMessage] {
         bench.sent().flatMap(\.messages).compactMap { message in
             if case .user(let bytes) = message { try? SerfMessage(bytes[...]) } else { nil }
