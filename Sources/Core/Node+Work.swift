@@ -72,6 +72,7 @@ extension Node {
     /// Work that goes over everything, a slice per step.
     mutating func continueSlices(_ out: inout Outbox) {
         guard isLeading else { return }
+        proposeHeldEdits(&out)
         if !scheduler.isComplete {
             withScheduler(&out) { $0.continueRebuild($1, $2, into: &$3) }
             if scheduler.isComplete {

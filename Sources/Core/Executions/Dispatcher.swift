@@ -18,6 +18,8 @@ package struct Dispatcher {
         var job: JobName
         var node: NodeName
         var sentAt: Instant
+        /// When it was last ordered.
+        var orderedAt: Instant
         var isAccepted: Bool
         /// An earlier leader may have sent it, and the agent may have begun long since.
         var mayBeOlder: Bool
@@ -27,6 +29,9 @@ package struct Dispatcher {
         /// Until it has started it takes a place in its agent's window.
         var isStarted: Bool
         var lostAfter: Duration
+
+        /// Its agent has been heard and has not taken it for so long that no more is asked of it.
+        func isWithdrawn(at now: Instant) -> Bool { !isAccepted && now - sentAt >= lostAfter }
     }
 
     /// Where a group stands in the walk over unfinished work.
@@ -215,10 +220,11 @@ package struct Dispatcher {
         unanswered.removeLast(slice.count)
         for next in slice {
             guard let known = outstanding[next.key], !known.isAccepted || !known.isStarted,
-                let document = store.document(next.job),
+                !known.isWithdrawn(at: now), let document = store.document(next.job),
                 let execution = store.execution(next.key), !execution.state.isEnded
             else { continue }
             let assignment = store.assignment(of: execution, document, next.key.generation)
+            outstanding.update(next.key) { $0.orderedAt = now }
             order(assignment, at: now, into: &actions)
         }
     }
@@ -258,7 +264,8 @@ package struct Dispatcher {
         unstarted[assignment.node] = (unstarted[assignment.node] ?? 0) + 1
         if nextCheck == .distantFuture { nextCheck = now + Self.checkInterval }
         outstanding[assignment.key] = Outstanding(
-            job: assignment.job, node: assignment.node, sentAt: now, isAccepted: false,
+            job: assignment.job, node: assignment.node, sentAt: now, orderedAt: now,
+            isAccepted: false,
             mayBeOlder: mayBeOlder, isFenced: assignment.isFenced, isKillRequested: false,
             isStarted: false,
             lostAfter: assignment.lostAfter)
@@ -393,8 +400,9 @@ package struct Dispatcher {
     ) {
         unanswered.removeAll(keepingCapacity: true)
         for (key, execution) in outstanding {
-            // Whoever is heard is not given up: it may hold an order that it still obeys. An agent
-            // without work is silent, so its last word may be older than the run.
+            // Whoever is heard may hold an order that it still obeys, so it is given up only when
+            // the last one is as old as a lease: it may be heard and hear nothing. An agent without
+            // work is silent, so its last word may be older than the run.
             let heard = max(heardAt[execution.node] ?? execution.sentAt, execution.sentAt)
             let waitsForLease = execution.mayBeOlder || execution.isFenced
             if !execution.isAccepted, !waitsForLease, now - heard >= Self.acceptTimeout {
@@ -402,6 +410,11 @@ package struct Dispatcher {
             } else if now - heard >= execution.lostAfter {
                 let time = DurationText.print(execution.lostAfter)
                 lose(key, execution, "the agent was not heard of for \(time)", into: &actions)
+            } else if execution.isWithdrawn(at: now),
+                now - execution.orderedAt >= execution.lostAfter
+            {
+                let reason = "the agent is heard, but has not taken the execution"
+                lose(key, execution, reason, into: &actions)
             } else {
                 tellAgain(key, execution, at: now, into: &actions)
             }
@@ -414,7 +427,9 @@ package struct Dispatcher {
         into actions: inout [Action]
     ) {
         guard hasContact(execution.node) else { return }
-        if execution.isKillRequested { actions.append(.send(execution.node, .kill(key))) }
+        if execution.isKillRequested || execution.isWithdrawn(at: now) {
+            actions.append(.send(execution.node, .kill(key)))
+        }
         let age = now - execution.sentAt
         // The agent's word that it has begun is said once: one that has it is asked twice a minute.
         let isSilent =
