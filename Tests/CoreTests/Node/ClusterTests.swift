@@ -152,6 +152,27 @@ import Testing
         cluster.advance(.seconds(8))
     }
 
+    /// A job on its way has ticks from now on that nobody sees yet.
+    @Test func whatChangesAllJobsWaitsForTheEditsBeforeIt() throws {
+        var cluster = ClusterHarness(3)
+        let leader = try #require(cluster.leader)
+        let job =
+            #"{"name":"a","schedule":"@every 1s","executor":"shell","#
+            + #""executor_config":{"command":"date"}}"#
+        let put = cluster.servers[leader].send(.put, "/v1/jobs/a", job)
+        let pause = cluster.servers[leader].send(.post, "/v1/pause")
+        same(cluster.servers[leader].node.heldEdits.count, 1)
+        // What comes behind it keeps its place.
+        let delete = cluster.servers[leader].send(.delete, "/v1/jobs/a")
+        cluster.advance(.seconds(1))
+        #expect(cluster.servers[leader].node.heldEdits.isEmpty)
+        same(cluster.servers[leader].answers[put]?.status, 201)
+        same(cluster.servers[leader].answers[pause]?.status, 200)
+        #expect(cluster.servers[leader].answers[delete] != nil)
+        #expect(cluster.servers[leader].node.store.cluster.isPaused)
+        #expect(cluster.agrees())
+    }
+
     @Test func aResultThatIsToldAgainIsInTheLogOnce() throws {
         var cluster = ClusterHarness(3)
         let leader = try #require(cluster.leader)
