@@ -170,7 +170,8 @@ import Testing
         same(cluster.servers[leader].answers[pause]?.status, 200)
         #expect(cluster.servers[leader].answers[delete] != nil)
         #expect(cluster.servers[leader].node.store.cluster.isPaused)
-        #expect(cluster.agrees())
+        let agrees = cluster.agrees()
+        #expect(agrees)
     }
 
     @Test func aResultThatIsToldAgainIsInTheLogOnce() throws {
