@@ -232,7 +232,9 @@ import Testing
     /// Whoever hears of us again may take the last word of our life before for a leave.
     @Test func aWordOfOurLifeBeforeIsOutdoneByALaterOne() {
         var bench = MembershipBench()
+        bench.alive("x", 1)
         bench.hear(.join(SerfIntent(time: 20, node: NodeName("me"))))
+        bench.pass(.seconds(1))
         #expect(Self.intents(&bench).contains(.join(SerfIntent(time: 21, node: NodeName("me")))))
         bench.hear(.join(SerfIntent(time: 21, node: NodeName("me"))))
         #expect(bench.machine.peers[NodeName("me")]?.intentTime == 21)
