@@ -63,7 +63,7 @@ package final class Outbound<Calls: OutgoingCalls> {
 
     // MARK: What the node wants
 
-    package func begin(_ call: Calls.Call, at now: Now, into inputs: inout [Input]) {
+    package func begin(_ call: Calls.Attempt, at now: Now, into inputs: inout [Input]) {
         calls.begin(call, at: now, into: &out)
         drain(at: now, into: &inputs)
         reportSaturation(at: now.monotonic)

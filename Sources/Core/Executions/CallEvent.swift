@@ -46,7 +46,8 @@ package struct CallOutput: Sendable {
 /// Makes the calls of one kind: decides everything and has no socket. Production runs it over real
 /// ones, the simulator over its model of a network.
 package protocol OutgoingCalls: Sendable {
-    associatedtype Call: Sendable
+    /// One execution's call.
+    associatedtype Attempt: Sendable
 
     /// Calls that have not ended.
     var count: Int { get }
@@ -56,7 +57,7 @@ package protocol OutgoingCalls: Sendable {
     var openedCount: UInt64 { get }
     var nextDeadline: Instant? { get }
 
-    mutating func begin(_ call: Call, at now: Now, into out: inout CallOutput)
+    mutating func begin(_ call: Attempt, at now: Now, into out: inout CallOutput)
     /// Ends a call; one that has ended already is none.
     mutating func hangUp(_ id: ExecutionID, at now: Now, into out: inout CallOutput)
     mutating func renewFences(ago: Duration, at now: Now)
