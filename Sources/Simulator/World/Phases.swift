@@ -280,7 +280,9 @@ extension World {
 
     private mutating func probe(_ since: TrueTime, _ operation: Int) {
         guard operations[operation].isDone else {
-            if time - since > Phases.fireBound { fail(.L3, "the probe's creation is not answered") }
+            // Voters that get all of the state, piece by piece, can be the majority.
+            let bound = isSomebodyBehind ? Phases.catchUpBound : Phases.fireBound
+            if time - since > bound { fail(.L3, "the probe's creation is not answered") }
             return
         }
         guard operations[operation].isAcknowledged else {
@@ -353,14 +355,16 @@ extension World {
         phases.stage = .draining(since: time, lastKill: time)
     }
 
+    /// Some healthy voter lacks what is committed.
+    private var isSomebodyBehind: Bool { voters.contains { !checkers.hasAll($0) } }
+
     private mutating func drain(_ since: TrueTime, _ lastKill: TrueTime) {
         let open = checkers.view.groups.count
         let healthy = core.map { nodes[$0] }
         if open == 0, clientsAreIdle, isAllReleased, time - since > .seconds(30) {
             // Who was behind may still be taking over all of the state, piece by piece.
-            let isBehind = voters.contains { !checkers.hasAll($0) }
             phases.restingSince = phases.restingSince ?? time
-            if isBehind, time - phases.restingSince! < Phases.catchUpBound { return }
+            if isSomebodyBehind, time - phases.restingSince! < Phases.catchUpBound { return }
             checkers.requireAllEnded(healthy, runLog, at: time)
             trace.note(time, "phase", "drained")
             guard nodes.count > 1 else { return finish() }
