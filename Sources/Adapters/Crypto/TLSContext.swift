@@ -17,26 +17,26 @@ package struct TLSServerSettings: Hashable, Sendable {
 /// What many connections have in common: authorities, an own certificate, versions. TLS 1.2 and
 /// 1.3. Making one reads files and takes up to tens of milliseconds.
 package final class TLSContext: @unchecked Sendable {
-    let library: TLSLibrary
+    let openSSL: TLSLibrary
     /// `SSL_CTX`, which may be used from several threads.
     let object: OpaquePointer
 
     private init(_ method: (TLSLibrary) -> TLSLibrary.Get) throws(CryptographyError) {
-        library = try TLSLibrary.load()
-        library.clearErrors()
-        guard let object = library.newContext(method(library)()) else {
+        openSSL = try TLSLibrary.load()
+        openSSL.clearErrors()
+        guard let object = openSSL.newContext(method(openSSL)()) else {
             throw CryptographyError("TLS: OpenSSL has no memory for a context")
         }
         self.object = object
-        _ = library.contextControl(
+        _ = openSSL.contextControl(
             object, TLSLibrary.setLeastVersion, TLSLibrary.version12, nil)
-        _ = library.contextControl(object, TLSLibrary.setMode, TLSLibrary.modes, nil)
-        _ = library.setOptions(object, TLSLibrary.noRenegotiation)
+        _ = openSSL.contextControl(object, TLSLibrary.setMode, TLSLibrary.modes, nil)
+        _ = openSSL.setOptions(object, TLSLibrary.noRenegotiation)
         // Without it OpenSSL would ask on the terminal for the password of a locked key.
-        library.setPassword(object) { _, _, _, _ in 0 }
+        openSSL.setPassword(object) { _, _, _, _ in 0 }
     }
 
-    deinit { library.freeContext(object) }
+    deinit { openSSL.freeContext(object) }
 
     /// For connections to servers.
     convenience init(_ settings: TLSSettings) throws(CryptographyError) {
@@ -44,10 +44,10 @@ package final class TLSContext: @unchecked Sendable {
         if settings.verifiesPeer {
             if let file = settings.rootsFile {
                 try loadRoots(file)
-            } else if library.useSystemRoots(object) != 1 {
+            } else if openSSL.useSystemRoots(object) != 1 {
                 throw CryptographyError("TLS: the system's authorities can't be loaded")
             }
-            library.setVerify(object, TLSLibrary.verifyPeer, nil)
+            openSSL.setVerify(object, TLSLibrary.verifyPeer, nil)
         }
         if let certificate = settings.certificate { try use(certificate) }
     }
@@ -59,39 +59,39 @@ package final class TLSContext: @unchecked Sendable {
         guard let file = settings.clientRootsFile else { return }
         try loadRoots(file)
         // Clients with several certificates choose by the authorities' names.
-        library.setClientNames(object, library.loadNames(file))
-        library.setVerify(object, TLSLibrary.verifyPeer | TLSLibrary.verifyRequired, nil)
+        openSSL.setClientNames(object, openSSL.loadNames(file))
+        openSSL.setVerify(object, TLSLibrary.verifyPeer | TLSLibrary.verifyRequired, nil)
         // Sessions of other services are not taken up here.
         let name = Array("dkron".utf8)
-        _ = library.setSessionContext(object, name, UInt32(name.count))
+        _ = openSSL.setSessionContext(object, name, UInt32(name.count))
     }
 
     private func loadRoots(_ file: String) throws(CryptographyError) {
         try check(file, "the file of certificate authorities")
-        guard library.loadRoots(object, file, nil) == 1 else {
+        guard openSSL.loadRoots(object, file, nil) == 1 else {
             throw refusal(file, "holds no certificates of authorities in PEM form")
         }
     }
 
     private func use(_ certificate: TLSSettings.Certificate) throws(CryptographyError) {
         try check(certificate.file, "the certificate file")
-        guard library.useChain(object, certificate.file) == 1 else {
+        guard openSSL.useChain(object, certificate.file) == 1 else {
             throw refusal(certificate.file, "holds no certificate in PEM form")
         }
         try check(certificate.keyFile, "the key file")
-        guard library.useKey(object, certificate.keyFile, TLSLibrary.pem) == 1 else {
-            let reason = library.takeError() ?? ""
+        guard openSSL.useKey(object, certificate.keyFile, TLSLibrary.pem) == 1 else {
+            let reason = openSSL.takeError() ?? ""
             // OpenSSL compares the key with the certificate as it reads it.
             guard !reason.contains("mismatch") else { throw mismatch(certificate) }
             throw CryptographyError(
                 "TLS: \(certificate.keyFile) holds no private key in PEM form without a password"
                     + (reason.isEmpty ? "" : " (\(reason))"))
         }
-        guard library.checkKey(object) == 1 else { throw mismatch(certificate) }
+        guard openSSL.checkKey(object) == 1 else { throw mismatch(certificate) }
     }
 
     private func mismatch(_ certificate: TLSSettings.Certificate) -> CryptographyError {
-        library.clearErrors()
+        openSSL.clearErrors()
         return CryptographyError(
             "TLS: the key in \(certificate.keyFile) is not that of the certificate in "
                 + certificate.file)
@@ -104,7 +104,7 @@ package final class TLSContext: @unchecked Sendable {
     }
 
     private func refusal(_ file: String, _ what: String) -> CryptographyError {
-        let reason = library.takeError().map { " (\($0))" } ?? ""
+        let reason = openSSL.takeError().map { " (\($0))" } ?? ""
         return CryptographyError("TLS: \(file) \(what)\(reason)")
     }
 

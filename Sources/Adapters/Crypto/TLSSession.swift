@@ -30,8 +30,8 @@ final class TLSSession: @unchecked Sendable {
     }
 
     deinit {
-        guard let object, let library = context?.library else { return }
-        library.freeSession(object)
+        guard let object, let openSSL = context?.openSSL else { return }
+        openSSL.freeSession(object)
     }
 
     // MARK: Handshake
@@ -44,14 +44,14 @@ final class TLSSession: @unchecked Sendable {
                 return .failed(error.description)
             }
         }
-        guard let object, let library = context?.library else { return .failed("TLS failed") }
-        library.clearErrors()
-        let result = library.handshake(object)
+        guard let object, let openSSL = context?.openSSL else { return .failed("TLS failed") }
+        openSSL.clearErrors()
+        let result = openSSL.handshake(object)
         if result == 1 { return .done }
-        switch library.outcome(object, result) {
+        switch openSSL.outcome(object, result) {
         case TLSLibrary.wantsRead: return .waits(for: .read)
         case TLSLibrary.wantsWrite: return .waits(for: .write)
-        case let outcome: return .failed(reason(outcome, library, object))
+        case let outcome: return .failed(reason(outcome, openSSL, object))
         }
     }
 
@@ -61,17 +61,17 @@ final class TLSSession: @unchecked Sendable {
         case .client(let peer): context = try TLSContext.context(for: peer.settings)
         case .server(let own): context = own
         }
-        let library = context.library
-        guard let object = library.newSession(context.object),
-            library.setDescriptor(object, descriptor) == 1
+        let openSSL = context.openSSL
+        guard let object = openSSL.newSession(context.object),
+            openSSL.setDescriptor(object, descriptor) == 1
         else { throw CryptographyError("TLS: OpenSSL has no memory for a connection") }
         self.context = context
         self.object = object
         switch role {
-        case .server: library.accepting(object)
+        case .server: openSSL.accepting(object)
         case .client(let peer):
-            library.connecting(object)
-            guard expect(peer, library, object) else {
+            openSSL.connecting(object)
+            guard expect(peer, openSSL, object) else {
                 throw CryptographyError("TLS: \"\(peer.host)\" is no name of a server")
             }
         }
@@ -79,41 +79,41 @@ final class TLSSession: @unchecked Sendable {
 
     /// Says whom it wants, and for whom the certificate must be.
     private func expect(
-        _ peer: TLSPeer, _ library: TLSLibrary, _ object: OpaquePointer
+        _ peer: TLSPeer, _ openSSL: TLSLibrary, _ object: OpaquePointer
     ) -> Bool {
         let isAddress = IPAddress(text: peer.host) != nil
         if isAddress, peer.settings.verifiesPeer {
-            guard let parameters = library.parameters(object),
-                library.setAddress(parameters, peer.host) == 1
+            guard let parameters = openSSL.parameters(object),
+                openSSL.setAddress(parameters, peer.host) == 1
             else { return false }
-        } else if peer.settings.verifiesPeer, library.setHost(object, peer.host) != 1 {
+        } else if peer.settings.verifiesPeer, openSSL.setHost(object, peer.host) != 1 {
             return false
         }
         // An address is no server name (RFC 6066, section 3).
         if isAddress { return true }
         var name = Array(peer.host.utf8CString)
         return name.withUnsafeMutableBytes {
-            library.sessionControl(object, TLSLibrary.setServerName, 0, $0.baseAddress) == 1
+            openSSL.sessionControl(object, TLSLibrary.setServerName, 0, $0.baseAddress) == 1
         }
     }
 
     private func reason(
-        _ outcome: Int32, _ library: TLSLibrary, _ object: OpaquePointer
+        _ outcome: Int32, _ openSSL: TLSLibrary, _ object: OpaquePointer
     ) -> String {
         let code = errno
-        let reason = words(outcome, code, library, object)
+        let reason = words(outcome, code, openSSL, object)
         // What the other side said before it went away may still be there.
         if outcome != TLSLibrary.failedOutside { failure = reason }
         return reason
     }
 
     private func words(
-        _ outcome: Int32, _ code: Int32, _ library: TLSLibrary, _ object: OpaquePointer
+        _ outcome: Int32, _ code: Int32, _ openSSL: TLSLibrary, _ object: OpaquePointer
     ) -> String {
-        let verdict = library.verifyResult(object)
-        let text = library.takeError()
+        let verdict = openSSL.verifyResult(object)
+        let text = openSSL.takeError()
         if outcome == TLSLibrary.failedInside, verdict != 0, text == "certificate verify failed" {
-            return certificateReason(verdict, library)
+            return certificateReason(verdict, openSSL)
         }
         switch (outcome, text) {
         case (_, "unexpected eof while reading"?),
@@ -137,7 +137,7 @@ final class TLSSession: @unchecked Sendable {
     static let plainRequest = "TLS: the client speaks plain http"
 
     /// Numbers of `x509_vfy.h`; the rest says what OpenSSL says.
-    private func certificateReason(_ verdict: Int, _ library: TLSLibrary) -> String {
+    private func certificateReason(_ verdict: Int, _ openSSL: TLSLibrary) -> String {
         let whose: String
         let expected: String
         switch role {
@@ -154,7 +154,7 @@ final class TLSSession: @unchecked Sendable {
             case 62, 64: "is for another name than \(expected)"
             default:
                 "is not accepted: "
-                    + (library.verifyText(verdict).map { String(cString: $0) } ?? "\(verdict)")
+                    + (openSSL.verifyText(verdict).map { String(cString: $0) } ?? "\(verdict)")
             }
         return "TLS: the \(whose) certificate \(rest)"
     }
@@ -165,36 +165,36 @@ final class TLSSession: @unchecked Sendable {
     ///   inside, and the socket would not tell.
     func read(into buffer: UnsafeMutableBufferPointer<UInt8>) -> StreamSocket.Moved {
         if let failure { return .failed(failure) }
-        guard let object, let library = context?.library else { return .end }
-        library.clearErrors()
-        let count = library.read(object, buffer.baseAddress, Int32(clamping: buffer.count))
-        return count > 0 ? .bytes(Int(count)) : moved(count, library, object)
+        guard let object, let openSSL = context?.openSSL else { return .end }
+        openSSL.clearErrors()
+        let count = openSSL.read(object, buffer.baseAddress, Int32(clamping: buffer.count))
+        return count > 0 ? .bytes(Int(count)) : moved(count, openSSL, object)
     }
 
     /// Not of nothing. After `.blocked` the same bytes come first the next time.
     func write(_ bytes: UnsafeRawBufferPointer) -> StreamSocket.Moved {
         if let failure { return .failed(failure) }
-        guard let object, let library = context?.library else { return .end }
-        library.clearErrors()
-        let count = library.write(object, bytes.baseAddress, Int32(clamping: bytes.count))
-        return count > 0 ? .bytes(Int(count)) : moved(count, library, object)
+        guard let object, let openSSL = context?.openSSL else { return .end }
+        openSSL.clearErrors()
+        let count = openSSL.write(object, bytes.baseAddress, Int32(clamping: bytes.count))
+        return count > 0 ? .bytes(Int(count)) : moved(count, openSSL, object)
     }
 
     private func moved(
-        _ count: Int32, _ library: TLSLibrary, _ object: OpaquePointer
+        _ count: Int32, _ openSSL: TLSLibrary, _ object: OpaquePointer
     ) -> StreamSocket.Moved {
-        switch library.outcome(object, count) {
+        switch openSSL.outcome(object, count) {
         case TLSLibrary.wantsRead, TLSLibrary.wantsWrite: .blocked
         case TLSLibrary.isEnded: .end
-        case let outcome: .failed(reason(outcome, library, object))
+        case let outcome: .failed(reason(outcome, openSSL, object))
         }
     }
 
     /// Says that nothing more comes. The other side may still speak.
     func sayEnd() {
-        guard let object, let library = context?.library, failure == nil else { return }
-        library.clearErrors()
-        _ = library.shutdown(object)
-        library.clearErrors()
+        guard let object, let openSSL = context?.openSSL, failure == nil else { return }
+        openSSL.clearErrors()
+        _ = openSSL.shutdown(object)
+        openSSL.clearErrors()
     }
 }
