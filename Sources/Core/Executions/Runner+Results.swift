@@ -215,7 +215,8 @@ extension Runner {
         let config = assignment.config.map { (key: $0.name, value: $0.value) }
         let fence = assignment.isFenced ? Self.fence(of: assignment) - leaseAge : nil
         do throws(ExecutorSettingError) {
-            switch BuiltInExecutor(rawValue: assignment.executor) {
+            let executor = BuiltInExecutor(rawValue: assignment.executor)
+            switch executor {
             case .shell:
                 let spec = try ShellCommand.parse(config).spec(
                     execution: assignment.id, jobName: assignment.job,
@@ -225,10 +226,13 @@ extension Runner {
                 let call = try HTTPJob.parse(config).call(
                     execution: assignment.id, identity: identity(of: assignment), fence: fence)
                 return .success(.call(call))
-            case .nats:
-                let job = try NATSJob.parse(config)
-                return .success(.converse(job.call(execution: assignment.id, fence: fence)))
-            case nil:
+            default:
+                if let task = try executor?.task(config) {
+                    let call = ConversationCall(
+                        execution: assignment.id, task: task, identity: identity(of: assignment),
+                        fence: fence)
+                    return .success(.converse(call))
+                }
                 let name = assignment.executor
                 let sentence =
                     name.isEmpty

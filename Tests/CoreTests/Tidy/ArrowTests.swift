@@ -24,15 +24,18 @@ struct ArrowTests {
         "Membership": ["Base", "Wire"],
         "Store": ["Base", "Calendar", "Cron", "JSON"],
         "Scheduler": ["Base", "Calendar", "Cron", "Store"],
-        "Executions": [
-            "Base", "Calendar", "JSON", "HTTP", "Pattern", "Store", "Wire",
+        "Executors": [
+            "Base", "Calendar", "JSON", "HTTP", "HTTP2", "Protobuf", "GRPC", "Pattern", "Store",
         ],
+        "Executions": ["Base", "Calendar", "JSON", "Store", "Wire", "Executors"],
         "Transfer": ["Base", "Journal", "Raft", "Store"],
-        "Peers": ["Base", "HTTP", "Raft", "Store", "Executions", "Transfer", "Boundary"],
+        "Peers": [
+            "Base", "HTTP", "Raft", "Store", "Executors", "Executions", "Transfer", "Boundary",
+        ],
         "Metrics": ["Base", "Store"],
         "API": [
             "Base", "Calendar", "Cron", "JSON", "HTTP", "Wire", "Journal", "Raft", "Membership",
-            "Pattern", "Store", "Scheduler", "Executions", "Metrics", "Boundary",
+            "Pattern", "Store", "Scheduler", "Executors", "Executions", "Metrics", "Boundary",
         ],
     ]
 

@@ -39,15 +39,15 @@ struct PurityTests {
 
     /// Files that may hold hash tables, because they only look up, insert and remove by key.
     static let hashTables: [String: String] = [
-        "Sources/Core/Executions/Conversations.swift":
+        "Sources/Core/Executors/Conversations.swift":
             "conversations by execution, connection and host: looked up, never walked over",
-        "Sources/Core/Executions/ExecutorSettings.swift": "settings by key: looked up",
-        "Sources/Core/Executions/HTTPCalls.swift": "looks up calls by their numbers",
-        "Sources/Core/Executions/HTTPJob.swift": "looks up settings by their names",
+        "Sources/Core/Executors/ExecutorSettings.swift": "settings by key: looked up",
+        "Sources/Core/Executors/HTTP/HTTPCalls.swift": "looks up calls by their numbers",
+        "Sources/Core/Executors/HTTP/HTTPJob.swift": "looks up settings by their names",
         "Sources/Core/HTTP/HTTPCaller.swift": "looks up calls and connections by their numbers",
         "Sources/Core/Pattern/Pattern.swift": "finds equal sets; starts of classes, then sorted",
         "Sources/Core/Pattern/PatternSearch.swift": "finds equal states",
-        "Sources/Core/Executions/ShellCommand.swift": "looks up settings by their names",
+        "Sources/Core/Executors/Shell/ShellCommand.swift": "looks up settings by their names",
         "Sources/Core/Journal/HistoryStore.swift": "compares sums, one segment at a time",
         "Sources/Core/GRPC/GRPCClient.swift": "looks up calls by numbers and streams",
         "Sources/Core/GRPC/GRPCServer.swift": "looks up calls by their numbers",

@@ -16,7 +16,17 @@ enum BuiltInExecutor: String, CaseIterable {
         switch self {
         case .shell: _ = try ShellCommand.parse(config)
         case .http: _ = try HTTPJob.parse(config)
-        case .nats: _ = try NATSJob.parse(config)
+        default: _ = try task(config)
+        }
+    }
+
+    /// What is to be said to a server; nil for executors that do not converse.
+    func task(
+        _ config: [(key: String, value: String)]
+    ) throws(ExecutorSettingError) -> ConversationTask? {
+        switch self {
+        case .shell, .http: nil
+        case .nats: .nats(try NATSJob.parse(config))
         }
     }
 }

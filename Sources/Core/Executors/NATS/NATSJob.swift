@@ -13,7 +13,7 @@
 /// | `debug` | the server's greeting goes in front of the output |
 ///
 /// An empty value is the same as none.
-package struct NATSJob: Hashable, Sendable {
+package struct NATSJob: ConversationJob {
     package struct Server: Hashable, Sendable {
         package var host: String
         package var port: UInt16
@@ -69,9 +69,8 @@ package struct NATSJob: Hashable, Sendable {
         return job
     }
 
-    package func call(execution: ExecutionID, fence: Duration?) -> ConversationCall {
-        ConversationCall(
-            execution: execution, task: .nats(self), timeout: timeout, fence: fence)
+    package func begin(_ attempt: ConversationCall) -> any Conversation {
+        NATSConversation(self, attempt.execution)
     }
 
     // MARK: Settings

@@ -41,7 +41,9 @@ struct NATSConversation: Conversation {
 
     // MARK: Events
 
-    mutating func opened(_ place: ConversationServer, into steps: inout [ConversationStep]) {
+    mutating func opened(
+        _ place: ConversationServer, at now: Now, into steps: inout [ConversationStep]
+    ) {
         if case .securing = stage { return connect(into: &steps) }
         server =
             job.servers.first { $0.host == place.host && $0.port == place.port } ?? job.servers[0]
@@ -49,7 +51,9 @@ struct NATSConversation: Conversation {
         buffer = []
     }
 
-    mutating func received(_ bytes: [UInt8], into steps: inout [ConversationStep]) {
+    mutating func received(
+        _ bytes: [UInt8], at now: Now, into steps: inout [ConversationStep]
+    ) {
         buffer += bytes
         while let line = nextLine() {
             guard take(line, into: &steps) else { return }

@@ -19,8 +19,9 @@ private struct Fixture {
         _ number: Int64, _ settings: [(String, String)], fence: Duration? = nil
     ) throws -> [String] {
         let config = settings.map { (key: $0.0, value: $0.1) }
-        let call = try NATSJob.parse(config).call(
-            execution: ExecutionID("\(number)-n"), fence: fence)
+        let call = ConversationCall(
+            execution: ExecutionID("\(number)-n"), task: .nats(try NATSJob.parse(config)),
+            fence: fence)
         calls.begin(call, at: now, into: &out)
         return take()
     }

@@ -25,6 +25,12 @@ package enum ConversationStep: Hashable, Sendable {
     /// From here on the connection speaks TLS; `opened` follows once more.
     case secure(TLSPeer)
     case output([UInt8])
+    /// Another server has to be asked; the connection is closed, and `opened` follows. If it can't
+    /// be reached the conversation goes on with those of `servers` that were not tried yet.
+    case move(to: ConversationServer)
+    /// Nothing is expected of the server for so long; `resumed` follows. The connection, if there
+    /// is one, stays open.
+    case wait(Duration)
     /// This server won't do, for this reason, and nothing was asked of it: the next one is tried.
     case leave(reason: String)
     /// It is over: a sentence without the full stop, or nothing for a success.
@@ -39,17 +45,48 @@ package protocol Conversation: Sendable {
     var isCommitted: Bool { get }
 
     /// A connection with one of the servers is there, or has got TLS.
-    mutating func opened(_ server: ConversationServer, into steps: inout [ConversationStep])
-    mutating func received(_ bytes: [UInt8], into steps: inout [ConversationStep])
+    mutating func opened(
+        _ server: ConversationServer, at now: Now, into steps: inout [ConversationStep])
+    mutating func received(
+        _ bytes: [UInt8], at now: Now, into steps: inout [ConversationStep])
+    /// A `wait` is over.
+    mutating func resumed(at now: Now, into steps: inout [ConversationStep])
+    /// Every server was tried in vain, the last one for this reason. No connection is there: the
+    /// step is `move`, `wait` or `end`.
+    mutating func exhausted(
+        reason: String, at now: Now, into steps: inout [ConversationStep])
+}
+
+extension Conversation {
+    package mutating func resumed(at now: Now, into steps: inout [ConversationStep]) {}
+
+    package mutating func exhausted(
+        reason: String, at now: Now, into steps: inout [ConversationStep]
+    ) {
+        steps.append(.end(error: reason))
+    }
+}
+
+/// What a job of an executor that converses wants done, out of its settings.
+package protocol ConversationJob: Hashable, Sendable {
+    /// Reads and checks the settings. Linear in their size.
+    static func parse(
+        _ config: [(key: String, value: String)]
+    ) throws(ExecutorSettingError) -> Self
+
+    /// Of the whole attempt; greater than zero, nil is none.
+    var timeout: Duration? { get }
+
+    func begin(_ attempt: ConversationCall) -> any Conversation
 }
 
 /// What a conversation is to be about.
 package enum ConversationTask: Hashable, Sendable {
     case nats(NATSJob)
 
-    func begin(_ execution: ExecutionID) -> any Conversation {
+    var job: any ConversationJob {
         switch self {
-        case .nats(let job): NATSConversation(job, execution)
+        case .nats(let job): job
         }
     }
 }
@@ -58,17 +95,23 @@ package enum ConversationTask: Hashable, Sendable {
 package struct ConversationCall: Hashable, Sendable {
     package var execution: ExecutionID
     package var task: ConversationTask
-    /// For the whole, from `started` on.
-    package var timeout: Duration?
+    /// What the peer may be told of the attempt: its id, group, number, instant and job.
+    package var identity: [EnvironmentEntry]
     /// Ends the call (fencing) this long after the last `renewFences`; nil for those not fenced.
     package var fence: Duration?
 
     package init(
-        execution: ExecutionID, task: ConversationTask, timeout: Duration?, fence: Duration?
+        execution: ExecutionID, task: ConversationTask, identity: [EnvironmentEntry] = [],
+        fence: Duration?
     ) {
         self.execution = execution
         self.task = task
-        self.timeout = timeout
+        self.identity = identity
         self.fence = fence
     }
+
+    /// For the whole, from `started` on.
+    var timeout: Duration? { task.job.timeout }
+
+    func begin() -> any Conversation { task.job.begin(self) }
 }

@@ -1,10 +1,13 @@
 // Conversations of executions with servers: names, addresses, connections and their time-outs are
 // the same for all protocols and are looked after here.
 //
-//   begin ─► waiting ─► resolving ─► connecting ─► talking ─► ended
+//   begin ─► waiting ─► resolving ─► connecting ─► talking ◄─► pausing
 //                           ▲            │  ▲         │
 //                           └── next server │         │
 //                                next address ◄───────┘ (left, and nothing asked for yet)
+//
+// `pausing` is the time that a conversation asked for, with a connection or without; any phase may
+// be the last one.
 
 package struct Conversations: OutgoingCalls {
     package struct Limits: Hashable, Sendable {
@@ -24,6 +27,7 @@ package struct Conversations: OutgoingCalls {
         case resolving
         case connecting
         case talking
+        case pausing
     }
 
     private struct Talk {
@@ -76,7 +80,7 @@ package struct Conversations: OutgoingCalls {
         _ call: ConversationCall, at now: Now, into out: inout CallOutput
     ) {
         invariant(talks[call.execution] == nil, "an execution makes one call")
-        let conversation = call.task.begin(call.execution)
+        let conversation = call.begin()
         let servers = conversation.servers
         invariant(!servers.isEmpty, "settings name a server")
         talks[call.execution] = Talk(
@@ -114,7 +118,9 @@ package struct Conversations: OutgoingCalls {
     ) {
         guard var talk = talks[id] else { return }
         guard let server = talk.servers.popLast() else {
-            return fail(id, talk.reason, at: now, into: &out)
+            return converse(id, at: now, into: &out) { [reason = talk.reason] in
+                $0.exhausted(reason: reason, at: now, into: &$1)
+            }
         }
         talk.server = server
         talks[id] = talk
@@ -166,14 +172,14 @@ package struct Conversations: OutgoingCalls {
         case .opened(let connection):
             guard let id = owners[connection], let server = talks[id]?.server else { return }
             enter(.talking, id, until: now.monotonic + limits.silence)
-            converse(id, at: now, into: &out) { $0.opened(server, into: &$1) }
+            converse(id, at: now, into: &out) { $0.opened(server, at: now, into: &$1) }
         case .wrote(let connection, _):
             guard let id = owners[connection] else { return }
-            enter(.talking, id, until: now.monotonic + limits.silence)
+            expectWord(id, at: now)
         case .received(let connection, let bytes):
             guard let id = owners[connection] else { return }
-            enter(.talking, id, until: now.monotonic + limits.silence)
-            converse(id, at: now, into: &out) { $0.received(bytes, into: &$1) }
+            expectWord(id, at: now)
+            converse(id, at: now, into: &out) { $0.received(bytes, at: now, into: &$1) }
         case .receivedEnd(let connection):
             guard let id = owners[connection] else { return }
             broken(id, "the server closed the connection", at: now, into: &out)
@@ -206,20 +212,42 @@ package struct Conversations: OutgoingCalls {
         body(&talk.conversation, &steps)
         talks[id] = talk
         for step in steps {
-            guard let connection = talks[id]?.connection else { return }
-            switch step {
-            case .send(let bytes): out.sockets.append(.send(connection, bytes))
-            case .secure(let peer):
-                enter(.connecting, id, until: now.monotonic + limits.connecting)
-                out.sockets.append(.secure(connection, peer))
-            case .output(let bytes): out.news.append((id, .output(bytes)))
-            case .leave(let reason): return leave(id, reason, at: now, into: &out)
-            case .end(let error):
-                return end(
-                    id, CallEnd(cause: .finished, error: error, at: now.wall), at: now,
-                    into: &out)
-            }
+            guard talks[id] != nil else { return }
+            perform(step, id, at: now, into: &out)
         }
+    }
+
+    private mutating func perform(
+        _ step: ConversationStep, _ id: ExecutionID, at now: Now, into out: inout CallOutput
+    ) {
+        let connection = talks[id]?.connection
+        switch step {
+        case .send(let bytes):
+            if let connection { out.sockets.append(.send(connection, bytes)) }
+        case .secure(let peer):
+            guard let connection else { return }
+            enter(.connecting, id, until: now.monotonic + limits.connecting)
+            out.sockets.append(.secure(connection, peer))
+        case .output(let bytes): out.news.append((id, .output(bytes)))
+        case .move(let server):
+            disconnect(id, into: &out)
+            talks[id]?.servers.append(server)
+            tryServer(id, at: now, into: &out)
+        case .wait(let time): enter(.pausing, id, until: now.monotonic + time)
+        case .leave(let reason): leave(id, reason, at: now, into: &out)
+        case .end(let error): fail(id, error, at: now, into: &out)
+        }
+    }
+
+    /// The server has so long to say something, unless nothing is expected of it.
+    private mutating func expectWord(_ id: ExecutionID, at now: Now) {
+        if talks[id]?.phase == .pausing { return }
+        enter(.talking, id, until: now.monotonic + limits.silence)
+    }
+
+    private mutating func resume(_ id: ExecutionID, at now: Now, into out: inout CallOutput) {
+        enter(.talking, id, until: now.monotonic + limits.silence)
+        converse(id, at: now, into: &out) { $0.resumed(at: now, into: &$1) }
     }
 
     private mutating func broken(
@@ -288,7 +316,7 @@ package struct Conversations: OutgoingCalls {
                 switch talk.phase {
                 case .waiting, .resolving: "the address of \(server) was not found"
                 case .connecting: "\(server) did not accept the connection"
-                case .talking: "\(server) did not answer"
+                case .talking, .pausing: "\(server) did not answer"
                 }
             let caveat = talk.conversation.isCommitted ? Self.caveat : ""
             let error = "\(what) within the time-out of \(time)\(caveat)"
@@ -304,6 +332,7 @@ package struct Conversations: OutgoingCalls {
         case .connecting:
             let time = DurationText.print(limits.connecting)
             broken(id, "no answer within \(time)", at: now, into: &out)
+        case .pausing: resume(id, at: now, into: &out)
         case .talking:
             broken(
                 id, "no word of the server for \(DurationText.print(limits.silence))", at: now,
