@@ -155,11 +155,14 @@ extension Node {
             !request.hasBegun
         else { return }
         if response.body == .stream {
+            let until = now.monotonic + Forwarding.patience
             forwarding.outgoing.update(name.request) { request in
                 request.hasBegun = true
                 request.patience = Forwarding.patience
-                request.until = now.monotonic + request.patience
+                request.until = until
             }
+            // Earlier than a request whose answer may take long had it.
+            forwarding.nextDeadline = min(forwarding.nextDeadline ?? until, until)
         } else {
             forwarding.outgoing.remove(name.request)
         }

@@ -37,6 +37,32 @@ import Testing
         same(ran.status, 200)
     }
 
+    /// A piece of a forwarded answer that is lost on the way: the client must not take what it has
+    /// for the whole.
+    @Test func anAnswerThatLacksAPieceIsCutOff() throws {
+        var cluster = ClusterHarness(3)
+        let follower = try #require(cluster.followers.first)
+        for number in 1...600 {
+            let job = #"{"name":"job-\#(number)","schedule":"@yearly","executor":"shell","#
+                + #""executor_config":{"command":"date"}}"#
+            same(cluster.ask(follower, .post, "/v1/jobs", job).status, 201)
+        }
+        let whole = cluster.ask(follower, .get, "/v1/jobs?_end=600")
+        same(whole.status, 200)
+        #expect(whole.body.hasSuffix("]\n") || whole.body.hasSuffix("]"))
+        for lost in [UInt64(0), 1] {
+            cluster.loses = {
+                guard case .responseChunk(_, number: lost, _, last: _) = $0 else { return false }
+                return true
+            }
+            let id = cluster.servers[follower].send(.get, "/v1/jobs?_end=600")
+            cluster.advance(.seconds(1))
+            cluster.loses = { _ in false }
+            cluster.advance(.seconds(46))
+            #expect(cluster.servers[follower].aborted.contains(id), "without piece \(lost)")
+        }
+    }
+
     @Test func aNewLeaderGoesOnWithTheNextTick() throws {
         var cluster = ClusterHarness(3)
         let first = try #require(cluster.leader)

@@ -71,6 +71,28 @@ import Testing
         same(fixture.runNow("a"), .rejected(.overlap))
     }
 
+    /// The agent counts by what it was told; a leader that comes later must count by the same.
+    @Test func anEditDoesNotChangeTheLeaseOfWhatRuns() throws {
+        var fixture = StoreFixture()
+        fixture.put("a", schedule: "@every 1s") {
+            $0.lostAfter = .minutes(10)
+            $0.fence = true
+        }
+        fixture.decide("a", [(1_000_001, fixture.run)])
+        let told = fixture.launched[0]
+        fixture.put("a", schedule: "@every 1s") {
+            $0.lostAfter = .minutes(1)
+            $0.fence = false
+        }
+        let execution = try #require(fixture.execution(told))
+        let document = try #require(fixture.store.document(told.job))
+        same(
+            fixture.store.assignment(of: execution, document, told.key.generation).lostAfter,
+            .minutes(10))
+        #expect(
+            fixture.store.assignment(of: execution, document, told.key.generation).isFenced)
+    }
+
     @Test func replaceEndsTheOldRunsAndWaitsForThem() {
         var fixture = StoreFixture()
         fixture.put("a", schedule: "@every 1s") { $0.concurrency = .replace }
