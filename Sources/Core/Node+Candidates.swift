@@ -16,8 +16,22 @@ struct NodeMemory {
 extension Node {
     /// The nodes of this cluster that take new executions.
     var candidates: [Member] {
-        TargetSelection.candidates(members, region: config.region, store.cluster.drained)
+        TargetSelection.candidates(members, region: config.region, store.cluster.drained).filter {
+            hasKnownJournal($0)
+        }
     }
+
+    /// Whether the log knows that the node has the data directory that it has: what is decided for
+    /// it before that passes for decided for the one that it had. Takes a moment after it came.
+    private func hasKnownJournal(_ member: Member) -> Bool {
+        guard memory.isStale, store.cluster.featureLevel >= FeatureLevel.third,
+            let known = store.rememberedNode(member.name)
+        else { return true }
+        return known.id == member.id
+    }
+
+    /// Whether an order for a node reaches the data directory for which it is meant.
+    func mayOrder(_ node: NodeName) -> Bool { member(named: node).map(hasKnownJournal) ?? false }
 
     /// This server started so recently that nodes may not have been heard of yet.
     private var hasJustStarted: Bool {
@@ -48,18 +62,20 @@ extension Node {
         // What is not seen yet is not gone: look again when the time for that is over.
         memory.isStale = hasJustStarted
         let known = store.knownNodes
-        let alive = members.filter { $0.isThere && $0.region == config.region }
+        let alive = members.filter { $0.isThere && isOfRegion($0) }
         guard alive.count > 1 || !known.isEmpty else { return }
         let changed = alive.compactMap { member -> KnownNode? in
             guard let id = member.id else { return nil }
             let node = KnownNode(name: member.name, id: id, tags: member.tags)
-            return store.knownNode(node.name) == node ? nil : node
+            return store.knownNode(node.name)?.looksLike(node) == true ? nil : node
         }
         let gone = known.map(\.name).filter { name in
             guard let member = member(named: name) else { return !hasJustStarted }
             return !member.isThere
         }
         guard !changed.isEmpty || !gone.isEmpty else { return }
+        // Until it is applied, which the next look finds.
+        memory.isStale = true
         var start = 0
         repeat {
             let end = min(start + NodeMemory.batch, changed.count)

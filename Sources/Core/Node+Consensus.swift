@@ -408,6 +408,7 @@ extension Node {
                 .info, isDeleted ? "job deleted" : "job disabled",
                 [.init("job", job.text), .init("reason", "ephemeral, and it has succeeded")])
         case .rewound: scheduler.rebuild()
+        case .journalReplaced(let node): dispatcher.journalReplaced(node, at: now.monotonic)
         case .clusterChanged, .output, .forgetOutput, .decided, .started, .mark: break
         }
     }

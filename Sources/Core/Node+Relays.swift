@@ -100,6 +100,7 @@ extension Node {
 
     /// Brings a message of the leader to an agent, this node's own or another's.
     mutating func deliver(_ message: AgentMessage, to node: NodeName, _ out: inout Outbox) {
+        if case .run = message, !mayOrder(node) { return }
         if node == config.nodeName { return receive(message, &out) }
         // One that is not known now is told again, or given up, by the dispatcher.
         guard let id = member(named: node)?.id else { return }

@@ -14,7 +14,7 @@ package struct Dispatcher {
     }
 
     /// An execution that has not ended.
-    private struct Outstanding {
+    struct Outstanding {
         var job: JobName
         var node: NodeName
         var sentAt: Instant
@@ -29,6 +29,9 @@ package struct Dispatcher {
         /// Until it has started it takes a place in its agent's window.
         var isStarted: Bool
         var lostAfter: Duration
+        /// When its agent was last heard, if it has another journal now. Whoever may still run it
+        /// is not heard any more.
+        var orphanedAt: Instant?
 
         /// Its agent has been heard and has not taken it for so long that no more is asked of it.
         func isWithdrawn(at now: Instant) -> Bool { !isAccepted && now - sentAt >= lostAfter }
@@ -41,7 +44,7 @@ package struct Dispatcher {
     }
 
     /// An execution that waits for a place in its agent's window.
-    private struct Waiting: Comparable {
+    struct Waiting: Comparable {
         /// Numbers grow with time: who was decided first is sent first.
         var key: ExecutionKey
         var job: JobName
@@ -52,7 +55,7 @@ package struct Dispatcher {
         static func < (a: Self, b: Self) -> Bool { a.key.number < b.key.number }
     }
 
-    private struct WaitingRetry: Comparable {
+    struct WaitingRetry: Comparable {
         var due: Instant
         var retry: PendingRetry
 
@@ -79,22 +82,22 @@ package struct Dispatcher {
     /// How many executions may be with one agent without having started. Of the rest only the keys
     /// are kept until there is room.
     private let window: Int
-    private var outstanding = SortedMap<ExecutionKey, Outstanding>()
+    var outstanding = SortedMap<ExecutionKey, Outstanding>()
     /// When each agent was last heard.
-    private var heardAt = SortedMap<NodeName, Instant>()
+    private(set) var heardAt = SortedMap<NodeName, Instant>()
     /// The last heartbeat of each agent that was heard lately.
-    private var contacts = SortedMap<NodeName, Heartbeat>()
+    var contacts = SortedMap<NodeName, Heartbeat>()
     /// The agent of this very node, which needs no heartbeat to be heard, and which life it has.
-    private let own: (name: NodeName, incarnation: UInt64)
-    private var retries = MinHeap<WaitingRetry>()
-    private var nextCheck = Instant.distantFuture
+    let own: (name: NodeName, incarnation: UInt64)
+    var retries = MinHeap<WaitingRetry>()
+    var nextCheck = Instant.distantFuture
     /// How many executions each agent holds that have not started.
     private var unstarted = SortedMap<NodeName, Int>()
     /// Executions that found their agent's window full, by agent, never none of one. Some may have
     /// ended since.
-    private var waiting = SortedMap<NodeName, MinHeap<Waiting>>()
+    var waiting = SortedMap<NodeName, MinHeap<Waiting>>()
     /// Sent, and its answer or its start not heard of: to be sent again.
-    private var unanswered: [Waiting] = []
+    var unanswered: [Waiting] = []
     /// Where taking up the store's unfinished work goes on; nil when it is done.
     private var takeOver: TakeOver?
 
@@ -220,7 +223,8 @@ package struct Dispatcher {
         unanswered.removeLast(slice.count)
         for next in slice {
             guard let known = outstanding[next.key], !known.isAccepted || !known.isStarted,
-                !known.isWithdrawn(at: now), let document = store.document(next.job),
+                known.orphanedAt == nil, !known.isWithdrawn(at: now),
+                let document = store.document(next.job),
                 let execution = store.execution(next.key), !execution.state.isEnded
             else { continue }
             let assignment = store.assignment(of: execution, document, next.key.generation)
@@ -235,9 +239,14 @@ package struct Dispatcher {
         guard !outstanding.contains(next.key), let document = store.document(next.job),
             let execution = store.execution(next.key), !execution.state.isEnded
         else { return }
+        let isOrphan = store.isOfFormerJournal(next.key, on: execution.node)
+        guard !isOrphan || next.mayBeOlder else {
+            let reason = "the agent lost its data directory before it was told"
+            return give(up: next, reason, store, into: &actions)
+        }
         send(
             store.assignment(of: execution, document, next.key.generation),
-            mayBeOlder: next.mayBeOlder, at: now, into: &actions)
+            mayBeOlder: next.mayBeOlder, isOrphan: isOrphan, at: now, into: &actions)
         if execution.isKillRequested {
             killRequested(next.key, execution.node, into: &actions)
         }
@@ -259,7 +268,8 @@ package struct Dispatcher {
     }
 
     private mutating func send(
-        _ assignment: Assignment, mayBeOlder: Bool, at now: Instant, into actions: inout [Action]
+        _ assignment: Assignment, mayBeOlder: Bool, isOrphan: Bool = false, at now: Instant,
+        into actions: inout [Action]
     ) {
         unstarted[assignment.node] = (unstarted[assignment.node] ?? 0) + 1
         if nextCheck == .distantFuture { nextCheck = now + Self.checkInterval }
@@ -269,6 +279,7 @@ package struct Dispatcher {
             mayBeOlder: mayBeOlder, isFenced: assignment.isFenced, isKillRequested: false,
             isStarted: false,
             lostAfter: assignment.lostAfter)
+        if isOrphan { return orphan(assignment.key, at: now) }
         // Leases count from when the leader first depends on the agent.
         if heardAt[assignment.node] == nil { heardAt[assignment.node] = now }
         order(assignment, at: now, into: &actions)
@@ -301,6 +312,8 @@ package struct Dispatcher {
         _ key: ExecutionKey, _ node: NodeName, into actions: inout [Action]
     ) {
         outstanding.update(key) { $0.isKillRequested = true }
+        // Another journal would say that it was never begun.
+        guard outstanding[key]?.orphanedAt == nil else { return }
         actions.append(.send(node, .kill(key)))
     }
 
@@ -337,11 +350,24 @@ package struct Dispatcher {
     /// it may have forgotten, or hold back until it is wanted for certain.
     private mutating func askAgain(_ node: NodeName, at now: Instant) {
         for (key, execution) in outstanding
-        where execution.node == node && !execution.isStarted {
+        where execution.node == node && !execution.isStarted && execution.orphanedAt == nil {
             unanswered.append(
                 Waiting(
                     key: key, job: execution.job, since: now, mayBeOlder: execution.mayBeOlder))
         }
+    }
+
+    /// The agent came back with another data directory, which knows nothing of what the one before
+    /// was told: nobody can say what became of that, and it must not be begun once more.
+    mutating func journalReplaced(_ node: NodeName, at now: Instant) {
+        for (key, execution) in outstanding where execution.node == node {
+            orphan(key, at: heardAt[node] ?? now)
+        }
+    }
+
+    private mutating func orphan(_ key: ExecutionKey, at instant: Instant) {
+        leaveWindow(key)
+        outstanding.update(key) { $0.orphanedAt = $0.orphanedAt ?? instant }
     }
 
     /// Membership has given the agent up, or it has gone.
@@ -355,7 +381,8 @@ package struct Dispatcher {
         contacts.remove(node)
         let reason = "the agent left the cluster"
         if saidGoodbye {
-            for (key, execution) in outstanding where execution.node == node {
+            for (key, execution) in outstanding
+            where execution.node == node && execution.orphanedAt == nil {
                 ended(key)
                 actions.append(
                     .report(Report(job: execution.job, key: key, news: .lost(reason: reason))))
@@ -371,124 +398,5 @@ package struct Dispatcher {
         }
         waiting.remove(node)
         for execution in kept { wait(execution, for: node) }
-    }
-
-    // MARK: Deadlines
-
-    mutating func deadline(_ store: Store, at now: Instant, into actions: inout [Action]) {
-        while let first = retries.first, first.due <= now {
-            _ = retries.popFirst()
-            actions.append(.retry(first.retry))
-        }
-        guard now >= nextCheck else { return }
-        for (node, _) in contacts
-        where now - (heardAt[node] ?? .zero) >= Self.contactLife { contacts.remove(node) }
-        checkOutstanding(at: now, into: &actions)
-        for (node, _) in waiting where !hasContact(node) {
-            checkWaiting(for: node, store, at: now, into: &actions)
-        }
-        let isIdle = outstanding.isEmpty && waiting.isEmpty && contacts.isEmpty
-        nextCheck = isIdle ? .distantFuture : now + Self.checkInterval
-    }
-
-    private func hasContact(_ node: NodeName) -> Bool {
-        node == own.name || contacts.contains(node)
-    }
-
-    private mutating func checkOutstanding(
-        at now: Instant, into actions: inout [Action]
-    ) {
-        unanswered.removeAll(keepingCapacity: true)
-        for (key, execution) in outstanding {
-            // Whoever is heard may hold an order that it still obeys, so it is given up only when
-            // the last one is as old as a lease: it may be heard and hear nothing. An agent without
-            // work is silent, so its last word may be older than the run.
-            let heard = max(heardAt[execution.node] ?? execution.sentAt, execution.sentAt)
-            let waitsForLease = execution.mayBeOlder || execution.isFenced
-            if !execution.isAccepted, !waitsForLease, now - heard >= Self.acceptTimeout {
-                lose(key, execution, "the agent did not answer for 60 s", into: &actions)
-            } else if now - heard >= execution.lostAfter {
-                let time = DurationText.print(execution.lostAfter)
-                lose(key, execution, "the agent was not heard of for \(time)", into: &actions)
-            } else if execution.isWithdrawn(at: now),
-                now - execution.orderedAt >= execution.lostAfter
-            {
-                let reason = "the agent is heard, but has not taken the execution"
-                lose(key, execution, reason, into: &actions)
-            } else {
-                tellAgain(key, execution, at: now, into: &actions)
-            }
-        }
-    }
-
-    /// Messages may be lost.
-    private mutating func tellAgain(
-        _ key: ExecutionKey, _ execution: Outstanding, at now: Instant,
-        into actions: inout [Action]
-    ) {
-        guard hasContact(execution.node) else { return }
-        if execution.isKillRequested || execution.isWithdrawn(at: now) {
-            actions.append(.send(execution.node, .kill(key)))
-        }
-        let age = now - execution.sentAt
-        // The agent's word that it has begun is said once: one that has it is asked twice a minute.
-        let isSilent =
-            !execution.isStarted
-            && age.nanoseconds / Self.resendTime.nanoseconds
-                != (age - Self.checkInterval).nanoseconds / Self.resendTime.nanoseconds
-        guard age >= Self.checkInterval, isSilent || !execution.isAccepted
-        else { return }
-        unanswered.append(
-            Waiting(
-                key: key, job: execution.job, since: now, mayBeOlder: execution.mayBeOlder))
-    }
-
-    /// Gives up what waits for an agent that nobody hears.
-    private mutating func checkWaiting(
-        for node: NodeName, _ store: Store, at now: Instant, into actions: inout [Action]
-    ) {
-        while let first = waiting[node]?.first {
-            let known = store.execution(first.key)
-            let lostAfter = known?.lostAfter ?? store.cluster.settings.lostAfterFenced
-            guard now - first.since >= (first.mayBeOlder ? lostAfter : Self.acceptTimeout) else {
-                return
-            }
-            waiting.update(node) { _ = $0.popFirst() }
-            if waiting[node]?.isEmpty ?? true { waiting.remove(node) }
-            let time = DurationText.print(lostAfter)
-            let reason =
-                first.mayBeOlder
-                ? "the agent was not heard of for \(time)"
-                : "the node could not be reached for 60 s"
-            give(up: first, reason, store, into: &actions)
-        }
-    }
-
-    /// What waits for an agent does not wait any longer.
-    private func give(
-        up waiting: Waiting, _ reason: String, _ store: Store, into actions: inout [Action]
-    ) {
-        guard let known = store.execution(waiting.key), !known.state.isEnded else { return }
-        let news: Report.News =
-            waiting.mayBeOlder
-            ? .lost(reason: reason)
-            : .ended(
-                ExecutionResult(
-                    state: .failed, startedAt: nil, finishedAt: store.cluster.lastStamp,
-                    error: reason))
-        actions.append(.mark(waiting.mayBeOlder ? .leaseExpired : .agentUnreachable))
-        actions.append(.report(Report(job: waiting.job, key: waiting.key, news: news)))
-    }
-
-    private mutating func lose(
-        _ key: ExecutionKey, _ execution: Outstanding, _ reason: String,
-        into actions: inout [Action]
-    ) {
-        ended(key)
-        actions.append(.mark(.leaseExpired))
-        // What nobody accepted must not start after it was given up.
-        if !execution.isAccepted { actions.append(.send(execution.node, .kill(key))) }
-        actions.append(
-            .report(Report(job: execution.job, key: key, news: .lost(reason: reason))))
     }
 }

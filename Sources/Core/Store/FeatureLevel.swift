@@ -8,8 +8,11 @@ package enum FeatureLevel {
     package static let first: UInt32 = 1
     /// Adds: nodes that are remembered, drained nodes, rewound ledgers, recovered clusters.
     package static let second: UInt32 = 2
+    /// Adds: what is remembered of a node tells which of its data directories executions were
+    /// decided for.
+    package static let third: UInt32 = 3
     /// What this program understands.
-    package static let newest = second
+    package static let newest = third
 }
 
 extension Store {

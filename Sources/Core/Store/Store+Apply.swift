@@ -74,7 +74,7 @@ extension Store {
             for key in keys(withPrefix: Key.prefix(.staged, id)) { remove(key) }
             return .applied
         case .raiseLevel(let level): return raise(to: level, &events)
-        case .nodes(let nodes, let gone): return remember(nodes, gone: gone)
+        case .nodes(let nodes, let gone): return remember(nodes, gone: gone, stamp, &events)
         case .drain(let node, let isDrained): return drain(node, isDrained)
         case .rewind(let rewind): return self.rewind(rewind, &events)
         case .succeed(let id): return succeed(id, &events)

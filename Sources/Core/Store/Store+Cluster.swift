@@ -8,9 +8,31 @@ extension Store {
         return .applied
     }
 
-    mutating func remember(_ nodes: [KnownNode], gone: [NodeName]) -> ApplyResult {
-        for node in nodes { put(Key.node(node.name), node.encoded) }
-        for name in gone { remove(Key.node(name)) }
+    mutating func remember(
+        _ nodes: [KnownNode], gone: [NodeName], _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) -> ApplyResult {
+        guard cluster.featureLevel >= FeatureLevel.third else {
+            for node in nodes { put(Key.node(node.name), node.encoded) }
+            for name in gone { remove(Key.node(name)) }
+            return .applied
+        }
+        for var node in nodes {
+            if let before = rememberedNode(node.name) {
+                let isSame = before.id == node.id
+                node.lastFormerNumber = isSame ? before.lastFormerNumber : cluster.lastNumber
+                if !isSame { events.append(.journalReplaced(node.name)) }
+            }
+            put(Key.node(node.name), node.encoded)
+        }
+        for name in gone {
+            guard var node = knownNode(name) else { continue }
+            node.goneAt = stamp
+            put(Key.node(name), node.encoded)
+        }
+        for node in rememberedNodes {
+            guard let goneAt = node.goneAt, stamp - goneAt > KnownNode.memory else { continue }
+            remove(Key.node(node.name))
+        }
         return .applied
     }
 

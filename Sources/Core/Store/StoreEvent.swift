@@ -24,6 +24,8 @@ package enum StoreEvent: Sendable {
     case settled(ExecutionKey)
     /// A result was told of whose output pieces are missing: its agent is to tell it again.
     case resultIncomplete(ExecutionKey)
+    /// A node of this name came back with another data directory.
+    case journalReplaced(NodeName)
     case clusterChanged
     /// Stamps went back: what was due after the present is due once more.
     case rewound

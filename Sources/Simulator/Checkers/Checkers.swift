@@ -369,7 +369,7 @@ struct Checkers {
     }
 
     mutating func didReplace(_ node: VirtualNode, at time: TrueTime) {
-        executions.didReplace(node.index, at: time)
+        executions.didReplace(at: time)
     }
 
     // MARK: Clients

@@ -51,18 +51,13 @@ extension ExecutionChecker {
         }
     }
 
-    /// At most once is promised while the agent's disk keeps what was synced: a machine that was
-    /// replaced knows nothing of what the one before has started.
     private func judgeStart(of run: RealRun, _ log: RunLog, _ verdict: inout Verdict) {
-        let starts = log.runs(of: run.execution)
-        let sinceThen = replacedAt[run.node] ?? .zero - .hours(1)
         verdict.require(
-            starts.count { $0.startedAt >= sinceThen } == 1, .X2,
+            log.runs(of: run.execution).count == 1, .X2,
             "\(run.execution) of \(run.job) was really started twice")
     }
 
-    mutating func didReplace(_ node: Int, at time: TrueTime) {
-        replacedAt[node] = time
+    mutating func didReplace(at time: TrueTime) {
         beUncertain(until: time)
     }
 

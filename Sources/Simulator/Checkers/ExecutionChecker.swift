@@ -58,8 +58,6 @@ struct ExecutionChecker {
     var outcasts: Set<String> = []
 
     private var targets: TargetChecker
-    /// When each node's machine was last replaced by one with an empty disk.
-    var replacedAt: [Int: TrueTime] = [:]
 
     init(outputLimit: Int, targets: TargetChecker) {
         self.outputLimit = outputLimit

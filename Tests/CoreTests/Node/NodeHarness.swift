@@ -84,6 +84,15 @@ struct NodeHarness {
         settle()
     }
 
+    /// Another machine of the same name takes the place of this one.
+    mutating func replaceDisk() {
+        disk.files = Files()
+        restart { config in
+            config.dataID += 1_000
+            config.incarnation = 0
+        }
+    }
+
     mutating func step(_ input: Input) {
         var out = Outbox()
         node.step(input, at: now, into: &out)

@@ -7,9 +7,11 @@ import Testing
     private static let job =
         #"{"name":"a","schedule":"@every 1s","executor":"shell","#
         + #""executor_config":{"command":"date"}}"#
-    private static func job(_ name: String, _ schedule: String, tags: String = "") -> String {
+    private static func job(
+        _ name: String, _ schedule: String, tags: String = "", more: String = ""
+    ) -> String {
         #"{"name":"\#(name)","schedule":"\#(schedule)","tags":{\#(tags)},"executor":"shell","#
-            + #""executor_config":{"command":"date"}}"#
+            + #""executor_config":{"command":"date"}\#(more)}"#
     }
 
     private func three(
@@ -252,6 +254,39 @@ import Testing
         #expect(isGone)
         town.advance(.seconds(1))
         #expect(town.ask(leader, .get, "/v1/busy").body == "[]", "no lease is waited for")
+    }
+
+    @Test(arguments: [false, true])
+    func anAgentThatLostItsDataDirectoryStartsNothingAgain(newLeader: Bool) throws {
+        var town = try three()
+        let agent = try agent(&town, joining: [0, 1, 2])
+        let first = try #require(town.leader)
+        let job = Self.job(
+            "w", "@manually", tags: #""kind":"worker""#, more: #","lost_after":"30s""#)
+        same(town.ask(first, .post, "/v1/jobs", job).status, 201)
+        town.nodes[agent].exitCode = nil
+        same(town.ask(first, .post, "/v1/jobs/w/run?wait=0s").status, 202)
+        town.advance(.seconds(2))
+        same(town.nodes[agent].started.count, 1)
+        if newLeader { town.isolated = [first] }
+        town.nodes[agent].replaceDisk()
+        let isBack = town.advance(atMost: .seconds(60)) { town in
+            guard let leader = town.leader else { return false }
+            return town.nodes[leader].node.candidates.contains {
+                $0.id == town.nodes[agent].id
+            }
+        }
+        #expect(isBack)
+        let leader = try #require(town.leader)
+        #expect((leader != first) == newLeader)
+        town.advance(.seconds(60))
+        same(town.nodes[agent].started.count, 1)
+        let shown = town.ask(leader, .get, "/v1/jobs/w/executions").body
+        #expect(shown.contains("came back without its data directory"), "\(shown)")
+        town.nodes[agent].exitCode = 0
+        same(town.ask(leader, .post, "/v1/jobs/w/run?wait=0s").status, 202)
+        town.advance(.seconds(2))
+        same(town.nodes[agent].started.count, 2)
     }
 
     // MARK: Regions

@@ -4,9 +4,9 @@ import Testing
 
 /// What concerns the cluster as a whole: levels, nodes, recovery, rewinding.
 @Suite struct StoreClusterTests {
-    private func fixture() -> StoreFixture {
+    private func fixture(level: UInt32 = FeatureLevel.newest) -> StoreFixture {
         var fixture = StoreFixture()
-        fixture.apply(.raiseLevel(FeatureLevel.second))
+        fixture.apply(.raiseLevel(level))
         return fixture
     }
 
@@ -46,6 +46,45 @@ import Testing
         #expect(fixture.store.knownNode(NodeName("b"))?.tag("kind") == "worker")
         fixture.apply(.nodes([], gone: [NodeName("a"), NodeName("never")]))
         #expect(fixture.store.knownNodes.map(\.name.text) == ["b"])
+    }
+
+    @Test func whatWasDecidedForAnotherDataDirectoryIsToldApart() {
+        var fixture = fixture()
+        let name = NodeName("n1")
+        func node(_ id: DataID) -> KnownNode { KnownNode(name: name, id: id, tags: []) }
+        func run(at second: Int64) -> ExecutionKey {
+            fixture.decide("a", [(second, fixture.run)])
+            return fixture.launched[0].key
+        }
+        fixture.put("a", schedule: "@every 1s")
+        fixture.apply(.nodes([node(1)], gone: []))
+        let first = run(at: 1_000_001)
+        #expect(!fixture.store.isOfFormerJournal(first, on: name))
+        // It was away, and is the same.
+        fixture.apply(.nodes([], gone: [name]))
+        fixture.apply(.nodes([node(1)], gone: []))
+        #expect(!fixture.store.isOfFormerJournal(first, on: name))
+        fixture.apply(.nodes([], gone: [name]))
+        #expect(fixture.store.knownNode(name) == nil)
+        fixture.apply(.nodes([node(2)], gone: []))
+        #expect(fixture.store.isOfFormerJournal(first, on: name))
+        let second = run(at: 1_000_002)
+        #expect(!fixture.store.isOfFormerJournal(second, on: name))
+        // Who is gone for long is forgotten.
+        fixture.apply(.nodes([], gone: [name]))
+        fixture.wait(KnownNode.memory + .seconds(1))
+        fixture.apply(.nodes([], gone: []))
+        #expect(fixture.store.rememberedNode(name) == nil)
+    }
+
+    @Test func anOldClusterRemembersNodesAsItDid() {
+        var fixture = fixture(level: FeatureLevel.second)
+        let name = NodeName("n1")
+        fixture.apply(.nodes([KnownNode(name: name, id: 1, tags: [])], gone: []))
+        fixture.apply(.nodes([KnownNode(name: name, id: 2, tags: [])], gone: []))
+        #expect(fixture.store.rememberedNode(name)?.lastFormerNumber == 0)
+        fixture.apply(.nodes([], gone: [name]))
+        #expect(fixture.store.rememberedNode(name) == nil)
     }
 
     @Test func aClusterIsSucceededByWhatCameOutOfItAndByNothingElse() {
