@@ -7,7 +7,7 @@ package struct KnownNode: Hashable, Sendable {
     package var tags: [Setting]
     /// Executions with this number or a smaller one were decided when the node of this name had
     /// another data directory, whose journal is the only one that knows about them.
-    var lastFormerNumber: Int64 = 0
+    package internal(set) var lastFormerNumber: Int64 = 0
     /// Since when it is not alive. It is remembered for a while: should another one take its name,
     /// what it was told must not be told again.
     var goneAt: WallTime?
@@ -75,7 +75,7 @@ extension Store {
         rememberedNode(name).flatMap { $0.goneAt == nil ? $0 : nil }
     }
 
-    func rememberedNode(_ name: NodeName) -> KnownNode? {
+    package func rememberedNode(_ name: NodeName) -> KnownNode? {
         records[Key.node(name)].map { KnownNode(stored: $0) }
     }
 

@@ -369,7 +369,7 @@ struct Checkers {
     }
 
     mutating func didReplace(_ node: VirtualNode, at time: TrueTime) {
-        executions.didReplace(at: time)
+        executions.didReplace(node.name, at: time)
     }
 
     // MARK: Clients

@@ -4,7 +4,8 @@ import Core
 
 extension ExecutionChecker {
     /// In calm nodes with room, whatever was created for them before `time` has started. What is
-    /// for a node that nobody hears waits for the end of its lease. Whether something has
+    /// for a node that nobody hears, or that came back without its data directory, waits for the
+    /// end of its lease. Whether something has
     /// started the world knows best: what tells of it may be held back for long.
     func requireStarted(
         _ view: StoreView, createdBefore time: TrueTime, on nodes: [String],
@@ -15,6 +16,7 @@ extension ExecutionChecker {
             $0.execution.state == .pending && nodes.contains($0.execution.node.text)
                 && known[$0.execution.number].map { $0.createdAt < time } ?? false
                 && log.byExecution[$0.execution.id.text] == nil
+                && $0.execution.number > view.lastFormerNumbers[$0.execution.node] ?? 0
         }
         guard let first = waiting.min(by: { $0.execution.number < $1.execution.number }) else {
             return

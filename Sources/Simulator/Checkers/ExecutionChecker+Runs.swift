@@ -57,7 +57,8 @@ extension ExecutionChecker {
             "\(run.execution) of \(run.job) was really started twice")
     }
 
-    mutating func didReplace(at time: TrueTime) {
+    mutating func didReplace(_ node: String, at time: TrueTime) {
+        replaced.insert(node)
         beUncertain(until: time)
     }
 

@@ -57,6 +57,11 @@ struct ExecutionChecker {
     /// Servers that are down or cut off for good.
     var outcasts: Set<String> = []
 
+    /// Nodes whose machine was replaced by one with an empty disk.
+    var replaced: Set<String> = []
+    /// As the log has them.
+    private var lastFormerNumbers: [NodeName: Int64] = [:]
+
     private var targets: TargetChecker
 
     init(outputLimit: Int, targets: TargetChecker) {
@@ -97,6 +102,7 @@ struct ExecutionChecker {
             mostRetries[generation] = max(mostRetries[generation] ?? 0, after.document.retries)
         }
         for group in changes.newGroups { judge(newGroup: group, view, changes, &verdict) }
+        lastFormerNumbers = view.lastFormerNumbers
         for (group, execution) in changes.newExecutions {
             judge(newExecution: execution, of: group, view, changes, log, at: time, &verdict)
         }
@@ -258,6 +264,12 @@ struct ExecutionChecker {
         case .lost:
             let since = known[result.number]?.createdAt ?? .zero
             if outcasts.contains(result.node.text) || down.contains(result.node.text) { return }
+            // Whatever the machine before did is gone with its disk.
+            if replaced.contains(result.node.text),
+                result.number <= lastFormerNumbers[result.node] ?? 0
+            {
+                return
+            }
             verdict.require(
                 lastUncertainty >= since || givenUp.contains(result.id.text), .X4,
                 "\(name) is given up though nothing went wrong: \(result.error)")

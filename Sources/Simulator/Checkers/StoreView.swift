@@ -65,6 +65,8 @@ struct StoreView {
     private(set) var jobs: [JobSight] = []
     /// Active groups by key.
     private(set) var groups: [ByteKey: GroupSight] = [:]
+    /// The last execution decided for a data directory that the node of a name has no more.
+    private(set) var lastFormerNumbers: [NodeName: Int64] = [:]
 
     // First bytes of the keys of tables (see Core's Store+Keys).
     private static let documentTable: UInt8 = 0x44
@@ -73,6 +75,7 @@ struct StoreView {
     private static let activeTable: UInt8 = 0x55
     private static let executionTable: UInt8 = 0x45
     private static let ledgerTable: UInt8 = 0x4c
+    private static let nodeTable: UInt8 = 0x4e
 
     /// Looks at what an entry did to the store.
     /// - Parameter keys: of the records that it wrote or removed, in any order, repeated or not.
@@ -85,6 +88,9 @@ struct StoreView {
             switch key.bytes.first {
             case Self.stateTable: states.append(key)
             case Self.groupTable: places.append(key)
+            case Self.nodeTable:
+                let name = NodeName(String(decoding: key.bytes.dropFirst(), as: UTF8.self))
+                lastFormerNumbers[name] = store.rememberedNode(name)?.lastFormerNumber
             case Self.ledgerTable: changes.ledgers.insert(Self.number(key.bytes, at: 1))
             case Self.activeTable: places.append(Self.groupPlace(ofActive: key))
             case Self.executionTable:

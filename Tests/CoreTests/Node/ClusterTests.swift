@@ -43,7 +43,8 @@ import Testing
         var cluster = ClusterHarness(3)
         let follower = try #require(cluster.followers.first)
         for number in 1...600 {
-            let job = #"{"name":"job-\#(number)","schedule":"@yearly","executor":"shell","#
+            let job =
+                #"{"name":"job-\#(number)","schedule":"@yearly","executor":"shell","#
                 + #""executor_config":{"command":"date"}}"#
             same(cluster.ask(follower, .post, "/v1/jobs", job).status, 201)
         }
