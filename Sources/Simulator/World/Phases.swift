@@ -44,14 +44,16 @@ struct Phases {
     var areMembersKnown = false
     /// When the node last had as much to do at once as it may.
     var lastSaturation = TrueTime.zero
+    /// When the process of the agent that was told to leave had ended.
+    var leftAt: TrueTime?
 
     static let settleBound = Duration.minutes(20)
     /// After so long a leader is known to all.
     static let electionBound = Duration.minutes(3)
-    /// After so long all know of a leave.
+    /// So long after the end of a process that left all know of it.
     static let leaveBound = Duration.seconds(45)
     /// Commands of deleted jobs may hold up the end of a process for so long.
-    static let stopBound = Duration.minutes(2)
+    static let stopBound = Duration.minutes(3)
     /// After so long without anything new a healthy server has everything.
     static let catchUpBound = Duration.minutes(30)
     static let idleLength = Duration.seconds(5)
@@ -210,12 +212,20 @@ extension World {
     }
 
     private mutating func awaitLeave(_ since: TrueTime, _ agent: Int) {
-        guard time - since > Phases.leaveBound else { return }
+        // It first works off what runs there.
+        if nodes[agent].isRunning {
+            if time - since > Phases.stopBound {
+                fail(.G6, "\(nodes[agent].name) is still there")
+            }
+            return
+        }
+        let leftAt = phases.leftAt ?? time
+        phases.leftAt = leftAt
+        guard time - leftAt > Phases.leaveBound else { return }
         let problem = GossipChecker.dissenter(
             among: core.map { nodes[$0] }, from: [.left], of: nodes[agent].name)
         if let problem { return fail(.G6, problem) }
-        guard nodes[agent].isRunning else { return beginIdle() }
-        if time - since > Phases.stopBound { fail(.G6, "\(nodes[agent].name) is still there") }
+        beginIdle()
     }
 
     private mutating func beginIdle() {
