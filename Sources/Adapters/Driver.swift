@@ -19,6 +19,7 @@ package final class Driver {
     private let signals: Signals
     private let log: LogWriter
     private let reloader: Reloader
+    private let secrets: SecretFiles
     private let manager: ServiceManager?
     /// Held for its lock.
     private let directory: DataDirectory
@@ -43,7 +44,8 @@ package final class Driver {
         storage: FileStorage, supervisor: SupervisorClient, requests: Outbound<HTTPCalls>,
         conversations: Outbound<Conversations>,
         cluster: ClusterSockets, resolver: Resolver, handshakes: TLSHandshakes,
-        signals: Signals, log: LogWriter, reloader: Reloader, manager: ServiceManager?
+        signals: Signals, log: LogWriter, reloader: Reloader, secrets: SecretFiles,
+        manager: ServiceManager?
     ) {
         out = Outbox()
         node = Node(config, seed: Entropy.number(), at: Clocks.now(), into: &out)
@@ -60,6 +62,7 @@ package final class Driver {
         self.signals = signals
         self.log = log
         self.reloader = reloader
+        self.secrets = secrets
         self.manager = manager
         loop.watch(signals.fileDescriptor, for: .read, as: .init(.signals))
         loop.watch(storage.fileDescriptor, for: .read, as: .init(.storage))
@@ -262,6 +265,8 @@ package final class Driver {
                 conversations.renewFences(ago: ago, at: now)
             case .measureDisk:
                 if let space = directory.space { inbox.append(.disk(space)) }
+            case .readSecrets(let id, let names):
+                inbox.append(.secrets(id, secrets.read(names)))
             case .loadZone(let name): inbox.append(.zone(name, ZoneFiles.load(name)))
             case .log(let record): log.write(record, at: now.wall)
             case .exit: end = .exit

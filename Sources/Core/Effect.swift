@@ -40,6 +40,8 @@ package enum Effect: Sendable {
     case stop(ExecutionID)
     /// The result of an ended run is safe; the supervisor may forget it.
     case release(ExecutionID)
+    /// Read these secrets, as they are on this machine now; answered by `Input.secrets`.
+    case readSecrets(ExecutionID, [String])
     /// Send an HTTP request and judge its answer.
     case call(HTTPCall)
     /// Speak with a server of another protocol; told as of calls.

@@ -182,6 +182,7 @@ extension Node {
             watchDisk(&out)
             out.emit(.start(spec))
         case .adopt(let id, let identity): out.emit(.adopt(id, identity))
+        case .readSecrets(let id, let names): out.emit(.readSecrets(id, names))
         case .stop(let id): out.emit(.stop(id))
         case .release(let id): out.emit(.release(id))
         case .call(let call):

@@ -207,6 +207,9 @@ package struct Node {
             let now = now
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
             if case .output = event, let key = runner.key(of: id) { outputChanged(key, &out) }
+        case .secrets(let id, let answer):
+            let now = now
+            withRunner(&out) { $0.secrets(id, answer, at: now, into: &$1) }
         case .call(let id, let event):
             let now = now
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }

@@ -72,6 +72,76 @@ extension EndToEnd {
             }
         }
 
+        @Test("a secret that a setting names is read when the job runs, and hidden in its output")
+        func named() throws {
+            let server = Server("named-secrets")
+            let folder = server.scratch.path("secrets")
+            #expect(mkdir(folder, 0o700) == 0)
+            writeText("\(Self.secret)\n", to: folder + "/token")
+            server.environment = ["DKRON_SECRET_API_KEY": "key-of-the-environment"]
+            server.extraArguments = ["--secrets-dir", folder, "--log-level", "debug"]
+            try server.start()
+            try server.save(
+                """
+                {"name": "tell", "schedule": "@manually", "executor": "shell", "executor_config": {
+                "shell": "true", "command": "echo $A; echo $B | tr a-z A-Z; sleep ${LATE:-0}; echo $A",
+                "env": "A=${secret:token},B=${secret:api-key}"}}
+                """)
+            func output() throws -> String {
+                let ran = try #require(server.send("POST", "/v1/jobs/tell/run?wait=10"))
+                return try #require(server.executions(of: "tell").first)["output"].string
+                    ?? ran.text
+            }
+            #expect(try output() == "***\nKEY-OF-THE-ENVIRONMENT\n***\n")
+            // The next run takes what is there then.
+            writeText("another", to: folder + "/token")
+            #expect(try output() == "***\nKEY-OF-THE-ENVIRONMENT\n***\n")
+            unlink(folder + "/token")
+            _ = try output()
+            let failed = try #require(server.executions(of: "tell").first)
+            #expect(failed["state"].string == "failed")
+            #expect(
+                failed["error"].string
+                    == "the secret \"token\" is not on this node: there is no file in \(folder) and "
+                    + "no variable DKRON_SECRET_TOKEN")
+            #expect(!server.log.contains(Self.secret))
+            #expect(!server.log.contains("DKRON_SECRET"), "no warning about an unknown variable")
+        }
+
+        @Test("a run that outlives its agent prints no secret to the next one")
+        func adopted() throws {
+            let server = Server("kept-secrets")
+            let folder = server.scratch.path("secrets")
+            #expect(mkdir(folder, 0o700) == 0)
+            writeText(Self.secret, to: folder + "/token")
+            server.extraArguments = ["--secrets-dir", folder]
+            try server.start()
+            for job in ["keep", "lose"] {
+                try server.save(
+                    """
+                    {"name": "\(job)", "schedule": "@manually", "executor": "shell",
+                    "executor_config": {"shell": "true", "env": "A=${secret:token}",
+                    "command": "echo first $A; sleep 4; echo last $A"}}
+                    """)
+            }
+            for (job, expected) in [
+                ("keep", "first ***\nlast ***\n"),
+                (
+                    "lose",
+                    "(the output is withheld: the secrets of the job can't be read any more, so "
+                        + "they can't be hidden in it)\n"
+                ),
+            ] {
+                _ = server.send("POST", "/v1/jobs/\(job)/run?wait=0")
+                _ = try server.execution(of: job) { $0["state"].string == "running" }
+                server.crash()
+                if job == "lose" { unlink(folder + "/token") }
+                try server.start()
+                let ended = try server.execution(of: job) { $0["state"].string == "success" }
+                #expect(ended["output"].string == expected)
+            }
+        }
+
         private func saveJobs(_ server: Server) throws {
             let secret = Self.secret
             func job(_ name: String, _ config: String, more: String = "") throws {

@@ -56,6 +56,7 @@ extension AgentOptions {
             "history-max-bytes", .value, "BYTES", "stored outputs; the oldest go beyond it",
             standard: "a tenth of the disk, at most 10 GiB",
             form: .number(1 << 20...1 << 50)),
+        .used("secrets-dir", .value, "DIR", "where files with the secrets of jobs lie"),
         .used("hide-env", .list, "NAME", "environment variable that jobs don't get"),
         .used(
             "bind-addr", .value, "HOST:PORT",

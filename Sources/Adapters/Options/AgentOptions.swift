@@ -26,6 +26,8 @@ package struct AgentOptions: Sendable {
     package var defaultZone: String?
     package var startPaused = false
     package var hideEnvironment: [String] = []
+    /// Where files with secrets lie; nil: only the environment has some.
+    package var secretsDirectory: String?
     package var maxRunning: Int?
     package var metricsMaxJobs: Int?
     package var historyMaxBytes: UInt64?
@@ -136,6 +138,7 @@ package struct AgentOptions: Sendable {
             do { try ZoneName.check(value) } catch { throw UsageError("\(subject): \(error)") }
             defaultZone = value
         case "start-paused": startPaused = value == "true"
+        case "secrets-dir": secretsDirectory = value.isEmpty ? nil : value
         case "hide-env": hideEnvironment = setting.values.map(\.text).filter { !$0.isEmpty }
         case "max-running": maxRunning = Int(value)
         case "metrics-max-jobs": metricsMaxJobs = Int(value)

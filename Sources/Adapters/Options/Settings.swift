@@ -76,7 +76,11 @@ struct Settings {
             guard let end = entry.firstIndex(of: "=") else { continue }
             let variable = String(entry[..<end])
             let text = String(entry[entry.index(after: end)...])
-            if text.isEmpty || Self.ofCommands.contains(variable) { continue }
+            if text.isEmpty || Self.ofCommands.contains(variable)
+                || variable.hasPrefix(SecretFiles.prefix)
+            {
+                continue
+            }
             guard let option = table.first(where: { $0.variable == variable }) else {
                 let hint = Self.hint(for: variable, table)
                 warnings.append(

@@ -55,6 +55,8 @@ extension Runner {
                 runningCount += 1
                 // The supervisor prints what it still has from its beginning, so start afresh.
                 runs[key]?.tail = OutputTail(limit: tunables.outputLimit)
+                // First what must be hidden in what it prints.
+                guard hasSecrets(key, run, into: &actions) else { continue }
                 actions.append(.adopt(run.assignment.id, run.identity))
             case .finished: tellResult(run, into: &actions)
             case .accepting, .queued, .finishing: break

@@ -16,7 +16,7 @@ extension Runner {
             if let key = key(of: id) {
                 runs.update(key) { run in
                     guard case .running = run.phase else { return }
-                    run.tail.append(bytes, skipped: skipped)
+                    run.print(bytes, skipped: skipped)
                 }
             }
             return
@@ -105,9 +105,10 @@ extension Runner {
     mutating func finish(
         _ key: ExecutionKey, _ outcome: ExecutionResult, into actions: inout [Action]
     ) {
+        runs.update(key) { $0.endPrinting() }
         guard let run = runs[key] else { return }
         var result = outcome
-        result.error = Execution.shortened(result.error)
+        result.error = Execution.shortened(run.secrets.hide(in: result.error))
         let output = Array(run.tail.bytes.suffix(outputLimit))
         if output.count < run.tail.bytes.count { result.isOutputTruncated = true }
         result.outputLength = UInt64(output.count)
@@ -158,7 +159,7 @@ extension Runner {
         if case .output(let bytes) = event {
             // In place, for the reason above.
             runs.update(key) { run in
-                if case .running = run.phase { run.tail.append(bytes) }
+                if case .running = run.phase { run.print(bytes) }
             }
             return
         }
@@ -209,12 +210,11 @@ extension Runner {
     /// The action that carries an assignment out.
     /// - Parameter leaseAge: how long ago the leader has surely heard this agent. A fence counts
     ///   from then, and not from the start.
-    func start(
-        of assignment: Assignment, leaseAge: Duration
-    ) -> Swift.Result<Action, AssignmentError> {
-        let config = assignment.config.map { (key: $0.name, value: $0.value) }
+    func start(of run: Run, leaseAge: Duration) -> Swift.Result<Action, AssignmentError> {
+        let assignment = run.assignment
         let fence = assignment.isFenced ? Self.fence(of: assignment) - leaseAge : nil
         do throws(ExecutorSettingError) {
+            let config = try run.settings()
             let executor = BuiltInExecutor(rawValue: assignment.executor)
             switch executor {
             case .shell:

@@ -12,6 +12,7 @@ package struct Runner {
         case journal(kind: UInt8, key: [UInt8], payload: [UInt8])
         case start(RunSpec)
         case adopt(ExecutionID, ProcessIdentity?)
+        case readSecrets(ExecutionID, [String])
         case stop(ExecutionID)
         case call(HTTPCall)
         case converse(ConversationCall)
@@ -48,6 +49,8 @@ package struct Runner {
         var isKillRequested = false
         /// A call over the network instead of a command: it does not outlive the agent.
         var isCall: Bool { BuiltInExecutor(rawValue: assignment.executor)?.isCall ?? false }
+        /// Those that its settings name, in this life of the agent.
+        var secrets = RunSecrets.none
         /// It had been started by an earlier life of this agent.
         var isAdopted = false
         var result: ExecutionResult?
@@ -88,6 +91,8 @@ package struct Runner {
     var queue = RingBuffer<ExecutionKey>()
     /// Executions that wait to be started until the leader is heard again.
     private var unleased = SortedMap<ExecutionKey, Bool>()
+    /// Executions that wait to be started until their secrets are read.
+    var awaitingSecrets = SortedMap<ExecutionKey, Bool>()
     /// Runs whose next step waits for a record to be safe, in order of the records.
     var unsynced = RingBuffer<(sequence: UInt64, key: ExecutionKey)>()
     var runningCount = 0
@@ -112,7 +117,9 @@ package struct Runner {
     }
 
     /// Executions whose command runs or waits to run.
-    package var activeCount: Int { runningCount + queue.count + unleased.count }
+    package var activeCount: Int {
+        runningCount + queue.count + unleased.count + awaitingSecrets.count
+    }
     /// Executions in any phase before settlement.
     package var heldCount: Int { runs.count }
 
@@ -336,7 +343,8 @@ package struct Runner {
                 unleased[key] = true
                 continue
             }
-            switch start(of: run.assignment, leaseAge: age) {
+            guard hasSecrets(key, run, into: &actions) else { continue }
+            switch start(of: run, leaseAge: age) {
             case .success(let action):
                 runs.update(key) { $0.phase = .running }
                 runningCount += 1
@@ -428,6 +436,7 @@ package struct Runner {
     mutating func forget(_ key: ExecutionKey) {
         if let run = runs.remove(key) { liveBytes -= run.journaledBytes }
         keys.remove(key.number)
+        awaitingSecrets.remove(key)
     }
 
     /// Counts bytes that lie in the journal for a run.

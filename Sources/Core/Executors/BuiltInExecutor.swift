@@ -9,8 +9,23 @@ enum BuiltInExecutor: String, CaseIterable {
     /// The agent itself makes a call over the network: it does not outlive the agent.
     var isCall: Bool { self != .shell }
 
-    /// Refuses settings that it could not run with. Linear in their size.
+    /// Refuses settings that it could not run with. What a secret is part of is checked by the node
+    /// that has it. Linear in their size.
     func check(
+        _ config: [(key: String, value: String)]
+    ) throws(ExecutorSettingError) {
+        for (key, value) in config {
+            do throws(TextError) { _ = try SecretReference.names(in: value) } catch {
+                throw ExecutorSettingError(key: key, message: error.description)
+            }
+        }
+        do throws(ExecutorSettingError) { try read(config) } catch {
+            let value = config.last { $0.key == error.key }?.value ?? ""
+            guard SecretReference.occurs(in: value) else { throw error }
+        }
+    }
+
+    private func read(
         _ config: [(key: String, value: String)]
     ) throws(ExecutorSettingError) {
         switch self {

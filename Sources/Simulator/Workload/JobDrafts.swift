@@ -261,6 +261,10 @@ struct JobDrafts {
             members.append(
                 .init(name: "timeout", value: .string("\(max(1, timeout.wholeSeconds))s")))
         }
+        if draws.chance(1, 8) {
+            let name = draws.element(["common", "rare"])
+            members.append(.init(name: "env", value: .string("TOKEN=${secret:\(name)}")))
+        }
         return members
     }
 }

@@ -50,6 +50,10 @@ extension Trace {
         case .release(let id):
             absorb(7)
             absorb(id.text)
+        case .readSecrets(let id, let names):
+            absorb(61)
+            absorb(id.text)
+            for name in names { absorb(name) }
         case .renewFences(let ago): absorb(8 &+ UInt64(bitPattern: ago.nanoseconds) << 4)
         case .loadZone(let name):
             absorb(9)
@@ -155,6 +159,7 @@ extension World {
             trace.absorb(29)
             trace.absorb(id.text)
         case .zone(let name, _): trace.absorb(name)
+        case .secrets(let id, _): trace.absorb(id.text)
         case .control: trace.absorb(28)
         case .peer(let id, let bytes):
             trace.absorb(UInt64(truncatingIfNeeded: id))
@@ -184,6 +189,8 @@ func describe(_ input: Input) -> String {
         "storage \(ticket.owner)#\(ticket.number) \(describe(result))"
     case .run(let id, let event): "run \(id) \(describe(event))"
     case .call(let id, let event): "call \(id) \(describe(event))"
+    case .secrets(let id, .read): "secrets for \(id)"
+    case .secrets(let id, .failed(let reason)): "no secrets for \(id): \(reason)"
     case .zone(let name, let bytes): "zone \(name) \(bytes.map { "\($0.count) bytes" } ?? "none")"
     case .control(let control): "control \(control)"
     case .peer(let id, let bytes):
@@ -236,6 +243,8 @@ func describe(_ effect: Effect) -> String {
             + call.exchange.url.target
     case .converse(let call): "converse \(call.execution)"
     case .hangUp(let id): "hang up \(id)"
+    case .readSecrets(let id, let names):
+        "read secrets \(names.joined(separator: " ")) for \(id)"
     case .renewFences(let ago): "renew fences \(durationText(ago)) ago"
     case .measureDisk: "measure disk"
     case .loadZone(let name): "load zone \(name)"

@@ -213,6 +213,11 @@ extension World {
         case .renewFences(let ago):
             nodes[index].supervisor.renewFences(ago: ago, at: time)
             nodes[index].web.renewFences(ago: ago, now: nodes[index].clock.now(at: time))
+        case .readSecrets(let execution, let names):
+            queue.push(
+                .input(node: index, life: life, .secrets(execution, secrets(names, of: index))),
+                at: time + nodes[index].cpu.exponential(.milliseconds(1)),
+                lane: Lane.node(index))
         case .loadZone(let name):
             let bytes = zoneFolder.load(name)
             queue.push(
@@ -228,6 +233,14 @@ extension World {
         case .exit: end(index, .stopped)
         case .halt(let reason): end(index, .halted(reason: reason))
         }
+    }
+
+    /// Every machine has the same ones, but one is not to be had every now and then.
+    private mutating func secrets(_ names: [String], of index: Int) -> SecretsAnswer {
+        if names.contains("rare"), nodes[index].cpu.chance(1, 4) {
+            return .failed("the secret \"rare\" is not on this node")
+        }
+        return .read(names.map { Setting(name: $0, value: "value-of-\($0)") })
     }
 
     mutating func performStorage(

@@ -103,7 +103,10 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
         requests: requests, conversations: conversations, cluster: cluster, resolver: resolver,
         handshakes: handshakes,
         signals: signals, log: log,
-        reloader: Reloader(arguments, started: options, host: { .current }), manager: manager)
+        reloader: Reloader(arguments, started: options, host: { .current }),
+        secrets: SecretFiles(
+            directory: options.secretsDirectory, environment: ConfigurationHost.current.environment),
+        manager: manager)
 }
 
 /// Everything but the id that is kept in the data directory.

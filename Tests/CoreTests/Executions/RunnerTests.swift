@@ -48,6 +48,7 @@ struct RunnerFixture {
         case .adopt(let id, _): "adopt \(id.number!)"
         case .stop(let id): "stop \(id.number!)"
         case .release(let id): "release \(id.number!)"
+        case .readSecrets(let id, let names): "read \(names.joined(separator: ",")) \(id.number!)"
         case .call(let call): "call \(call.execution.number!)"
         case .converse(let call): "converse \(call.execution.number!)"
         case .hangUp(let id): "hang up \(id.number!)"

@@ -33,6 +33,9 @@ struct NodeHarness {
     private var starts: UInt64 = 1
     private(set) var config: Config
 
+    /// Secrets by name; one that is missing can't be read.
+    var secrets: [String: String] = [:]
+
     /// Messages for other nodes.
     var outgoing: [(to: ServerID, bytes: [UInt8])] = []
     /// What gossip wants, and the addresses at which others are reached.
@@ -240,6 +243,13 @@ struct NodeHarness {
                 let end = CallEnd(cause: .finished, at: now.wall)
                 queue.append(.call(call.execution, .ended(end)))
             case .hangUp(let id): stopped.append(id)
+            case .readSecrets(let id, let names):
+                let found = names.compactMap { name in
+                    secrets[name].map { Setting(name: name, value: $0) }
+                }
+                let answer: SecretsAnswer =
+                    found.count == names.count ? .read(found) : .failed("the secret is not here")
+                queue.append(.secrets(id, answer))
             case .renewFences: break
             case .reach(let id, let address): reached[id] = address
             case .packet, .exchange, .answerExchange, .resolve: gossip.append(effect)

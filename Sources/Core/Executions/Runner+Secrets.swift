@@ -1,0 +1,111 @@
+// Secrets of executions: read on this machine when they are needed, never written down, and hidden
+// in what is printed.
+
+/// What an execution's settings name, in this life of the agent.
+enum RunSecrets {
+    /// Nothing was asked for.
+    case none
+    case asked
+    case read([Setting], SecretMask)
+    /// It ran before, and what is to be hidden can't be read any more: nothing of its output is
+    /// shown.
+    case unknown
+
+    func hide(in text: String) -> String {
+        if case .read(_, let mask) = self { mask.hide(in: text) } else { text }
+    }
+}
+
+extension Runner.Run {
+    /// The settings of its executor, with secrets in the place of their names.
+    func settings() throws(ExecutorSettingError) -> [(key: String, value: String)] {
+        var values: [Setting] = []
+        if case .read(let read, _) = secrets { values = read }
+        var settings: [(key: String, value: String)] = []
+        for setting in assignment.config {
+            do throws(TextError) {
+                settings.append((setting.name, try SecretReference.fill(setting.value, values)))
+            } catch {
+                throw ExecutorSettingError(key: setting.name, message: error.description)
+            }
+        }
+        return settings
+    }
+
+    /// Takes what it has printed.
+    mutating func print(_ bytes: [UInt8], skipped: UInt64 = 0) {
+        switch secrets {
+        case .none, .asked: tail.append(bytes, skipped: skipped)
+        case .read(let values, var mask):
+            // The values have nothing to do with what came before a gap.
+            if skipped > 0 { tail.append(mask.finish()) }
+            tail.append(mask.take(bytes), skipped: skipped)
+            secrets = .read(values, mask)
+        case .unknown: break
+        }
+    }
+
+    mutating func endPrinting() {
+        switch secrets {
+        case .none, .asked: break
+        case .read(_, var mask):
+            tail.append(mask.finish())
+            secrets = .read([], mask)
+        case .unknown:
+            tail.append(
+                Array(
+                    ("(the output is withheld: the secrets of the job can't be read any more, so "
+                        + "they can't be hidden in it)\n").utf8))
+        }
+    }
+}
+
+extension Runner {
+    /// Asks for the secrets of an execution.
+    /// - Returns: whether it has what it needs.
+    mutating func hasSecrets(
+        _ key: ExecutionKey, _ run: Run, into actions: inout [Action]
+    ) -> Bool {
+        switch run.secrets {
+        case .asked: return false
+        case .read, .unknown: return true
+        case .none:
+            var names: [String] = []
+            for setting in run.assignment.config {
+                // A malformed one is named when the settings are read.
+                for name in (try? SecretReference.names(in: setting.value)) ?? []
+                where !names.contains(name) {
+                    names.append(name)
+                }
+            }
+            guard !names.isEmpty else { return true }
+            runs.update(key) { $0.secrets = .asked }
+            if case .queued = run.phase { awaitingSecrets[key] = true }
+            actions.append(.readSecrets(run.assignment.id, names))
+            return false
+        }
+    }
+
+    /// The answer to `readSecrets` came.
+    mutating func secrets(
+        _ id: ExecutionID, _ answer: SecretsAnswer, at now: Now, into actions: inout [Action]
+    ) {
+        guard let key = key(of: id), let run = runs[key], case .asked = run.secrets else { return }
+        awaitingSecrets.remove(key)
+        switch (run.phase, answer) {
+        case (.queued, .read(let values)):
+            runs.update(key) { $0.secrets = .read(values, SecretMask(values)) }
+            queue.append(key)
+            startQueued(at: now, into: &actions)
+        case (.queued, .failed(let reason)):
+            finish(key, unstarted(run, .failed, reason, now.wall), into: &actions)
+        case (.running, .read(let values)):
+            runs.update(key) { $0.secrets = .read(values, SecretMask(values)) }
+            actions.append(.adopt(id, run.identity))
+        case (.running, .failed):
+            runs.update(key) { $0.secrets = .unknown }
+            actions.append(.adopt(id, run.identity))
+        case (.accepting, _), (.finishing, _), (.finished, _): break
+        }
+    }
+}
