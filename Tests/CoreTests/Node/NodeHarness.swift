@@ -239,6 +239,9 @@ struct NodeHarness {
             case .converse(let call):
                 let end = CallEnd(cause: .finished, at: now.wall)
                 queue.append(.call(call.execution, .ended(end)))
+            case .execute(let call):
+                let end = CallEnd(cause: .finished, at: now.wall)
+                queue.append(.call(call.execution, .ended(end)))
             case .hangUp(let id): stopped.append(id)
             case .renewFences: break
             case .reach(let id, let address): reached[id] = address
