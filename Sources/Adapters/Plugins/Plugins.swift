@@ -93,6 +93,18 @@ package final class Plugins {
         drain(at: now, into: &inputs)
     }
 
+    /// Has an execution processed; see `takeProcessed`.
+    package func process(_ call: ProcessorCall, at now: Now, into inputs: inout [Input]) {
+        host.process(call, at: now, into: &out)
+        drain(at: now, into: &inputs)
+    }
+
+    /// Calls of processors that have ended since the last time: one for each `process`.
+    package func takeProcessed() -> [(number: UInt64, outcome: ProcessorOutcome)] {
+        defer { out.processed.removeAll(keepingCapacity: true) }
+        return out.processed
+    }
+
     package func hangUp(_ id: ExecutionID, at now: Now, into inputs: inout [Input]) {
         host.hangUp(id, at: now, into: &out)
         drain(at: now, into: &inputs)

@@ -5,7 +5,7 @@
 // them not goes on without. Which of the releases' names its service has is tried at the first
 // call, the newest first: a name that is not known is refused before anything is done.
 
-struct ExecutorLink: Sendable {
+struct ExecutorLink: PluginLink {
     private struct Attempt: Sendable {
         let number: UInt64
         let request: [UInt8]
@@ -52,30 +52,32 @@ struct ExecutorLink: Sendable {
 
     // MARK: Calls
 
-    /// - Parameters:
-    ///   - number: names the call in its news, and the place of its status updates.
-    ///   - socket: where those are taken.
-    mutating func execute(
-        _ number: UInt64, _ request: ExecuteRequest, identity: [EnvironmentEntry], socket: String,
-        at now: Instant
+    mutating func begin(
+        _ number: UInt64, _ order: PluginOrder, socket: PluginSocket?, at now: Instant
     ) {
+        guard case .execute(let call) = order, let socket else { return }
         if let broker {
             var info = ConnectionInfo()
-            (info.service, info.network) = (request.statusServer, "unix")
-            info.address = socket
+            (info.service, info.network, info.address) = (socket.service, "unix", socket.path)
             client.send(broker, info.protobuf, last: false, at: now)
         }
-        var metadata = GRPCMetadata()
-        for entry in identity {
-            let name = String(
-                decoding: entry.name.utf8.map { $0 == 0x5f ? 0x2d : $0 }, as: UTF8.self)
-            // A value that can't be sent is not worth the call.
-            try? metadata.append(name, entry.value)
-        }
+        var request = ExecuteRequest()
+        (request.job, request.config) = (call.job.text, call.config)
+        request.statusServer = socket.service
         begin(
             Attempt(
-                number: number, request: request.protobuf, identity: metadata,
+                number: number, request: request.protobuf, identity: Self.metadata(call),
                 service: service ?? 0), at: now)
+    }
+
+    private static func metadata(_ call: PluginCall) -> GRPCMetadata {
+        var metadata = GRPCMetadata()
+        for entry in call.identity {
+            let name = entry.name.utf8.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0 }
+            // A value that can't be sent is not worth the call.
+            try? metadata.append(String(decoding: name, as: UTF8.self), entry.value)
+        }
+        return metadata
     }
 
     private mutating func begin(_ attempt: Attempt, at now: Instant) {
@@ -94,7 +96,6 @@ struct ExecutorLink: Sendable {
         }
     }
 
-    /// Asks the plugin to end.
     mutating func shutDown(at now: Instant) {
         if let broker { client.finish(broker, at: now) }
         if let call = try? client.call(ExecutorService.shutdown, at: now) {
@@ -118,7 +119,6 @@ struct ExecutorLink: Sendable {
 
     mutating func expire(at now: Instant) { client.expire(at: now) }
 
-    /// What came of everything before. Call it after each of the functions above.
     mutating func drain(
         at now: Instant, into out: inout PluginOutput, _ news: inout [PluginNews]
     ) {

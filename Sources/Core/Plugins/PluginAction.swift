@@ -69,8 +69,61 @@ package enum PluginExit: Hashable, Sendable, CustomStringConvertible {
 package struct PluginOutput: Sendable {
     package var actions: [PluginAction] = []
     package var news: [(execution: ExecutionID, event: CallEvent)] = []
+    /// Calls of processors that are over, by their numbers.
+    package var processed: [(number: UInt64, outcome: ProcessorOutcome)] = []
 
     package init() {}
+}
+
+/// What a plugin is called for.
+enum PluginOrder: Sendable {
+    case execute(PluginCall)
+    case process(ProcessorCall)
+
+    var kind: PluginKind {
+        switch self {
+        case .execute: .executor
+        case .process: .processor
+        }
+    }
+
+    var plugin: String {
+        switch self {
+        case .execute(let call): call.plugin
+        case .process(let call): call.plugin
+        }
+    }
+}
+
+/// A connection with a plugin in the protocol of its kind, for the host.
+protocol PluginLink: Sendable {
+    var connection: ConnectionNumber { get }
+    var deadline: Instant? { get }
+
+    /// - Parameters:
+    ///   - number: names the call in its news.
+    ///   - socket: where its status updates are taken, and by which id.
+    mutating func begin(
+        _ number: UInt64, _ order: PluginOrder, socket: PluginSocket?, at now: Instant)
+    /// Nobody waits for the end of a call any more.
+    mutating func cancel(_ number: UInt64, at now: Instant)
+    /// Asks the plugin to end.
+    mutating func shutDown(at now: Instant)
+    mutating func received(_ bytes: [UInt8], at now: Instant)
+    mutating func wrote(_ count: Int, at now: Instant)
+    mutating func receivedEnd(at now: Instant)
+    mutating func failed(_ reason: String)
+    mutating func expire(at now: Instant)
+    /// What came of everything before. Call it after each of the functions above.
+    mutating func drain(
+        at now: Instant, into out: inout PluginOutput, _ news: inout [PluginNews])
+}
+
+/// Where status updates of a call are taken.
+struct PluginSocket: Sendable {
+    /// By which the plugin asks for it.
+    var service: UInt32
+    var path: String
 }
 
 /// What comes of a connection with a plugin.
@@ -80,6 +133,7 @@ enum PluginNews {
     case printed([UInt8], isError: Bool)
     /// A call of an executor has ended.
     case executed(UInt64, Result<ExecuteResponse, GRPCStatus>)
+    case processed(UInt64, ProcessorOutcome)
     /// The connection is over; a sentence without the full stop.
     case lost(String)
 }

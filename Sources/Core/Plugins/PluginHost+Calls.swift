@@ -7,19 +7,36 @@ extension PluginHost {
         _ call: PluginCall, at now: Now, into out: inout PluginOutput
     ) {
         invariant(numbers[call.execution] == nil, "an execution makes one call")
-        let plugin = plugins.firstIndex {
-            $0.file.kind == .executor && $0.file.name == call.plugin
+        numbers[call.execution] = begin(.execute(call), endsAt: nil, at: now, into: &out)
+        startWaiting(at: now, into: &out)
+    }
+
+    /// Has an execution processed; answered once in `PluginOutput.processed`, within its time-out.
+    package mutating func process(
+        _ call: ProcessorCall, at now: Now, into out: inout PluginOutput
+    ) {
+        let end = now.monotonic + call.timeout
+        _ = begin(.process(call), endsAt: end, at: now, into: &out)
+        startWaiting(at: now, into: &out)
+    }
+
+    private mutating func begin(
+        _ order: PluginOrder, endsAt: Instant?, at now: Now, into out: inout PluginOutput
+    ) -> UInt64? {
+        let found = plugins.firstIndex {
+            $0.file.kind == order.kind && $0.file.name == order.plugin
         }
-        guard let plugin else {
-            let error = "executor \"\(call.plugin)\" is not available on this node"
-            let end = CallEnd(cause: .finished, error: error, at: now.wall)
-            return out.news.append((call.execution, .ended(end)))
+        guard let found else {
+            let kind = order.kind.rawValue
+            let error = "\(kind) \"\(order.plugin)\" is not available on this node"
+            tell(order, CallEnd(cause: .finished, error: error, at: now.wall), into: &out)
+            return nil
         }
         let number = takeAttempt()
-        numbers[call.execution] = number
         attempts[number] = Attempt(
-            call: call, plugin: plugin, patience: now.monotonic + limits.patience)
-        startWaiting(at: now, into: &out)
+            order: order, plugin: found, patience: now.monotonic + limits.patience,
+            endsAt: endsAt ?? .distantFuture)
+        return number
     }
 
     /// Ends a call; one that has ended already is none.
@@ -44,25 +61,28 @@ extension PluginHost {
     private mutating func start(
         _ number: UInt64, _ attempt: Attempt, at now: Now, into out: inout PluginOutput
     ) {
-        let listener = takeListener()
-        let path = socketPath(listener)
-        listeners[listener] = number
         runningCount += 1
         attempts.update(number) {
             $0.isRunning = true
             $0.startedAt = now.monotonic
-            $0.listener = listener
         }
-        var request = ExecuteRequest()
-        request.job = attempt.call.job.text
-        request.config = attempt.call.config
-        request.statusServer = plugins[attempt.plugin].nextService
-        plugins[attempt.plugin].nextService += 1
-        out.news.append((attempt.call.execution, .started(at: now.wall)))
-        // The socket is there before the plugin hears of it.
-        out.actions.append(.listen(listener, path: path))
-        plugins[attempt.plugin].link?.execute(
-            number, request, identity: attempt.call.identity, socket: path, at: now.monotonic)
+        var socket: PluginSocket?
+        if case .execute(let call) = attempt.order {
+            let listener = takeListener()
+            listeners[listener] = number
+            attempts.update(number) {
+                $0.listener = listener
+                if let timeout = call.timeout { $0.endsAt = now.monotonic + timeout }
+            }
+            let path = socketPath(listener)
+            socket = PluginSocket(service: plugins[attempt.plugin].nextService, path: path)
+            plugins[attempt.plugin].nextService += 1
+            out.news.append((call.execution, .started(at: now.wall)))
+            // The socket is there before the plugin hears of it.
+            out.actions.append(.listen(listener, path: path))
+        }
+        plugins[attempt.plugin].link?.begin(
+            number, attempt.order, socket: socket, at: now.monotonic)
         drain(attempt.plugin, at: now, into: &out)
     }
 
@@ -72,12 +92,12 @@ extension PluginHost {
         _ number: UInt64, _ result: Result<ExecuteResponse, GRPCStatus>, at now: Now,
         into out: inout PluginOutput
     ) {
-        guard let execution = attempts[number]?.call.execution else { return }
+        guard case .execute(let call)? = attempts[number]?.order else { return }
         switch result {
         case .success(let response):
             // It holds what was told meanwhile, if that was part of the output at all.
             if !response.output.isEmpty {
-                out.news.append((execution, .wholeOutput(response.output)))
+                out.news.append((call.execution, .wholeOutput(response.output)))
             }
             fail(number, Self.oneLine(response.error), at: now, into: &out)
         case .failure(let status):
@@ -101,8 +121,34 @@ extension PluginHost {
     mutating func end(
         _ number: UInt64, _ end: CallEnd, at now: Now, into out: inout PluginOutput
     ) {
-        guard let attempt = attempts.remove(number) else { return }
-        numbers[attempt.call.execution] = nil
+        guard let attempt = remove(number, into: &out) else { return }
+        tell(attempt.order, end, into: &out)
+        goOn(after: number, attempt, at: now, into: &out)
+    }
+
+    /// Ends the call of a processor.
+    mutating func end(
+        _ number: UInt64, _ outcome: ProcessorOutcome, at now: Now, into out: inout PluginOutput
+    ) {
+        guard let attempt = remove(number, into: &out) else { return }
+        if case .process(let call) = attempt.order {
+            out.processed.append((call.number, outcome))
+        }
+        goOn(after: number, attempt, at: now, into: &out)
+    }
+
+    private func tell(_ order: PluginOrder, _ end: CallEnd, into out: inout PluginOutput) {
+        switch order {
+        case .execute(let call): out.news.append((call.execution, .ended(end)))
+        case .process(let call): out.processed.append((call.number, .failed(end.error)))
+        }
+    }
+
+    private mutating func remove(
+        _ number: UInt64, into out: inout PluginOutput
+    ) -> Attempt? {
+        guard let attempt = attempts.remove(number) else { return nil }
+        if case .execute(let call) = attempt.order { numbers[call.execution] = nil }
         if let listener = attempt.listener {
             listeners[listener] = nil
             out.actions.append(.unlisten(listener, path: socketPath(listener)))
@@ -110,7 +156,12 @@ extension PluginHost {
         for connection in attempt.connections {
             if statusServers.remove(connection) != nil { out.actions.append(.close(connection)) }
         }
-        out.news.append((attempt.call.execution, .ended(end)))
+        return attempt
+    }
+
+    private mutating func goOn(
+        after number: UInt64, _ attempt: Attempt, at now: Now, into out: inout PluginOutput
+    ) {
         guard attempt.isRunning else { return }
         runningCount -= 1
         plugins[attempt.plugin].link?.cancel(number, at: now.monotonic)
@@ -140,9 +191,8 @@ extension PluginHost {
     ) {
         guard var server = statusServers[connection] else { return }
         let pieces = server.drain(at: now.monotonic, into: &out)
-        let execution = attempts[server.call]?.call.execution
-        for piece in pieces {
-            if let execution { out.news.append((execution, .output(piece))) }
+        if case .execute(let call)? = attempts[server.call]?.order {
+            for piece in pieces { out.news.append((call.execution, .output(piece))) }
         }
         guard server.isOver else {
             statusServers[connection] = server

@@ -58,7 +58,7 @@ package struct PluginHost: Sendable {
         var reason = "it is on its way"
         var address: PluginAddress?
         var greeting: [UInt8] = []
-        var link: ExecutorLink?
+        var link: (any PluginLink)?
         var complaints = PluginLines()
         var prints = PluginLines()
         var errors = PluginLines()
@@ -71,12 +71,14 @@ package struct PluginHost: Sendable {
     }
 
     struct Attempt {
-        let call: PluginCall
+        let order: PluginOrder
         let plugin: Int
         var isRunning = false
         var startedAt = Instant.distantFuture
         /// How long it waits for a plugin that is not ready.
         var patience: Instant
+        /// When its time-out is over; one of an executor begins with the call.
+        var endsAt = Instant.distantFuture
         var listener: PluginListener?
         /// Those of its status updates.
         var connections: [ConnectionNumber] = []
@@ -91,7 +93,7 @@ package struct PluginHost: Sendable {
     var statusServers = SortedMap<ConnectionNumber, StatusServer>()
     var runningCount = 0
     private var isStopping = false
-    private var fencesFrom = Instant.zero
+    var fencesFrom = Instant.zero
     private var nextAttempt: UInt64 = 1
     private var nextConnection: ConnectionNumber = 2
     private var nextListener: PluginListener = 1
@@ -142,7 +144,7 @@ package struct PluginHost: Sendable {
         }
     }
 
-    private mutating func launch(
+    mutating func launch(
         _ index: Int, at now: Instant, into out: inout PluginOutput
     ) {
         plugins[index].life = nextLife
@@ -241,7 +243,7 @@ package struct PluginHost: Sendable {
     /// Hands something to the owner of a connection: a plugin, or the status updates of a call.
     private mutating func move(
         _ connection: ConnectionNumber, at now: Now, into out: inout PluginOutput,
-        link: (inout ExecutorLink) -> Void, update: (inout StatusServer) -> Void
+        link: (inout any PluginLink) -> Void, update: (inout StatusServer) -> Void
     ) {
         if let index = index(linkedBy: connection) {
             guard plugins[index].link != nil else { return }
@@ -273,6 +275,8 @@ package struct PluginHost: Sendable {
                 relay(index, bytes, isError: isError, at: now, into: &out)
             case .executed(let number, let result):
                 executed(number, result, at: now, into: &out)
+            case .processed(let number, let outcome):
+                end(number, outcome, at: now, into: &out)
             case .lost(let reason): lose(index, reason, at: now, into: &out)
             }
         }
@@ -299,8 +303,12 @@ package struct PluginHost: Sendable {
             plugins[index].phaseEndsAt = now.monotonic + limits.opening
             let connection = nextConnection
             nextConnection += 2
-            plugins[index].link = ExecutorLink(
-                connection, calls: limits.calls, at: now.monotonic)
+            plugins[index].link =
+                switch kind {
+                case .executor:
+                    ExecutorLink(connection, calls: limits.calls, at: now.monotonic)
+                case .processor: ProcessorLink(connection, at: now.monotonic)
+                }
             out.actions.append(.connect(connection, handshake.address))
         } catch {
             lose(index, error.message, at: now, into: &out)
@@ -310,7 +318,7 @@ package struct PluginHost: Sendable {
     // MARK: Ends
 
     /// The plugin is of no use any more: its end is seen to.
-    private mutating func lose(
+    mutating func lose(
         _ index: Int, _ reason: String, at now: Now, into out: inout PluginOutput
     ) {
         if case .ending = plugins[index].phase { return }
@@ -391,97 +399,6 @@ package struct PluginHost: Sendable {
                         .init("path", file.path),
                         .init("started_again_in", DurationText.print(pause)),
                     ])))
-    }
-
-    // MARK: Time
-
-    /// Linear in the number of calls and plugins, both of which are few.
-    package var nextDeadline: Instant? {
-        var soonest = Instant.distantFuture
-        for plugin in plugins {
-            soonest = min(soonest, plugin.phaseEndsAt, plugin.link?.deadline ?? .distantFuture)
-        }
-        for (_, attempt) in attempts { soonest = min(soonest, deadline(of: attempt)) }
-        for (_, server) in statusServers {
-            soonest = min(soonest, server.deadline ?? .distantFuture)
-        }
-        return soonest == .distantFuture ? nil : soonest
-    }
-
-    private func deadline(of attempt: Attempt) -> Instant {
-        guard attempt.isRunning else {
-            // One that waits for others to end has all the time.
-            return plugins[attempt.plugin].phase == .ready ? .distantFuture : attempt.patience
-        }
-        let whole = attempt.call.timeout.map { attempt.startedAt + $0 } ?? .distantFuture
-        return min(whole, fenceEnd(of: attempt))
-    }
-
-    private func fenceEnd(of attempt: Attempt) -> Instant {
-        guard let fence = attempt.call.fence, attempt.isRunning else { return .distantFuture }
-        return max(attempt.startedAt, fencesFrom) + fence
-    }
-
-    /// Does what is due. Early, late and repeated calls are harmless.
-    package mutating func deadline(at now: Now, into out: inout PluginOutput) {
-        for index in plugins.indices {
-            if plugins[index].phaseEndsAt <= now.monotonic { expire(index, at: now, into: &out) }
-            if let due = plugins[index].link?.deadline, due <= now.monotonic {
-                plugins[index].link?.expire(at: now.monotonic)
-                drain(index, at: now, into: &out)
-            }
-        }
-        for (number, attempt) in attempts where deadline(of: attempt) <= now.monotonic {
-            expire(number, attempt, at: now, into: &out)
-        }
-        for (connection, server) in statusServers {
-            guard let due = server.deadline, due <= now.monotonic else { continue }
-            statusServers.update(connection) { $0.expire(at: now.monotonic) }
-            drainStatus(connection, at: now, into: &out)
-        }
-    }
-
-    private mutating func expire(_ index: Int, at now: Now, into out: inout PluginOutput) {
-        plugins[index].phaseEndsAt = .distantFuture
-        switch plugins[index].phase {
-        case .waiting: launch(index, at: now.monotonic, into: &out)
-        case .launching, .greeting:
-            let time = DurationText.print(limits.greeting)
-            lose(index, "it printed no handshake within \(time)", at: now, into: &out)
-        case .connecting, .opening:
-            let time = DurationText.print(limits.opening)
-            lose(
-                index, "it listens, but says nothing in its protocol within \(time)", at: now,
-                into: &out)
-        case .leaving:
-            plugins[index].phase = .ending(reason: "it did not end when it was asked to")
-            out.actions.append(.kill(plugins[index].life))
-        case .ready, .ending, .stopped: break
-        }
-    }
-
-    private mutating func expire(
-        _ number: UInt64, _ attempt: Attempt, at now: Now, into out: inout PluginOutput
-    ) {
-        let plugin = plugins[attempt.plugin]
-        guard attempt.isRunning else {
-            return fail(
-                number, "the plugin \(plugin.file.name) is not running: \(plugin.reason)", at: now,
-                into: &out)
-        }
-        if now.monotonic >= fenceEnd(of: attempt) {
-            return end(number, CallEnd(cause: .fenced, at: now.wall), at: now, into: &out)
-        }
-        let time = DurationText.print(attempt.call.timeout ?? .zero)
-        let error =
-            "the plugin \(plugin.file.name) did not answer within \(time), its time-out and a "
-            + "grace; the call was cancelled, but what the plugin has started may go on"
-        end(number, CallEnd(cause: .timedOut, error: error, at: now.wall), at: now, into: &out)
-    }
-
-    package mutating func renewFences(ago: Duration, at now: Now) {
-        let from = now.monotonic.nanoseconds - ago.nanoseconds
-        fencesFrom = max(fencesFrom, Instant(nanoseconds: from))
     }
 
     // MARK: Numbers
