@@ -39,7 +39,7 @@ let package = Package(
             name: "CommandTests", dependencies: ["dkron", "Adapters", "Core"],
             swiftSettings: settings),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["dkron", "Core"], exclude: ["Tables"],
+            name: "EndToEndTests", dependencies: ["dkron", "Core"], exclude: ["Tables", "Plugins"],
             swiftSettings: settings),
         .testTarget(
             name: "SimTests", dependencies: ["Simulator", "Core"], path: "SimTests",

@@ -13,6 +13,8 @@ package final class Driver {
     private let supervisor: SupervisorClient
     private let requests: Outbound<HTTPCalls>
     private let conversations: Outbound<Conversations>
+    /// Nil if there is none.
+    private let plugins: Plugins?
     private let cluster: ClusterSockets
     private let resolver: Resolver
     private let handshakes: TLSHandshakes
@@ -42,7 +44,7 @@ package final class Driver {
     package init(
         config: Config, directory: DataDirectory, loop: EventLoop, listener: HTTPListener,
         storage: FileStorage, supervisor: SupervisorClient, requests: Outbound<HTTPCalls>,
-        conversations: Outbound<Conversations>,
+        conversations: Outbound<Conversations>, plugins: Plugins?,
         cluster: ClusterSockets, resolver: Resolver, handshakes: TLSHandshakes,
         signals: Signals, log: LogWriter, reloader: Reloader, secrets: SecretFiles,
         manager: ServiceManager?
@@ -56,6 +58,7 @@ package final class Driver {
         self.supervisor = supervisor
         self.requests = requests
         self.conversations = conversations
+        self.plugins = plugins
         self.cluster = cluster
         self.resolver = resolver
         self.handshakes = handshakes
@@ -75,6 +78,7 @@ package final class Driver {
     /// the node could not go on.
     package func run() -> Int32 {
         perform(at: Clocks.now())
+        plugins?.start(at: Clocks.now(), into: &inbox)
         while end == nil {
             settle()
             wait()
@@ -106,6 +110,7 @@ package final class Driver {
         deadline = min(deadline, trimAt ?? .distantFuture)
         deadline = min(deadline, requests.nextDeadline ?? .distantFuture)
         deadline = min(deadline, conversations.nextDeadline ?? .distantFuture)
+        deadline = min(deadline, plugins?.nextDeadline ?? .distantFuture)
         deadline = min(deadline, cluster.nextDeadline ?? .distantFuture)
         deadline = min(deadline, supervisor.nextDeadline(now: now) ?? .distantFuture)
         let rest = inbox.isEmpty ? deadline - now : .zero
@@ -133,6 +138,7 @@ package final class Driver {
             case .handshakes: receiveHandshakes(at: now)
             case .outbound: requests.handle(event, at: now, into: &inbox)
             case .conversations: conversations.handle(event, at: now, into: &inbox)
+            case .plugins: plugins?.handle(event, at: now, into: &inbox)
             case .listener, .connection: listener.handle(event, at: now, into: &inbox)
             case .gossip, .peers: cluster.handle(event, at: now.monotonic, into: &inbox)
             }
@@ -142,6 +148,7 @@ package final class Driver {
         if isDue(conversations.nextDeadline, now) {
             conversations.expire(at: now, into: &inbox)
         }
+        if isDue(plugins?.nextDeadline, now) { plugins?.expire(at: now, into: &inbox) }
         if isDue(cluster.nextDeadline, now) { cluster.expire(at: now.monotonic) }
         if isDue(supervisor.nextDeadline(now: now.monotonic), now) {
             for (id, event) in supervisor.tick(now: now.monotonic) { inbox.append(.run(id, event)) }
@@ -191,6 +198,7 @@ package final class Driver {
                 stop(.detach)
             case .reload: reload()
             case .childEnded:
+                plugins?.collectChildren(at: Clocks.now(), into: &inbox)
                 while let process = HostProcess.collectEndedChild() {
                     supervisor.childEnded(process)
                 }
@@ -256,13 +264,16 @@ package final class Driver {
             case .release(let id): supervisor.release(id)
             case .call(let call): requests.begin(call, at: now, into: &inbox)
             case .converse(let call): conversations.begin(call, at: now, into: &inbox)
+            case .execute(let call): plugins?.begin(call, at: now, into: &inbox)
             case .hangUp(let id):
+                plugins?.hangUp(id, at: now, into: &inbox)
                 requests.hangUp(id, at: now, into: &inbox)
                 conversations.hangUp(id, at: now, into: &inbox)
             case .renewFences(let ago):
                 supervisor.renewFences(ago: ago)
                 requests.renewFences(ago: ago, at: now)
                 conversations.renewFences(ago: ago, at: now)
+                plugins?.renewFences(ago: ago, at: now)
             case .measureDisk:
                 if let space = directory.space { inbox.append(.disk(space)) }
             case .readSecrets(let id, let names):
@@ -310,6 +321,7 @@ package final class Driver {
         case .exit, nil:
             cluster.flush(at: Clocks.monotonic())
             sendAnswers()
+            endPlugins()
             if isDetaching { supervisor.detach() } else { supervisor.endAll() }
             supervisor.flush()
             writeSupervisorLog()
@@ -332,6 +344,24 @@ package final class Driver {
         }
     }
 
+    /// Asks plugins to end, and ends those that do not.
+    private func endPlugins() {
+        guard let plugins else { return }
+        plugins.stop(at: Clocks.now(), into: &inbox)
+        let start = Clocks.monotonic()
+        while !plugins.isStopped, Clocks.monotonic() - start < Self.pluginsFarewell {
+            loop.wait(milliseconds: 50, into: &events)
+            let now = Clocks.now()
+            for event in events {
+                if event.token.owner == .plugins { plugins.handle(event, at: now, into: &inbox) }
+            }
+            // Whether or not the signal has come.
+            plugins.collectChildren(at: now, into: &inbox)
+            plugins.expire(at: now, into: &inbox)
+        }
+        plugins.close()
+    }
+
     private func writeSupervisorLog() {
         for record in supervisor.takeLog() { log.write(record, at: Clocks.wall()) }
     }
@@ -343,4 +373,6 @@ package final class Driver {
     /// Bytes of a body that takes a multiple of its size until it is answered.
     private static let largeRequest = 1 << 20
     private static let farewell = Duration.seconds(1)
+    /// More than plugins have to end by themselves, and not for ever.
+    private static let pluginsFarewell = Duration.seconds(5)
 }

@@ -46,6 +46,8 @@ package enum Effect: Sendable {
     case call(HTTPCall)
     /// Speak with a server of another protocol; told as of calls.
     case converse(ConversationCall)
+    /// Have a plugin carry out an execution; told as of calls.
+    case execute(PluginCall)
     /// End a call: its connection is closed. One that has ended already is none.
     case hangUp(ExecutionID)
     /// Fences of all fenced runs and calls count from `ago` before now.

@@ -191,6 +191,9 @@ extension Node {
         case .converse(let call):
             watchDisk(&out)
             out.emit(.converse(call))
+        case .execute(let call):
+            watchDisk(&out)
+            out.emit(.execute(call))
         case .hangUp(let id): out.emit(.hangUp(id))
         case .renewFences(let ago): out.emit(.renewFences(ago: ago))
         case .report(let told): report(told, &out)

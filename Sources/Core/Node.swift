@@ -150,7 +150,9 @@ package struct Node {
             configuration: config.isServer ? nil : .empty, tunables: tunables.raft,
             random: random.split(label: "raft"))
         clusterTime = ClusterTime(at: now)
-        runner = Runner(tunables: tunables, incarnation: config.incarnation)
+        runner = Runner(
+            tunables: tunables, incarnation: config.incarnation,
+            pluginExecutors: config.pluginExecutors)
         api = API(config: config)
         contact.leaderHeardAt = now.monotonic
         beginMembership(&out)
@@ -213,7 +215,7 @@ package struct Node {
         case .call(let id, let event):
             let now = now
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
-            if case .output = event, let key = runner.key(of: id) { outputChanged(key, &out) }
+            if event.isOutput, let key = runner.key(of: id) { outputChanged(key, &out) }
         case .zone(let name, let bytes): zoneLoaded(name, bytes, &out)
         case .disk(let space): take(space, &out)
         case .control(let control): take(control, &out)

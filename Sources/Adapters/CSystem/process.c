@@ -212,6 +212,14 @@ pid_t dkron_ended_child(void) {
     return ended.si_pid;
 }
 
+int dkron_has_ended(pid_t process) {
+    siginfo_t ended = {0};
+    while (waitid(P_PID, (id_t)process, &ended, WEXITED | WNOHANG | WNOWAIT) != 0) {
+        if (errno != EINTR) return -1;
+    }
+    return ended.si_pid == process ? 1 : 0;
+}
+
 int dkron_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
 int dkron_child_signal_descriptor(void) {

@@ -41,7 +41,9 @@ enum JobCheck {
         }
         checkTags(document, &violations)
         checkExecutor(document, &violations)
-        return .checked(violations: violations, warnings: warnings(document))
+        return .checked(
+            violations: violations,
+            warnings: warnings(document, plugins: context.config.pluginExecutors))
     }
 
     /// Zones that the job names, with the fields that name them.
@@ -83,14 +85,14 @@ enum JobCheck {
         }
     }
 
-    private static func warnings(_ document: JobDocument) -> [String] {
+    private static func warnings(_ document: JobDocument, plugins: [String]) -> [String] {
         var warnings: [String] = []
         if document.executor.isEmpty {
             warnings.append("The job has no executor: each of its runs will fail.")
-        } else if !executors.contains(document.executor) {
+        } else if !executors.contains(document.executor), !plugins.contains(document.executor) {
             warnings.append(
-                "This release has no executor \"\(document.executor)\": each run of the job will"
-                    + " fail.")
+                "This release has no executor \"\(document.executor)\", and this server has no"
+                    + " plugin of that name: runs of the job will fail on nodes without one.")
         }
         for processor in document.processors where !processors.contains(processor.name) {
             warnings.append(

@@ -47,9 +47,7 @@ extension Runner {
             switch run.phase {
             case .running where run.isCall:
                 // It went with the process that had sent it.
-                let reason =
-                    "the agent ended while the request was under way; whether the server carried "
-                    + "it out is not known"
+                let reason = run.carrier.unknown
                 finish(key, unstarted(run, .failed, reason, now.wall), into: &actions)
             case .running:
                 runningCount += 1

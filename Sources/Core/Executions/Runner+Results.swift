@@ -169,6 +169,12 @@ extension Runner {
             runs.update(key) { $0.startedAt = at }
             tell(run, .started(at: at), into: &actions)
         case .output: break
+        case .wholeOutput(let bytes):
+            runs.update(key) {
+                $0.endPrinting(isOver: false)
+                $0.tail = OutputTail(limit: tunables.outputLimit)
+                $0.print(bytes)
+            }
         case .ended(let end):
             runningCount -= 1
             finish(key, result(of: run, end, into: &actions), into: &actions)
@@ -181,7 +187,7 @@ extension Runner {
     ) -> ExecutionResult {
         var result = ExecutionResult(
             state: .failed, startedAt: run.startedAt, finishedAt: end.at, error: end.error)
-        let caveat = "; the connection was closed, but the server may carry the request out"
+        let caveat = run.carrier.caveat
         switch end.cause {
         case .finished: if end.error.isEmpty { result.state = .success }
         case .timedOut: actions.append(.mark(.runTimedOut))
@@ -234,6 +240,13 @@ extension Runner {
                     return .success(.converse(call))
                 }
                 let name = assignment.executor
+                if pluginExecutors.contains(name) {
+                    let call = PluginCall(
+                        execution: assignment.id, plugin: name, job: assignment.job,
+                        config: config, identity: identity(of: assignment),
+                        grace: tunables.grace, fence: fence)
+                    return .success(.execute(call))
+                }
                 let sentence =
                     name.isEmpty
                     ? "the job names no executor; set \"executor\", for example to shell"

@@ -45,12 +45,13 @@ extension Runner.Run {
         }
     }
 
-    mutating func endPrinting() {
+    /// - Parameter isOver: whether nothing more comes.
+    mutating func endPrinting(isOver: Bool = true) {
         switch secrets {
         case .none, .asked: break
-        case .read(_, var mask):
+        case .read(let values, var mask):
             tail.append(mask.finish())
-            secrets = .read([], mask)
+            secrets = .read(isOver ? [] : values, mask)
         case .unknown:
             tail.append(
                 Array(

@@ -16,6 +16,7 @@ package struct Runner {
         case stop(ExecutionID)
         case call(HTTPCall)
         case converse(ConversationCall)
+        case execute(PluginCall)
         case hangUp(ExecutionID)
         case release(ExecutionID)
         case renewFences(ago: Duration)
@@ -47,8 +48,9 @@ package struct Runner {
         var startedAt: WallTime?
         var identity: ProcessIdentity?
         var isKillRequested = false
-        /// A call over the network instead of a command: it does not outlive the agent.
-        var isCall: Bool { BuiltInExecutor(rawValue: assignment.executor)?.isCall ?? false }
+        var carrier: RunCarrier { RunCarrier(executor: assignment.executor) }
+        /// Everything but a command does not outlive the agent.
+        var isCall: Bool { carrier != .process }
         /// Those that its settings name, in this life of the agent.
         var secrets = RunSecrets.none
         /// It had been started by an earlier life of this agent.
@@ -109,9 +111,12 @@ package struct Runner {
 
     /// Which life of the agent this is.
     private let incarnation: UInt64
+    /// Executors that plugins bring.
+    let pluginExecutors: [String]
 
-    init(tunables: Tunables, incarnation: UInt64 = 1) {
+    init(tunables: Tunables, incarnation: UInt64 = 1, pluginExecutors: [String] = []) {
         self.incarnation = incarnation
+        self.pluginExecutors = pluginExecutors
         self.tunables = tunables
         outputLimit = tunables.outputLimit
     }

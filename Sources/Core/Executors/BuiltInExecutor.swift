@@ -6,9 +6,6 @@ enum BuiltInExecutor: String, CaseIterable {
 
     static let names = allCases.map(\.rawValue).sorted()
 
-    /// The agent itself makes a call over the network: it does not outlive the agent.
-    var isCall: Bool { self != .shell }
-
     /// Refuses settings that it could not run with. What a secret is part of is checked by the node
     /// that has it. Linear in their size.
     func check(
@@ -42,6 +39,45 @@ enum BuiltInExecutor: String, CaseIterable {
         switch self {
         case .shell, .http: nil
         case .nats: .nats(try NATSJob.parse(config))
+        }
+    }
+}
+
+/// By what a run is carried out.
+enum RunCarrier {
+    /// A command, by the supervisor.
+    case process
+    /// A call over the network, by the agent itself.
+    case network
+    /// A call of a plugin: of every executor that this program does not have itself.
+    case plugin
+
+    init(executor: String) {
+        switch BuiltInExecutor(rawValue: executor) {
+        case .shell: self = .process
+        case nil: self = .plugin
+        default: self = .network
+        }
+    }
+
+    /// What goes on when the agent lets go of it.
+    var caveat: String {
+        switch self {
+        case .process: ""
+        case .network: "; the connection was closed, but the server may carry the request out"
+        case .plugin: "; the call was cancelled, but what the plugin has started may go on"
+        }
+    }
+
+    /// What nobody knows of it after the agent has ended.
+    var unknown: String {
+        switch self {
+        case .process, .network:
+            "the agent ended while the request was under way; whether the server carried it out is "
+                + "not known"
+        case .plugin:
+            "the agent ended, and with it the plugin, while this was under way; how far it got is "
+                + "not known"
         }
     }
 }

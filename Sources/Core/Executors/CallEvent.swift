@@ -9,7 +9,16 @@ package enum CallEvent: Hashable, Sendable {
     /// It is under way: calls beyond the limit of connections wait before that.
     case started(at: WallTime)
     case output([UInt8])
+    /// All of the output: what came piece by piece is part of it, or not wanted any more.
+    case wholeOutput([UInt8])
     case ended(CallEnd)
+
+    var isOutput: Bool {
+        switch self {
+        case .output, .wholeOutput: true
+        case .started, .ended: false
+        }
+    }
 }
 
 package struct CallEnd: Hashable, Sendable {

@@ -243,7 +243,7 @@ struct Web: Sendable {
             live[id]?.startedAt = time
             let entry = log.begin(realRun(run, at: time, wall, agentLife))
             live[id]?.log = entry
-        case .output: break
+        case .output, .wholeOutput: break
         case .ended(let end):
             live[id] = nil
             requestsOf[id] = nil

@@ -44,6 +44,9 @@ extension Trace {
         case .converse(let call):
             absorb(60)
             absorb(call.execution.text)
+        case .execute(let call):
+            absorb(61)
+            absorb(call.execution.text)
         case .hangUp(let id):
             absorb(14)
             absorb(id.text)
@@ -242,6 +245,7 @@ func describe(_ effect: Effect) -> String {
         "call \(call.execution) \(call.exchange.method) \(call.exchange.url.authority)"
             + call.exchange.url.target
     case .converse(let call): "converse \(call.execution)"
+    case .execute(let call): "execute \(call.execution)"
     case .hangUp(let id): "hang up \(id)"
     case .readSecrets(let id, let names):
         "read secrets \(names.joined(separator: " ")) for \(id)"
@@ -355,6 +359,7 @@ private func describe(_ event: CallEvent) -> String {
     switch event {
     case .started: "started"
     case .output(let bytes): "output \(bytes.count) bytes"
+    case .wholeOutput(let bytes): "whole output \(bytes.count) bytes"
     case .ended(let end): "ended \(end.cause) \(end.error)"
     }
 }

@@ -205,6 +205,8 @@ extension World {
             flushWeb(index)
         case .converse(let call):
             preconditionFailure("no workload has a job that converses: \(call.execution)")
+        case .execute(let call):
+            preconditionFailure("no node of the world has a plugin: \(call.execution)")
         case .hangUp(let execution):
             nodes[index].web.hangUp(
                 execution, at: time, now: nodes[index].clock.now(at: time), agentLife: life,

@@ -97,16 +97,37 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     let conversations = Outbound(
         Conversations(limits: conversationLimits()), "executors", owner: .conversations,
         asker: .conversations, loop: loop, log: log, resolver: resolver, handshakes: handshakes)
+    let plugins = try plugins(options, directory, loop, log)
+    config.pluginExecutors = plugins.executors
     return Driver(
         config: config, directory: directory, loop: loop, listener: listener,
         storage: try FileStorage(dataDirectory: directory.path), supervisor: supervisor,
-        requests: requests, conversations: conversations, cluster: cluster, resolver: resolver,
+        requests: requests, conversations: conversations, plugins: plugins.host, cluster: cluster,
+        resolver: resolver,
         handshakes: handshakes,
         signals: signals, log: log,
         reloader: Reloader(arguments, started: options, host: { .current }),
         secrets: SecretFiles(
             directory: options.secretsDirectory, environment: ConfigurationHost.current.environment),
         manager: manager)
+}
+
+/// What runs the plugins that are there, if there are any, and the executors that they bring.
+private func plugins(
+    _ options: AgentOptions, _ directory: DataDirectory, _ loop: EventLoop, _ log: LogWriter
+) throws -> (host: Plugins?, executors: [String]) {
+    let found = PluginDirectories.search(
+        PluginDirectories.list(configurationFile: options.configurationFile))
+    let (files, notes) = PluginFile.chosen(
+        found.files.filter { $0.kind == .executor }
+    ) { $0.builtInNames }
+    for note in found.notes + notes { log.write(note, at: Clocks.wall()) }
+    guard !files.isEmpty else { return (nil, []) }
+    let host = try Plugins(
+        files, directory: PluginDirectories.sockets(dataDirectory: directory.path),
+        environment: HostProcess.environment, limits: pluginLimits(), loop: loop, log: log,
+        at: Clocks.now())
+    return (host, files.filter { $0.kind == .executor }.map(\.name))
 }
 
 /// Everything but the id that is kept in the data directory.
@@ -254,7 +275,8 @@ private func announce(
 
 /// Leaves descriptors for files and the supervisor within what the process may open.
 private func connectionLimit() -> Int {
-    let others = callLimits().connections + conversationLimits().connections
+    let others =
+        callLimits().connections + conversationLimits().connections + 2 * pluginLimits().calls
     return max(16, min(1_024, HostProcess.openFileLimit - 128 - others))
 }
 
@@ -262,6 +284,13 @@ private func connectionLimit() -> Int {
 private func conversationLimits() -> Conversations.Limits {
     var limits = Conversations.Limits()
     limits.connections = min(limits.connections, callLimits().connections / 2)
+    return limits
+}
+
+/// Each call of a plugin takes a socket and a connection.
+private func pluginLimits() -> PluginHost.Limits {
+    var limits = PluginHost.Limits()
+    limits.calls = max(8, min(limits.calls, (HostProcess.openFileLimit - 128) / 16))
     return limits
 }
 

@@ -51,6 +51,7 @@ struct RunnerFixture {
         case .readSecrets(let id, let names): "read \(names.joined(separator: ",")) \(id.number!)"
         case .call(let call): "call \(call.execution.number!)"
         case .converse(let call): "converse \(call.execution.number!)"
+        case .execute(let call): "execute \(call.execution.number!)"
         case .hangUp(let id): "hang up \(id.number!)"
         case .renewFences(let ago): "renew \(ago.wholeSeconds)"
         case .report(.accepted(let key)): "accepted \(key.number)"

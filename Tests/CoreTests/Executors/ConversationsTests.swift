@@ -67,6 +67,8 @@ private struct Fixture {
             case .started: words.append("\(number) started")
             case .output(let bytes):
                 words.append("\(number) printed \(String(decoding: bytes, as: UTF8.self))")
+            case .wholeOutput(let bytes):
+                words.append("\(number) printed all \(String(decoding: bytes, as: UTF8.self))")
             case .ended(let end): words.append("\(number) \(end.cause): \(end.error)")
             }
         }

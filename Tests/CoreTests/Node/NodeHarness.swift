@@ -242,6 +242,9 @@ struct NodeHarness {
             case .converse(let call):
                 let end = CallEnd(cause: .finished, at: now.wall)
                 queue.append(.call(call.execution, .ended(end)))
+            case .execute(let call):
+                let end = CallEnd(cause: .finished, at: now.wall)
+                queue.append(.call(call.execution, .ended(end)))
             case .hangUp(let id): stopped.append(id)
             case .readSecrets(let id, let names):
                 let found = names.compactMap { name in

@@ -27,6 +27,7 @@ struct ArrowTests {
         "Executors": [
             "Base", "Calendar", "JSON", "HTTP", "HTTP2", "Protobuf", "GRPC", "Pattern", "Store",
         ],
+        "Plugins": ["Base", "JSON", "HTTP", "HTTP2", "Protobuf", "GRPC", "Store", "Executors"],
         "Executions": ["Base", "Calendar", "JSON", "Store", "Wire", "Executors"],
         "Transfer": ["Base", "Journal", "Raft", "Store"],
         "Peers": [

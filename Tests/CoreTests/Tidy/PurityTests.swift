@@ -51,6 +51,7 @@ struct PurityTests {
         "Sources/Core/Journal/HistoryStore.swift": "compares sums, one segment at a time",
         "Sources/Core/GRPC/GRPCClient.swift": "looks up calls by numbers and streams",
         "Sources/Core/GRPC/GRPCServer.swift": "looks up calls by their numbers",
+        "Sources/Core/Plugins/PluginHost.swift": "looks up calls by execution and socket",
         "Sources/Core/Protobuf/ProtobufSchema.swift": "looks up types by their names",
         "Sources/Core/JSON/JSONMergePatch.swift": "looks up members whose order is kept beside",
     ]

@@ -82,6 +82,9 @@ pid_t dkron_ended_child(void);
 /// Collects that child with the accounting of everything it waited for. Returns 1, 0 when it has
 /// not ended, -1 when there is no such child.
 int dkron_reap_one(pid_t process, struct dkron_exit *ended);
+/// Whether this child has ended and waits to be collected: 1, 0 when it has not ended, -1 when there
+/// is no such child.
+int dkron_has_ended(pid_t process);
 
 /// Orphaned descendants become children of this process, instead of the init process.
 int dkron_become_subreaper(void);
