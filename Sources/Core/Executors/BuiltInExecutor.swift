@@ -3,6 +3,7 @@ enum BuiltInExecutor: String, CaseIterable {
     case shell
     case http
     case nats
+    case rabbitmq
 
     static let names = allCases.map(\.rawValue).sorted()
 
@@ -27,6 +28,7 @@ enum BuiltInExecutor: String, CaseIterable {
         switch self {
         case .shell, .http: nil
         case .nats: .nats(try NATSJob.parse(config))
+        case .rabbitmq: .rabbitmq(try AMQPJob.parse(config))
         }
     }
 }
