@@ -4,6 +4,7 @@ enum BuiltInExecutor: String, CaseIterable {
     case http
     case nats
     case rabbitmq
+    case grpc
 
     static let names = allCases.map(\.rawValue).sorted()
 
@@ -29,6 +30,7 @@ enum BuiltInExecutor: String, CaseIterable {
         case .shell, .http: nil
         case .nats: .nats(try NATSJob.parse(config))
         case .rabbitmq: .rabbitmq(try AMQPJob.parse(config))
+        case .grpc: .grpc(try GRPCJob.parse(config))
         }
     }
 }

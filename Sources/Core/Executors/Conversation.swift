@@ -84,11 +84,13 @@ package protocol ConversationJob: Hashable, Sendable {
 package enum ConversationTask: Hashable, Sendable {
     case nats(NATSJob)
     case rabbitmq(AMQPJob)
+    case grpc(GRPCJob)
 
     var job: any ConversationJob {
         switch self {
         case .nats(let job): job
         case .rabbitmq(let job): job
+        case .grpc(let job): job
         }
     }
 }
