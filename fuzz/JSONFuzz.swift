@@ -13,6 +13,7 @@ public func fuzzJSON(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         invariant(error.line >= 1 && error.column >= 1, "lines and columns count from 1")
         return 0
     }
+    invariant(JSONSequence.split(bytes).count == 1, "one text is taken for one")
     let compact = document.compact(document.root)
     for layout in [JSONWriter.Layout.compact, .pretty] {
         var writer = JSONWriter(layout)

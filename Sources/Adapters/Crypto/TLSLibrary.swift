@@ -21,6 +21,10 @@ struct TLSLibrary: @unchecked Sendable {
     typealias GivePaths = @convention(c) (Object, Text?, Text?) -> Int32
     typealias GiveFile = @convention(c) (Object, Text?, Int32) -> Int32
     typealias GiveBytes = @convention(c) (Object, UnsafePointer<UInt8>?, UInt32) -> Int32
+    typealias AskBytes =
+        @convention(c) (
+            Object, UnsafeMutablePointer<UnsafePointer<UInt8>?>, UnsafeMutablePointer<UInt32>
+        ) -> Void
     typealias GiveObject = @convention(c) (Object, Object?) -> Void
     typealias SetVerify = @convention(c) (Object, Int32, Object?) -> Void
     typealias SetPassword = @convention(c) (Object, PasswordCallback?) -> Void
@@ -59,6 +63,9 @@ struct TLSLibrary: @unchecked Sendable {
     let accepting: Do
     let sessionControl: Control
     let setHost: GiveText
+    /// 0 when they are taken, unlike everything else here.
+    let setProtocols: GiveBytes
+    let chosenProtocol: AskBytes
     let parameters: Make
     let setAddress: GiveText
     let handshake: Ask
@@ -107,6 +114,8 @@ struct TLSLibrary: @unchecked Sendable {
         accepting = try found.symbol("SSL_set_accept_state", as: Do.self)
         sessionControl = try found.symbol("SSL_ctrl", as: Control.self)
         setHost = try found.symbol("SSL_set1_host", as: GiveText.self)
+        setProtocols = try found.symbol("SSL_set_alpn_protos", as: GiveBytes.self)
+        chosenProtocol = try found.symbol("SSL_get0_alpn_selected", as: AskBytes.self)
         parameters = try found.symbol("SSL_get0_param", as: Make.self)
         setAddress = try found.symbol("X509_VERIFY_PARAM_set1_ip_asc", as: GiveText.self)
         handshake = try found.symbol("SSL_do_handshake", as: Ask.self)

@@ -47,7 +47,10 @@ final class TLSSession: @unchecked Sendable {
         guard let object, let openSSL = context?.openSSL else { return .failed("TLS failed") }
         openSSL.clearErrors()
         let result = openSSL.handshake(object)
-        if result == 1 { return .done }
+        if result == 1 {
+            guard hasProtocol(openSSL, object) else { return .failed(otherProtocol) }
+            return .done
+        }
         switch openSSL.outcome(object, result) {
         case TLSLibrary.wantsRead: return .waits(for: .read)
         case TLSLibrary.wantsWrite: return .waits(for: .write)
@@ -74,7 +77,25 @@ final class TLSSession: @unchecked Sendable {
             guard expect(peer, openSSL, object) else {
                 throw CryptographyError("TLS: \"\(peer.host)\" is no name of a server")
             }
+            let names = peer.protocols.flatMap { [UInt8($0.utf8.count)] + $0.utf8 }
+            guard names.isEmpty || openSSL.setProtocols(object, names, UInt32(names.count)) == 0
+            else { throw CryptographyError("TLS: OpenSSL has no memory for a connection") }
         }
+    }
+
+    /// Whether the server has chosen one of the protocols that it was offered, if it was.
+    private func hasProtocol(_ openSSL: TLSLibrary, _ object: OpaquePointer) -> Bool {
+        guard case .client(let peer) = role, !peer.protocols.isEmpty else { return true }
+        var chosen: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        openSSL.chosenProtocol(object, &chosen, &count)
+        let name = UnsafeBufferPointer(start: chosen, count: Int(count))
+        return peer.protocols.contains { $0.utf8.elementsEqual(name) }
+    }
+
+    private var otherProtocol: String {
+        guard case .client(let peer) = role else { return "TLS failed" }
+        return "TLS: the server does not speak \(peer.protocols.joined(separator: " or "))"
     }
 
     /// Says whom it wants, and for whom the certificate must be.
@@ -127,6 +148,8 @@ final class TLSSession: @unchecked Sendable {
             return "TLS: the other side asks for a certificate"
         case (_, let text?) where text.hasSuffix("alert unknown ca"):
             return "TLS: the other side does not trust the authority of this side's certificate"
+        case (_, let text?) where text.hasSuffix("alert no application protocol"):
+            return otherProtocol
         case (_, let text?): return "TLS: \(text)"
         case (TLSLibrary.failedOutside, nil): return "TLS: \(errorText(code))"
         case (_, nil): return "TLS: the connection ended"

@@ -3,6 +3,8 @@ enum BuiltInExecutor: String, CaseIterable {
     case shell
     case http
     case nats
+    case rabbitmq
+    case grpc
 
     static let names = allCases.map(\.rawValue).sorted()
 
@@ -39,6 +41,8 @@ enum BuiltInExecutor: String, CaseIterable {
         switch self {
         case .shell, .http: nil
         case .nats: .nats(try NATSJob.parse(config))
+        case .rabbitmq: .rabbitmq(try AMQPJob.parse(config))
+        case .grpc: .grpc(try GRPCJob.parse(config))
         }
     }
 }

@@ -83,10 +83,14 @@ package protocol ConversationJob: Hashable, Sendable {
 /// What a conversation is to be about.
 package enum ConversationTask: Hashable, Sendable {
     case nats(NATSJob)
+    case rabbitmq(AMQPJob)
+    case grpc(GRPCJob)
 
     var job: any ConversationJob {
         switch self {
         case .nats(let job): job
+        case .rabbitmq(let job): job
+        case .grpc(let job): job
         }
     }
 }

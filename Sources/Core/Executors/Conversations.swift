@@ -207,7 +207,8 @@ package struct Conversations: OutgoingCalls {
         _ id: ExecutionID, at now: Now, into out: inout CallOutput,
         _ body: (inout any Conversation, inout [ConversationStep]) -> Void
     ) {
-        guard var talk = talks[id] else { return }
+        // Taken out: a conversation may hold much, which is not to be copied with each piece.
+        guard var talk = talks.removeValue(forKey: id) else { return }
         var steps: [ConversationStep] = []
         body(&talk.conversation, &steps)
         talks[id] = talk

@@ -57,11 +57,13 @@ struct ExecutorSettings {
         }
     }
 
-    /// The setting `debug`: any text switches it on, as it always did; but a written "false" means
-    /// it.
-    var isVerbose: Bool {
-        ![nil, "0", "f", "F", "FALSE", "false", "False"].contains(self["debug"])
+    /// Of settings that any text switches on, as it always did; but a written "false" means it.
+    func isOn(_ key: String) -> Bool {
+        ![nil, "0", "f", "F", "FALSE", "false", "False"].contains(self[key])
     }
+
+    /// The setting `debug`.
+    var isVerbose: Bool { isOn("debug") }
 
     /// The setting `timeout`; nothing is 30 seconds, nil none.
     func timeout() throws(ExecutorSettingError) -> Duration? {

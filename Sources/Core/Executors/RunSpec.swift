@@ -67,6 +67,14 @@ package struct EnvironmentEntry: Hashable, Sendable {
         self.name = name
         self.value = value
     }
+
+    /// Of a header that tells the same: `DKRON_JOB_NAME` becomes `Dkron-Job-Name`.
+    var headerName: String {
+        let words = name.split(separator: "_").map {
+            $0.prefix(1) + $0.dropFirst().lowercased()
+        }
+        return words.joined(separator: "-")
+    }
 }
 
 /// Tells a process from a later one with the same number.

@@ -26,7 +26,7 @@ package struct GRPCClient: Sendable {
     private var calls: [UInt64: Call] = [:]
     private var numbers: [UInt32: UInt64] = [:]
     private var waiting = RingBuffer<UInt64>()
-    private var deadlines = MinHeap<GRPCDeadline>()
+    private var deadlines = GRPCDeadlines()
     private var events = RingBuffer<GRPCClientEvent>()
     private var nextNumber: UInt64 = 1
     private var isOver = false
@@ -100,7 +100,7 @@ package struct GRPCClient: Sendable {
         if let timeout {
             let at = now + timeout
             call.deadline = at
-            deadlines.insert(GRPCDeadline(at: at, call: number))
+            deadlines.insert(number, at: at)
         }
         calls[number] = call
         waiting.append(number)
@@ -150,17 +150,13 @@ package struct GRPCClient: Sendable {
     }
 
     /// When `expire` has something to do if nothing else happens.
-    package var deadline: Instant? {
-        guard let first = deadlines.first else { return http.deadline }
-        return min(first.at, http.deadline ?? .distantFuture)
-    }
+    package var deadline: Instant? { deadlines.next(orElse: http.deadline) }
 
     /// Ends calls whose time is over, and does what the connection has to.
     package mutating func expire(at now: Instant) {
-        while let first = deadlines.first, first.at <= now {
-            _ = deadlines.popFirst()
+        while let number = deadlines.popDue(at: now) {
             let status = GRPCStatus(.deadlineExceeded, "the call's time was over")
-            end(first.call, status, .cancel, at: now)
+            end(number, status, .cancel, at: now)
         }
         http.expire(at: now)
     }
@@ -205,14 +201,8 @@ package struct GRPCClient: Sendable {
         compactDeadlines()
     }
 
-    /// Deadlines of calls that are over stay in the heap until most of it is theirs.
     private mutating func compactDeadlines() {
-        guard deadlines.count > 64, deadlines.count > 2 * calls.count else { return }
-        var rest = MinHeap<GRPCDeadline>()
-        while let deadline = deadlines.popFirst() {
-            if calls[deadline.call] != nil { rest.insert(deadline) }
-        }
-        deadlines = rest
+        deadlines.compact(to: calls.count) { [calls] in calls[$0] != nil }
     }
 
     /// Ends a call from our side, or after its stream has ended.

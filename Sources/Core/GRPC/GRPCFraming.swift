@@ -72,12 +72,41 @@ package enum GRPCCount: Hashable, Sendable {
     case stream
 }
 
-/// A call and when its time is over.
-struct GRPCDeadline: Comparable, Sendable {
-    let at: Instant
-    let call: UInt64
+/// When the time of calls is over.
+struct GRPCDeadlines: Sendable {
+    private struct Entry: Comparable {
+        let at: Instant
+        let call: UInt64
 
-    static func < (a: GRPCDeadline, b: GRPCDeadline) -> Bool {
-        a.at == b.at ? a.call < b.call : a.at < b.at
+        static func < (a: Entry, b: Entry) -> Bool {
+            a.at == b.at ? a.call < b.call : a.at < b.at
+        }
+    }
+
+    private var heap = MinHeap<Entry>()
+
+    mutating func insert(_ call: UInt64, at: Instant) { heap.insert(Entry(at: at, call: call)) }
+
+    /// The first of them, or what the connection waits for, whichever comes first.
+    func next(orElse other: Instant?) -> Instant? {
+        guard let first = heap.first else { return other }
+        return min(first.at, other ?? .distantFuture)
+    }
+
+    /// A call whose time is over, perhaps one that is over already.
+    mutating func popDue(at now: Instant) -> UInt64? {
+        guard let first = heap.first, first.at <= now else { return nil }
+        return heap.popFirst()?.call
+    }
+
+    /// Deadlines of calls that are over stay until most of them are theirs.
+    /// - Parameter count: how many calls are open.
+    mutating func compact(to count: Int, keeping isOpen: (UInt64) -> Bool) {
+        guard heap.count > 64, heap.count > 2 * count else { return }
+        var rest = MinHeap<Entry>()
+        while let entry = heap.popFirst() {
+            if isOpen(entry.call) { rest.insert(entry) }
+        }
+        heap = rest
     }
 }

@@ -39,7 +39,7 @@ package struct GRPCServer: Sendable {
     private let methods: [GRPCMethod]
     private let messageLimit: Int
     private var calls: [UInt64: Call] = [:]
-    private var deadlines = MinHeap<GRPCDeadline>()
+    private var deadlines = GRPCDeadlines()
     private var events = RingBuffer<GRPCServerEvent>()
 
     private struct Call: Sendable {
@@ -132,17 +132,13 @@ package struct GRPCServer: Sendable {
     }
 
     /// When `expire` has something to do if nothing else happens.
-    package var deadline: Instant? {
-        guard let first = deadlines.first else { return http.deadline }
-        return min(first.at, http.deadline ?? .distantFuture)
-    }
+    package var deadline: Instant? { deadlines.next(orElse: http.deadline) }
 
     /// Ends calls whose time is over, and does what the connection has to.
     package mutating func expire(at now: Instant) {
-        while let first = deadlines.first, first.at <= now {
-            _ = deadlines.popFirst()
+        while let number = deadlines.popDue(at: now) {
             let status = GRPCStatus(.deadlineExceeded, "the call's time was over")
-            breakOff(first.call, status, at: now)
+            breakOff(number, status, at: now)
         }
         http.expire(at: now)
     }
@@ -160,12 +156,7 @@ package struct GRPCServer: Sendable {
     }
 
     private mutating func compactDeadlines() {
-        guard deadlines.count > 64, deadlines.count > 2 * calls.count else { return }
-        var rest = MinHeap<GRPCDeadline>()
-        while let deadline = deadlines.popFirst() {
-            if calls[deadline.call] != nil { rest.insert(deadline) }
-        }
-        deadlines = rest
+        deadlines.compact(to: calls.count) { [calls] in calls[$0] != nil }
     }
 
     /// Ends a call for a reason of its own, and tells whoever has heard of it.
@@ -231,7 +222,7 @@ package struct GRPCServer: Sendable {
             method: method, metadata: GRPCMetadata(fields), stream: stream,
             deframer: GRPCDeframer(limit: messageLimit))
         if let timeout, let left = timeout {
-            deadlines.insert(GRPCDeadline(at: now + left, call: number))
+            deadlines.insert(number, at: now + left)
         }
         if method.requests == .stream {
             call.isTold = true

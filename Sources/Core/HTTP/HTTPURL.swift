@@ -27,9 +27,11 @@ package struct HTTPURL: Hashable, Sendable {
     package private(set) var host: String
     package private(set) var port: UInt16
     /// Path and query as sent: begins with `/` and holds visible ASCII characters only.
-    package private(set) var target: String
+    package fileprivate(set) var target: String
     /// `user:password` with its escapes resolved, where the URL has any.
     package private(set) var userInformation: [UInt8]?
+    /// The bytes of `userInformation` that are the user: an escaped colon belongs to a name.
+    private var userCount = 0
 
     /// Characters that have no place in a URL but are harmless (blanks, letters beyond ASCII) are
     /// escaped. Errors name the column.
@@ -41,13 +43,26 @@ package struct HTTPURL: Hashable, Sendable {
     }
 
     init(
-        isSecure: Bool, host: String, port: UInt16, target: String, userInformation: [UInt8]?
+        isSecure: Bool, host: String, port: UInt16, target: String, userInformation: [UInt8]?,
+        userCount: Int
     ) {
         self.isSecure = isSecure
         self.host = host
         self.port = port
         self.target = target
         self.userInformation = userInformation
+        self.userCount = userCount
+    }
+
+    /// User and password, where the URL has any; no password is none, an empty one is empty.
+    package var credentials: (user: String, password: String?)? {
+        userInformation.map { bytes in
+            (
+                String(decoding: bytes[..<userCount], as: UTF8.self),
+                userCount < bytes.count
+                    ? String(decoding: bytes[(userCount + 1)...], as: UTF8.self) : nil
+            )
+        }
     }
 
     /// What a reference in an answer of this URL means. Credentials stay on the same origin only.
@@ -118,9 +133,9 @@ struct HTTPURLReader {
             let folder = path.lastIndex(of: "/").map { path[...$0] } ?? "/"
             target = Self.withoutDots(folder + given)
         }
-        return HTTPURL(
-            isSecure: base.isSecure, host: base.host, port: base.port, target: target,
-            userInformation: base.userInformation)
+        var url = base
+        url.target = target
+        return url
     }
 
     // MARK: Parts
@@ -154,8 +169,12 @@ struct HTTPURLReader {
         let end = bytes[start...].firstIndex { "/?#\\".utf8.contains($0) } ?? bytes.count
         var hostStart = start
         var userInformation: [UInt8]?
+        var userCount = 0
         if let at = bytes[start..<end].lastIndex(of: 0x40) {
-            userInformation = try unescaped(start..<at)
+            let colon = bytes[start..<at].firstIndex(of: 0x3a) ?? at
+            let user = try unescaped(start..<colon)
+            userInformation = try user + unescaped(colon..<at)
+            userCount = user.count
             hostStart = at + 1
         }
         let (host, afterHost) = try host(hostStart..<end)
@@ -164,7 +183,8 @@ struct HTTPURLReader {
         if !target.hasPrefix("/") { target = "/" + target }
         return HTTPURL(
             isSecure: scheme.isSecure, host: host, port: port, target: target,
-            userInformation: userInformation?.isEmpty == true ? nil : userInformation)
+            userInformation: userInformation?.isEmpty == true ? nil : userInformation,
+            userCount: userCount)
     }
 
     private func host(_ range: Range<Int>) throws(TextError) -> (String, Int) {

@@ -28,9 +28,15 @@ package struct TLSPeer: Hashable, Sendable {
     /// A host's name or IP text: what the certificate must be for.
     package var host: String
     package var settings: TLSSettings
+    /// Names of protocols of which the server must choose one (RFC 7301), of 1 to 255 bytes each;
+    /// none: it is not asked.
+    package var protocols: [String]
 
-    package init(host: String, settings: TLSSettings = TLSSettings()) {
+    package init(
+        host: String, settings: TLSSettings = TLSSettings(), protocols: [String] = []
+    ) {
         self.host = host
         self.settings = settings
+        self.protocols = protocols
     }
 }

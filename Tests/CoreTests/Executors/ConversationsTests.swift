@@ -2,80 +2,6 @@ import Testing
 
 @testable import Core
 
-/// Calls whose network and server are the test. What they want is told in words.
-private struct Fixture {
-    var calls: Conversations
-    var now = Now(monotonic: Instant(nanoseconds: 0), wall: WallTime(seconds: 1_000))
-    var out = CallOutput()
-    var sent: [ConnectionNumber: String] = [:]
-
-    init(_ change: (inout Conversations.Limits) -> Void = { _ in }) {
-        var limits = Conversations.Limits()
-        change(&limits)
-        calls = Conversations(limits: limits)
-    }
-
-    mutating func begin(
-        _ number: Int64, _ settings: [(String, String)], fence: Duration? = nil
-    ) throws -> [String] {
-        let config = settings.map { (key: $0.0, value: $0.1) }
-        let call = ConversationCall(
-            execution: ExecutionID("\(number)-n"), task: .nats(try NATSJob.parse(config)),
-            fence: fence)
-        calls.begin(call, at: now, into: &out)
-        return take()
-    }
-
-    mutating func take(_ event: SocketEvent) -> [String] {
-        calls.take(event, at: now, into: &out)
-        return take()
-    }
-
-    mutating func receive(_ connection: ConnectionNumber, _ text: String) -> [String] {
-        take(.received(connection, Array(text.utf8)))
-    }
-
-    mutating func wait(_ time: Duration) -> [String] {
-        now.monotonic = now.monotonic + time
-        calls.deadline(at: now, into: &out)
-        return take()
-    }
-
-    mutating func hangUp(_ number: Int64) -> [String] {
-        calls.hangUp(ExecutionID("\(number)-n"), at: now, into: &out)
-        return take()
-    }
-
-    private mutating func take() -> [String] {
-        defer { out = CallOutput() }
-        var words: [String] = []
-        for action in out.sockets {
-            switch action {
-            case .resolve(let host): words.append("resolve \(host)")
-            case .open(let number, let address, let port, _):
-                words.append("open \(number) \(address) \(port)")
-            case .secure(let number, let peer): words.append("secure \(number) \(peer.host)")
-            case .send(let number, let bytes):
-                sent[number, default: ""] += String(decoding: bytes, as: UTF8.self)
-                words.append("send \(number)")
-            case .close(let number): words.append("close \(number)")
-            }
-        }
-        for (execution, event) in out.news {
-            let number = execution.number ?? 0
-            switch event {
-            case .started: words.append("\(number) started")
-            case .output(let bytes):
-                words.append("\(number) printed \(String(decoding: bytes, as: UTF8.self))")
-            case .wholeOutput(let bytes):
-                words.append("\(number) printed all \(String(decoding: bytes, as: UTF8.self))")
-            case .ended(let end): words.append("\(number) \(end.cause): \(end.error)")
-            }
-        }
-        return words
-    }
-}
-
 private let greeting = #"INFO {"headers":true,"max_payload":100}"# + "\r\n"
 private let plain = [("url", "nats://10.0.0.1"), ("subject", "a.b"), ("message", "hello")]
 
@@ -83,7 +9,7 @@ private let plain = [("url", "nats://10.0.0.1"), ("subject", "a.b"), ("message",
 struct ConversationsTests {
     @Test("greeting, credentials, message, and the answer to the ping behind it")
     func message() throws {
-        var f = Fixture()
+        var f = ConversationFixture()
         let more = [("userName", "me"), ("password", "p\"w")]
         #expect(try f.begin(1, plain + more) == ["open 1 10.0.0.1 4222", "1 started"])
         #expect(f.take(.opened(1)) == [])
@@ -104,7 +30,7 @@ struct ConversationsTests {
 
     @Test("a server that won't do is followed by the next; once the message is out, by none")
     func nextServer() throws {
-        var f = Fixture()
+        var f = ConversationFixture()
         let two = [("url", "nats://h,tls://u:p@10.0.0.2:99"), ("subject", "a")]
         #expect(try f.begin(1, two) == ["resolve h", "1 started"])
         #expect(
@@ -133,7 +59,7 @@ struct ConversationsTests {
 
     @Test("the last server's reason is told when none would do")
     func nobody() throws {
-        var f = Fixture()
+        var f = ConversationFixture()
         _ = try f.begin(1, [("url", "nats://h,nats://10.0.0.1"), ("subject", "a")])
         #expect(
             f.take(.resolved(host: "h", addresses: [], problem: "Name or service not known"))
@@ -151,7 +77,7 @@ struct ConversationsTests {
             (#"{"error":{"code":400,"description":"no room"}}"#, "not stored: no room"),
         ]
         for (answer, expected) in answers {
-            var f = Fixture()
+            var f = ConversationFixture()
             _ = try f.begin(1, plain + [("jetstream", "true")])
             _ = f.take(.opened(1))
             _ = f.receive(1, greeting)
@@ -164,7 +90,7 @@ struct ConversationsTests {
             let words = f.receive(1, answer + "\r\n").joined(separator: ", ")
             #expect(words.contains(expected), "\(words)")
         }
-        var f = Fixture()
+        var f = ConversationFixture()
         _ = try f.begin(1, plain + [("jetstream", "true")])
         _ = f.take(.opened(1))
         _ = f.receive(1, greeting)
@@ -177,7 +103,7 @@ struct ConversationsTests {
 
     @Test("a message that is too long, headers that nobody takes")
     func limits() throws {
-        var f = Fixture()
+        var f = ConversationFixture()
         let long = String(repeating: "x", count: 101)
         _ = try f.begin(1, [("url", "nats://10.0.0.1"), ("subject", "a"), ("message", long)])
         _ = f.take(.opened(1))
@@ -191,7 +117,7 @@ struct ConversationsTests {
 
     @Test("time-outs of every phase, fences, and ends by hand")
     func times() throws {
-        var f = Fixture()
+        var f = ConversationFixture()
         _ = try f.begin(1, [("url", "nats://h"), ("subject", "a"), ("timeout", "5")])
         #expect(
             f.wait(.seconds(5))
@@ -217,7 +143,7 @@ struct ConversationsTests {
 
     @Test("beyond the limit of connections calls wait, in order")
     func waiting() throws {
-        var f = Fixture { $0.connections = 1 }
+        var f = ConversationFixture { $0.connections = 1 }
         _ = try f.begin(1, plain)
         #expect(try f.begin(2, plain) == [])
         #expect(try f.begin(3, plain) == [])

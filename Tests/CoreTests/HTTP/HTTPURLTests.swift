@@ -53,6 +53,15 @@ struct HTTPURLTests {
         #expect(url.userInformation.map { String(decoding: $0, as: UTF8.self) } == "user:p@ss")
         #expect(url.display == "http://h:81/x")
         #expect(try HTTPURL("http://@h/").userInformation == nil)
+        #expect(try HTTPURL("http://@h/").credentials == nil)
+        // A colon that is escaped is the user's.
+        let pairs: [(String, String, String?)] = [
+            ("u%3av:p%3aq:r", "u:v", "p:q:r"), ("u", "u", nil), ("u:", "u", ""), (":p", "", "p"),
+        ]
+        for (text, user, password) in pairs {
+            let found = try HTTPURL("http://\(text)@h/x").resolving("/y").credentials
+            #expect(found?.user == user && found?.password == password)
+        }
     }
 
     @Test("what is told to one scheme is not told to the other")

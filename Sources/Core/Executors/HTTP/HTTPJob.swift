@@ -64,11 +64,7 @@ package struct HTTPJob: Hashable, Sendable {
     ) -> HTTPCall {
         var exchange = exchange
         for entry in identity {
-            // DKRON_JOB_NAME becomes Dkron-Job-Name.
-            let words = entry.name.split(separator: "_").map {
-                $0.prefix(1) + $0.dropFirst().lowercased()
-            }
-            exchange.openHeaders.append(words.joined(separator: "-"), entry.value)
+            exchange.openHeaders.append(entry.headerName, entry.value)
         }
         return HTTPCall(
             execution: execution, exchange: exchange, timeout: timeout,

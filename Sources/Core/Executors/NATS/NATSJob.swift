@@ -82,11 +82,7 @@ package struct NATSJob: ConversationJob {
             do throws(TextError) {
                 let url = try HTTPURL(String(blanks), schemes: schemes)
                 var server = Server(host: url.host, port: url.port, isSecure: url.isSecure)
-                if let pair = url.userInformation?.split(separator: 0x3a, maxSplits: 1) {
-                    server.user = pair.first.map { String(decoding: $0, as: UTF8.self) }
-                    server.password =
-                        pair.count == 2 ? String(decoding: pair[1], as: UTF8.self) : nil
-                }
+                (server.user, server.password) = url.credentials.map { ($0, $1) } ?? (nil, nil)
                 servers.append(server)
             } catch {
                 throw ExecutorSettingError(
