@@ -3,6 +3,8 @@ enum BuiltInExecutor: String, CaseIterable {
     case shell
     case http
     case nats
+    case kafka
+    case gcppubsub
 
     static let names = allCases.map(\.rawValue).sorted()
 
@@ -27,6 +29,8 @@ enum BuiltInExecutor: String, CaseIterable {
         switch self {
         case .shell, .http: nil
         case .nats: .nats(try NATSJob.parse(config))
+        case .kafka: .kafka(try KafkaJob.parse(config))
+        case .gcppubsub: .gcppubsub(try PubSubJob.parse(config))
         }
     }
 }
