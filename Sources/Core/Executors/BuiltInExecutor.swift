@@ -5,6 +5,8 @@ enum BuiltInExecutor: String, CaseIterable {
     case nats
     case rabbitmq
     case grpc
+    case kafka
+    case gcppubsub
 
     static let names = allCases.map(\.rawValue).sorted()
 
@@ -43,6 +45,8 @@ enum BuiltInExecutor: String, CaseIterable {
         case .nats: .nats(try NATSJob.parse(config))
         case .rabbitmq: .rabbitmq(try AMQPJob.parse(config))
         case .grpc: .grpc(try GRPCJob.parse(config))
+        case .kafka: .kafka(try KafkaJob.parse(config))
+        case .gcppubsub: .gcppubsub(try PubSubJob.parse(config))
         }
     }
 }

@@ -39,16 +39,20 @@ package enum ConversationStep: Hashable, Sendable {
 
 /// One attempt to get something done by a server: a protocol's client as a state machine.
 package protocol Conversation: Sendable {
-    /// In the order in which they are tried.
+    /// In the order in which they are tried; if there is none, `exhausted` comes first.
     var servers: [ConversationServer] { get }
-    /// Whether the server may already do what it was asked for, so that it must not be asked again.
+    /// Whether a server may already do what it was asked for, so that it must not be asked again.
     var isCommitted: Bool { get }
+    /// It may be asked again all the same: it would know that as the same request.
+    var mayRepeat: Bool { get }
 
     /// A connection with one of the servers is there, or has got TLS.
     mutating func opened(
         _ server: ConversationServer, at now: Now, into steps: inout [ConversationStep])
     mutating func received(
         _ bytes: [UInt8], at now: Now, into steps: inout [ConversationStep])
+    /// The server has closed the connection. Without a step that is an error.
+    mutating func closed(at now: Now, into steps: inout [ConversationStep])
     /// A `wait` is over.
     mutating func resumed(at now: Now, into steps: inout [ConversationStep])
     /// Every server was tried in vain, the last one for this reason. No connection is there: the
@@ -58,6 +62,10 @@ package protocol Conversation: Sendable {
 }
 
 extension Conversation {
+    package var mayRepeat: Bool { false }
+
+    package mutating func closed(at now: Now, into steps: inout [ConversationStep]) {}
+
     package mutating func resumed(at now: Now, into steps: inout [ConversationStep]) {}
 
     package mutating func exhausted(
@@ -77,17 +85,22 @@ package protocol ConversationJob: Hashable, Sendable {
     /// Of the whole attempt; greater than zero, nil is none.
     var timeout: Duration? { get }
 
-    func begin(_ attempt: ConversationCall) -> any Conversation
+    /// - Parameter host: the machine that the attempt is made on.
+    func begin(_ attempt: ConversationCall, on host: any ExecutorHost) -> any Conversation
 }
 
 /// What a conversation is to be about.
 package enum ConversationTask: Hashable, Sendable {
+    case gcppubsub(PubSubJob)
+    case kafka(KafkaJob)
     case nats(NATSJob)
     case rabbitmq(AMQPJob)
     case grpc(GRPCJob)
 
     var job: any ConversationJob {
         switch self {
+        case .gcppubsub(let job): job
+        case .kafka(let job): job
         case .nats(let job): job
         case .rabbitmq(let job): job
         case .grpc(let job): job
@@ -117,5 +130,7 @@ package struct ConversationCall: Hashable, Sendable {
     /// For the whole, from `started` on.
     var timeout: Duration? { task.job.timeout }
 
-    func begin() -> any Conversation { task.job.begin(self) }
+    func begin(on host: any ExecutorHost) -> any Conversation {
+        task.job.begin(self, on: host)
+    }
 }

@@ -38,15 +38,19 @@ package struct Conversations: OutgoingCalls {
         var phaseEndsAt = Instant.distantFuture
         /// Servers not tried yet, the next one last.
         var servers: [ConversationServer]
-        var server: ConversationServer
+        /// Nil: none has been tried yet.
+        var server: ConversationServer?
         /// Addresses of the server not tried yet, the next one last.
         var addresses: [String] = []
         var connection: ConnectionNumber?
         /// Why the last server that was tried did not do.
         var reason = ""
+
+        var serverName: String { server?.name ?? "the server" }
     }
 
     private let limits: Limits
+    private let host: any ExecutorHost
     private var talks: [ExecutionID: Talk] = [:]
     private var owners: [ConnectionNumber: ExecutionID] = [:]
     private var waiting = RingBuffer<ExecutionID>()
@@ -68,7 +72,11 @@ package struct Conversations: OutgoingCalls {
     }
     private var lookCount: UInt64 = 0
 
-    package init(limits: Limits = Limits()) { self.limits = limits }
+    /// - Parameter host: the machine that the conversations are held on.
+    package init(limits: Limits = Limits(), on host: any ExecutorHost = BareHost()) {
+        self.limits = limits
+        self.host = host
+    }
 
     package var count: Int { talks.count }
     package var waitingCount: Int { talks.count - activeCount }
@@ -80,12 +88,9 @@ package struct Conversations: OutgoingCalls {
         _ call: ConversationCall, at now: Now, into out: inout CallOutput
     ) {
         invariant(talks[call.execution] == nil, "an execution makes one call")
-        let conversation = call.begin()
-        let servers = conversation.servers
-        invariant(!servers.isEmpty, "settings name a server")
+        let conversation = call.begin(on: host)
         talks[call.execution] = Talk(
-            call: call, conversation: conversation, servers: servers.reversed(),
-            server: servers[0])
+            call: call, conversation: conversation, servers: conversation.servers.reversed())
         waiting.append(call.execution)
         startWaiting(at: now, into: &out)
     }
@@ -107,6 +112,7 @@ package struct Conversations: OutgoingCalls {
             activeCount += 1
             talks[id]?.startedAt = now.monotonic
             out.news.append((id, .started(at: now.wall)))
+            enter(.resolving, id, until: now.monotonic + limits.resolving)
             tryServer(id, at: now, into: &out)
         }
     }
@@ -157,7 +163,7 @@ package struct Conversations: OutgoingCalls {
         disconnect(id, into: &out)
         talks[id]?.reason =
             talk.phase == .connecting
-            ? "can't connect to \(talk.server.name): \(reason)" : "\(talk.server.name): \(reason)"
+            ? "can't connect to \(talk.serverName): \(reason)" : "\(talk.serverName): \(reason)"
         tryAddress(id, at: now, into: &out)
     }
 
@@ -182,7 +188,7 @@ package struct Conversations: OutgoingCalls {
             converse(id, at: now, into: &out) { $0.received(bytes, at: now, into: &$1) }
         case .receivedEnd(let connection):
             guard let id = owners[connection] else { return }
-            broken(id, "the server closed the connection", at: now, into: &out)
+            closed(id, at: now, into: &out)
         case .failed(let connection, let reason):
             guard let id = owners[connection] else { return }
             broken(id, reason, at: now, into: &out)
@@ -194,10 +200,10 @@ package struct Conversations: OutgoingCalls {
         into out: inout CallOutput
     ) {
         for id in resolving.removeValue(forKey: host) ?? [] {
-            guard let talk = talks[id], talk.phase == .resolving, talk.server.host == host
+            guard let talk = talks[id], talk.phase == .resolving, talk.server?.host == host
             else { continue }
             let reason = problem.isEmpty ? "it has no address" : problem
-            talks[id]?.reason = "can't connect to \(talk.server.name): \(reason)"
+            talks[id]?.reason = "can't connect to \(talk.serverName): \(reason)"
             talks[id]?.addresses = addresses.reversed()
             tryAddress(id, at: now, into: &out)
         }
@@ -251,16 +257,27 @@ package struct Conversations: OutgoingCalls {
         converse(id, at: now, into: &out) { $0.resumed(at: now, into: &$1) }
     }
 
+    private mutating func closed(_ id: ExecutionID, at now: Now, into out: inout CallOutput) {
+        var isExpected = false
+        converse(id, at: now, into: &out) {
+            $0.closed(at: now, into: &$1)
+            isExpected = !$1.isEmpty
+        }
+        if !isExpected { broken(id, "the server closed the connection", at: now, into: &out) }
+    }
+
     private mutating func broken(
         _ id: ExecutionID, _ reason: String, at now: Now, into out: inout CallOutput
     ) {
         guard let talk = talks[id] else { return }
-        guard talk.conversation.isCommitted else { return leave(id, reason, at: now, into: &out) }
-        fail(id, "\(talk.server.name): \(reason)" + Self.caveat, at: now, into: &out)
+        guard talk.conversation.isCommitted, !talk.conversation.mayRepeat else {
+            return leave(id, reason, at: now, into: &out)
+        }
+        fail(id, "\(talk.serverName): \(reason)" + Self.caveat, at: now, into: &out)
     }
 
     /// What is said when nobody knows what became of a request.
-    private static let caveat = "; it may have carried out what it was asked for"
+    static let caveat = "; it may have carried out what it was asked for"
 
     // MARK: Time
 
@@ -310,17 +327,19 @@ package struct Conversations: OutgoingCalls {
         if now.monotonic >= fenceEnd(of: talk) {
             return end(id, CallEnd(cause: .fenced, at: now.wall), at: now, into: &out)
         }
-        let server = talk.server.name
+        let server = talk.serverName
         if let timeout = talk.call.timeout, now.monotonic >= talk.startedAt + timeout {
             let time = DurationText.print(timeout)
             let what =
                 switch talk.phase {
                 case .waiting, .resolving: "the address of \(server) was not found"
                 case .connecting: "\(server) did not accept the connection"
-                case .talking, .pausing: "\(server) did not answer"
+                case .talking: "\(server) did not answer"
+                case .pausing: "it was not done"
                 }
+            let before = talk.reason.isEmpty ? "" : " (before that: \(talk.reason))"
             let caveat = talk.conversation.isCommitted ? Self.caveat : ""
-            let error = "\(what) within the time-out of \(time)\(caveat)"
+            let error = "\(what) within the time-out of \(time)\(before)\(caveat)"
             return end(
                 id, CallEnd(cause: .timedOut, error: error, at: now.wall), at: now, into: &out)
         }

@@ -95,7 +95,8 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
         HTTPCalls(limits: callLimits()), "http executor", owner: .outbound, asker: .calls,
         loop: loop, log: log, resolver: resolver, handshakes: handshakes)
     let conversations = Outbound(
-        Conversations(limits: conversationLimits()), "executors", owner: .conversations,
+        Conversations(limits: conversationLimits(), on: SystemHost()), "executors",
+        owner: .conversations,
         asker: .conversations, loop: loop, log: log, resolver: resolver, handshakes: handshakes)
     let plugins = try plugins(options, directory, loop, log)
     config.pluginExecutors = plugins.executors

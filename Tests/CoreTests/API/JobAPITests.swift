@@ -301,10 +301,10 @@ struct JobAPITests {
     func warnings() {
         var node = APIHarness()
         let reply = node.put(
-            #"{"name":"a","schedule":"@daily","executor":"kafka","#
+            #"{"name":"a","schedule":"@daily","executor":"fax","#
                 + #""processors":{"files":{"forward":true}}}"#)
         #expect(reply.headers.values(of: "X-Dkron-Warning").count == 2)
-        #expect(reply["warnings"]?.contains("kafka") == true)
+        #expect(reply["warnings"]?.contains("fax") == true)
         #expect(reply["warnings"]?.contains("files") == true)
         #expect(reply.fieldNames.last == "warnings")
         #expect(reply["processors"] == #"{"files":{"forward":"true"}}"#)

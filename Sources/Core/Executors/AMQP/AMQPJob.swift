@@ -85,7 +85,9 @@ package struct AMQPJob: ConversationJob {
             message: try message(settings), timeout: try settings.timeout())
     }
 
-    package func begin(_ attempt: ConversationCall) -> any Conversation {
+    package func begin(
+        _ attempt: ConversationCall, on host: any ExecutorHost
+    ) -> any Conversation {
         AMQPConversation(self, attempt.execution)
     }
 

@@ -43,7 +43,9 @@ package struct GRPCJob: ConversationJob {
             expectedCode: try code(settings["expectCode"]), timeout: try settings.timeout())
     }
 
-    package func begin(_ attempt: ConversationCall) -> any Conversation {
+    package func begin(
+        _ attempt: ConversationCall, on host: any ExecutorHost
+    ) -> any Conversation {
         var job = self
         // Names and values of an attempt that can't be sent are left out: they only inform.
         for entry in attempt.identity {

@@ -69,7 +69,9 @@ package struct NATSJob: ConversationJob {
         return job
     }
 
-    package func begin(_ attempt: ConversationCall) -> any Conversation {
+    package func begin(
+        _ attempt: ConversationCall, on host: any ExecutorHost
+    ) -> any Conversation {
         NATSConversation(self, attempt.execution)
     }
 
