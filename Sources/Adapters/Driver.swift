@@ -13,6 +13,7 @@ package final class Driver {
     private let supervisor: SupervisorClient
     private let requests: Outbound<HTTPCalls>
     private let conversations: Outbound<Conversations>
+    private let processors: ProcessorHost
     private let cluster: ClusterSockets
     private let resolver: Resolver
     private let handshakes: TLSHandshakes
@@ -41,7 +42,7 @@ package final class Driver {
     package init(
         config: Config, directory: DataDirectory, loop: EventLoop, listener: HTTPListener,
         storage: FileStorage, supervisor: SupervisorClient, requests: Outbound<HTTPCalls>,
-        conversations: Outbound<Conversations>,
+        conversations: Outbound<Conversations>, processors: ProcessorHost,
         cluster: ClusterSockets, resolver: Resolver, handshakes: TLSHandshakes,
         signals: Signals, log: LogWriter, reloader: Reloader, manager: ServiceManager?
     ) {
@@ -54,6 +55,7 @@ package final class Driver {
         self.supervisor = supervisor
         self.requests = requests
         self.conversations = conversations
+        self.processors = processors
         self.cluster = cluster
         self.resolver = resolver
         self.handshakes = handshakes
@@ -103,6 +105,7 @@ package final class Driver {
         deadline = min(deadline, trimAt ?? .distantFuture)
         deadline = min(deadline, requests.nextDeadline ?? .distantFuture)
         deadline = min(deadline, conversations.nextDeadline ?? .distantFuture)
+        deadline = min(deadline, processors.nextDeadline ?? .distantFuture)
         deadline = min(deadline, cluster.nextDeadline ?? .distantFuture)
         deadline = min(deadline, supervisor.nextDeadline(now: now) ?? .distantFuture)
         let rest = inbox.isEmpty ? deadline - now : .zero
@@ -130,6 +133,8 @@ package final class Driver {
             case .handshakes: receiveHandshakes(at: now)
             case .outbound: requests.handle(event, at: now, into: &inbox)
             case .conversations: conversations.handle(event, at: now, into: &inbox)
+            case .processors, .processorCalls, .processorConversations:
+                processors.handle(event, at: now, into: &inbox)
             case .listener, .connection: listener.handle(event, at: now, into: &inbox)
             case .gossip, .peers: cluster.handle(event, at: now.monotonic, into: &inbox)
             }
@@ -139,6 +144,7 @@ package final class Driver {
         if isDue(conversations.nextDeadline, now) {
             conversations.expire(at: now, into: &inbox)
         }
+        if isDue(processors.nextDeadline, now) { processors.expire(at: now, into: &inbox) }
         if isDue(cluster.nextDeadline, now) { cluster.expire(at: now.monotonic) }
         if isDue(supervisor.nextDeadline(now: now.monotonic), now) {
             for (id, event) in supervisor.tick(now: now.monotonic) { inbox.append(.run(id, event)) }
@@ -155,6 +161,8 @@ package final class Driver {
             switch answer.asker {
             case .calls: requests.resolved(answer, at: now, into: &inbox)
             case .conversations: conversations.resolved(answer, at: now, into: &inbox)
+            case .processorCalls, .processorConversations:
+                processors.resolved(answer, at: now, into: &inbox)
             case .node: inbox.append(answer.input)
             }
         }
@@ -165,6 +173,8 @@ package final class Driver {
             switch answer.token.owner {
             case .outbound: requests.advanced(answer, at: now, into: &inbox)
             case .conversations: conversations.advanced(answer, at: now, into: &inbox)
+            case .processorCalls, .processorConversations:
+                processors.advanced(answer, at: now, into: &inbox)
             default: listener.advanced(answer, at: now, into: &inbox)
             }
         }
@@ -253,6 +263,8 @@ package final class Driver {
             case .release(let id): supervisor.release(id)
             case .call(let call): requests.begin(call, at: now, into: &inbox)
             case .converse(let call): conversations.begin(call, at: now, into: &inbox)
+            case .process(let run): processors.begin(run, at: now, into: &inbox)
+            case .abandonProcessor(let run): processors.abandon(run, at: now, into: &inbox)
             case .hangUp(let id):
                 requests.hangUp(id, at: now, into: &inbox)
                 conversations.hangUp(id, at: now, into: &inbox)

@@ -20,7 +20,7 @@ package final class EventLoop {
     package struct Token: Hashable, Sendable {
         package enum Owner: UInt8, Sendable {
             case signals, storage, supervisor, listener, connection, names, outbound, gossip, peers
-            case handshakes, conversations
+            case handshakes, conversations, processors, processorCalls, processorConversations
         }
         package var owner: Owner
         /// Below 2^56.

@@ -15,6 +15,8 @@ package enum Input: Sendable {
     case run(ExecutionID, RunEvent)
     /// News of a call.
     case call(ExecutionID, CallEvent)
+    /// The answer to `Effect.process`.
+    case processed(ProcessorRunID, ProcessorOutcome)
     /// The answer to `Effect.loadZone`: the bytes of the zone's file, or nil when there is none.
     case zone(String, [UInt8]?)
     /// The answer to `Effect.measureDisk`.

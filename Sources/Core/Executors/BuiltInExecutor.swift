@@ -9,6 +9,15 @@ enum BuiltInExecutor: String, CaseIterable {
     /// The agent itself makes a call over the network: it does not outlive the agent.
     var isCall: Bool { self != .shell }
 
+    /// Its settings, for those who draw forms; none for what is not described yet.
+    var table: [SettingKey] {
+        switch self {
+        case .shell: ShellCommand.table
+        case .http: HTTPJob.table
+        case .nats: NATSJob.table
+        }
+    }
+
     /// Refuses settings that it could not run with. Linear in their size.
     func check(
         _ config: [(key: String, value: String)]

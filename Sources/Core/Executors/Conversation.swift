@@ -49,6 +49,8 @@ package protocol Conversation: Sendable {
         _ server: ConversationServer, at now: Now, into steps: inout [ConversationStep])
     mutating func received(
         _ bytes: [UInt8], at now: Now, into steps: inout [ConversationStep])
+    /// The connection has taken so many of the bytes that were to be sent.
+    mutating func wrote(_ count: Int, at now: Now, into steps: inout [ConversationStep])
     /// A `wait` is over.
     mutating func resumed(at now: Now, into steps: inout [ConversationStep])
     /// Every server was tried in vain, the last one for this reason. No connection is there: the
@@ -58,6 +60,10 @@ package protocol Conversation: Sendable {
 }
 
 extension Conversation {
+    package mutating func wrote(
+        _ count: Int, at now: Now, into steps: inout [ConversationStep]
+    ) {}
+
     package mutating func resumed(at now: Now, into steps: inout [ConversationStep]) {}
 
     package mutating func exhausted(
@@ -67,13 +73,8 @@ extension Conversation {
     }
 }
 
-/// What a job of an executor that converses wants done, out of its settings.
+/// What an executor or a processor that converses wants done.
 package protocol ConversationJob: Hashable, Sendable {
-    /// Reads and checks the settings. Linear in their size.
-    static func parse(
-        _ config: [(key: String, value: String)]
-    ) throws(ExecutorSettingError) -> Self
-
     /// Of the whole attempt; greater than zero, nil is none.
     var timeout: Duration? { get }
 
@@ -83,10 +84,14 @@ package protocol ConversationJob: Hashable, Sendable {
 /// What a conversation is to be about.
 package enum ConversationTask: Hashable, Sendable {
     case nats(NATSJob)
+    case syslog(SyslogDelivery)
+    case mail(MailDelivery)
 
     var job: any ConversationJob {
         switch self {
         case .nats(let job): job
+        case .syslog(let delivery): delivery
+        case .mail(let delivery): delivery
         }
     }
 }

@@ -47,6 +47,11 @@ extension Trace {
         case .hangUp(let id):
             absorb(14)
             absorb(id.text)
+        case .process(let run):
+            absorb(61 &+ run.id << 8)
+            absorb(run.execution.id.text)
+            absorb(run.output)
+        case .abandonProcessor(let run): absorb(62 &+ run << 8)
         case .release(let id):
             absorb(7)
             absorb(id.text)
@@ -154,6 +159,7 @@ extension World {
         case .call(let id, _):
             trace.absorb(29)
             trace.absorb(id.text)
+        case .processed(let run, _): trace.absorb(33 &+ run << 8)
         case .zone(let name, _): trace.absorb(name)
         case .control: trace.absorb(28)
         case .peer(let id, let bytes):
@@ -184,6 +190,10 @@ func describe(_ input: Input) -> String {
         "storage \(ticket.owner)#\(ticket.number) \(describe(result))"
     case .run(let id, let event): "run \(id) \(describe(event))"
     case .call(let id, let event): "call \(id) \(describe(event))"
+    case .processed(let run, .failed(let reason)): "processor \(run) failed: \(reason)"
+    case .processed(let run, .done(let output, let failure)):
+        "processor \(run) done\(output.map { ", leaves \($0.count) bytes" } ?? "")"
+            + (failure.map { ", overrules: \($0)" } ?? "")
     case .zone(let name, let bytes): "zone \(name) \(bytes.map { "\($0.count) bytes" } ?? "none")"
     case .control(let control): "control \(control)"
     case .peer(let id, let bytes):
@@ -235,6 +245,10 @@ func describe(_ effect: Effect) -> String {
         "call \(call.execution) \(call.exchange.method) \(call.exchange.url.authority)"
             + call.exchange.url.target
     case .converse(let call): "converse \(call.execution)"
+    case .process(let run):
+        "process \(run.id) \(run.execution.id) by \(ProcessorModel.name(of: run.task.work)), "
+            + "\(run.output.count) bytes"
+    case .abandonProcessor(let run): "abandon processor \(run)"
     case .hangUp(let id): "hang up \(id)"
     case .renewFences(let ago): "renew fences \(durationText(ago)) ago"
     case .measureDisk: "measure disk"

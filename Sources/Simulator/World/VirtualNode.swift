@@ -127,7 +127,8 @@ enum EffectKind: String, CaseIterable {
         case .loadZone: self = .zone
         case .log: self = .log
         case .halt: self = .halt
-        case .adopt, .stop, .converse, .hangUp, .renewFences, .measureDisk, .reach, .belong,
+        case .adopt, .stop, .converse, .hangUp, .process, .abandonProcessor, .renewFences,
+            .measureDisk, .reach, .belong,
             .packet,
             .exchange, .closeExchange, .answerExchange, .changeKeys, .resolve, .exit:
             self = .other
