@@ -44,7 +44,8 @@ private final class PythonListener {
                 return "250 taken"
         def check(server, session, envelope, mechanism, data):
             pair = (data.login.decode(), data.password.decode())
-            return AuthResult(success=pair == ("me", "geheim"), auth_data=pair[0])
+            return AuthResult(success=pair == ("me", "geheim"), handled=False,
+                auth_data=pair[0])
         options = {}
         if len(sys.argv) > 2:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -130,15 +130,13 @@ package struct ReportTemplate: Hashable, Sendable {
     }
 
     private static func report(_ execution: ProcessedExecution, _ output: [UInt8]) -> [UInt8] {
-        let head = """
-            Executed: \(execution.job)
-            Reporting node: \(execution.reportingNode)
-            Start time: \(time(execution.startedAt))
-            End time: \(time(execution.finishedAt))
-            Success: \(execution.state == .success)
-            Node: \(execution.node)
-            Output: 
-            """
+        let lines = [
+            "Executed: \(execution.job)", "Reporting node: \(execution.reportingNode)",
+            "Start time: \(time(execution.startedAt))",
+            "End time: \(time(execution.finishedAt))",
+            "Success: \(execution.state == .success)", "Node: \(execution.node)", "Output: ",
+        ]
+        let head = lines.joined(separator: "\n")
         let tail = "\nExecution group: \(execution.group)\n"
         return Array(head.utf8) + output + tail.utf8
     }

@@ -1,6 +1,6 @@
-// Between the outcome of an execution and what follows from it stand the processors of its job. They
-// run outside of the log; here is what the log knows of them: that they are still to run, and then
-// what they left.
+// Between the outcome of an execution and what follows from it stand the processors of its job.
+// They run outside of the log; here is what the log knows of them: that they are still to run, and
+// then what they left.
 //
 //   reported ─► outcome ─────────────────────────────────► counted, retried, group ended
 //                  └─► processing ─► (leader runs them) ─► processed ─┘

@@ -49,7 +49,6 @@ extension Trace {
             absorb(id.text)
         case .process(let run):
             absorb(61 &+ run.id << 8)
-            absorb(run.execution.id.text)
             absorb(run.output)
         case .abandonProcessor(let run): absorb(62 &+ run << 8)
         case .release(let id):
