@@ -17,7 +17,7 @@ public func fuzzGob(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     invariant(found.prefix(expected.count).elementsEqual(expected), "pieces make no difference")
     var client = NetRPCClient(messageLimit: 10_000)
     _ = try? client.receive(bytes)
-    for value in expected { _ = ProcessedExecution(value) }
+    for value in expected { _ = PluginExecution(value) }
     return 0
 }
 

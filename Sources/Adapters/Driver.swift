@@ -15,6 +15,7 @@ package final class Driver {
     private let conversations: Outbound<Conversations>
     /// Nil if there is none.
     private let plugins: Plugins?
+    private let processors: ProcessorHost
     private let cluster: ClusterSockets
     private let resolver: Resolver
     private let handshakes: TLSHandshakes
@@ -44,7 +45,7 @@ package final class Driver {
     package init(
         config: Config, directory: DataDirectory, loop: EventLoop, listener: HTTPListener,
         storage: FileStorage, supervisor: SupervisorClient, requests: Outbound<HTTPCalls>,
-        conversations: Outbound<Conversations>, plugins: Plugins?,
+        conversations: Outbound<Conversations>, plugins: Plugins?, processors: ProcessorHost,
         cluster: ClusterSockets, resolver: Resolver, handshakes: TLSHandshakes,
         signals: Signals, log: LogWriter, reloader: Reloader, secrets: SecretFiles,
         manager: ServiceManager?
@@ -59,6 +60,7 @@ package final class Driver {
         self.requests = requests
         self.conversations = conversations
         self.plugins = plugins
+        self.processors = processors
         self.cluster = cluster
         self.resolver = resolver
         self.handshakes = handshakes
@@ -111,6 +113,7 @@ package final class Driver {
         deadline = min(deadline, requests.nextDeadline ?? .distantFuture)
         deadline = min(deadline, conversations.nextDeadline ?? .distantFuture)
         deadline = min(deadline, plugins?.nextDeadline ?? .distantFuture)
+        deadline = min(deadline, processors.nextDeadline ?? .distantFuture)
         deadline = min(deadline, cluster.nextDeadline ?? .distantFuture)
         deadline = min(deadline, supervisor.nextDeadline(now: now) ?? .distantFuture)
         let rest = inbox.isEmpty ? deadline - now : .zero
@@ -139,6 +142,8 @@ package final class Driver {
             case .outbound: requests.handle(event, at: now, into: &inbox)
             case .conversations: conversations.handle(event, at: now, into: &inbox)
             case .plugins: plugins?.handle(event, at: now, into: &inbox)
+            case .processors, .processorCalls, .processorConversations:
+                processors.handle(event, at: now, into: &inbox)
             case .listener, .connection: listener.handle(event, at: now, into: &inbox)
             case .gossip, .peers: cluster.handle(event, at: now.monotonic, into: &inbox)
             }
@@ -149,6 +154,7 @@ package final class Driver {
             conversations.expire(at: now, into: &inbox)
         }
         if isDue(plugins?.nextDeadline, now) { plugins?.expire(at: now, into: &inbox) }
+        if isDue(processors.nextDeadline, now) { processors.expire(at: now, into: &inbox) }
         if isDue(cluster.nextDeadline, now) { cluster.expire(at: now.monotonic) }
         if isDue(supervisor.nextDeadline(now: now.monotonic), now) {
             for (id, event) in supervisor.tick(now: now.monotonic) { inbox.append(.run(id, event)) }
@@ -165,6 +171,8 @@ package final class Driver {
             switch answer.asker {
             case .calls: requests.resolved(answer, at: now, into: &inbox)
             case .conversations: conversations.resolved(answer, at: now, into: &inbox)
+            case .processorCalls, .processorConversations:
+                processors.resolved(answer, at: now, into: &inbox)
             case .node: inbox.append(answer.input)
             }
         }
@@ -175,6 +183,8 @@ package final class Driver {
             switch answer.token.owner {
             case .outbound: requests.advanced(answer, at: now, into: &inbox)
             case .conversations: conversations.advanced(answer, at: now, into: &inbox)
+            case .processorCalls, .processorConversations:
+                processors.advanced(answer, at: now, into: &inbox)
             default: listener.advanced(answer, at: now, into: &inbox)
             }
         }
@@ -265,6 +275,8 @@ package final class Driver {
             case .call(let call): requests.begin(call, at: now, into: &inbox)
             case .converse(let call): conversations.begin(call, at: now, into: &inbox)
             case .execute(let call): plugins?.begin(call, at: now, into: &inbox)
+            case .process(let run): processors.begin(run, at: now, into: &inbox)
+            case .abandonProcessor(let run): processors.abandon(run, at: now, into: &inbox)
             case .hangUp(let id):
                 plugins?.hangUp(id, at: now, into: &inbox)
                 requests.hangUp(id, at: now, into: &inbox)

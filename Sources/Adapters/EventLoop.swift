@@ -21,6 +21,7 @@ package final class EventLoop {
         package enum Owner: UInt8, Sendable {
             case signals, storage, supervisor, listener, connection, names, outbound, gossip, peers
             case handshakes, conversations, plugins
+            case processors, processorCalls, processorConversations
         }
         package var owner: Owner
         /// Below 2^56.

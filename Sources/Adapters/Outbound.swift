@@ -28,6 +28,7 @@ package final class Outbound<Calls: OutgoingCalls> {
     private let owner: EventLoop.Token.Owner
     private let asker: Resolver.Asker
     private let what: String
+    private let tell: (ExecutionID, CallEvent) -> Input?
     private var calls: Calls
     private var connections: [ConnectionNumber: Connection] = [:]
     private var out = CallOutput()
@@ -39,12 +40,15 @@ package final class Outbound<Calls: OutgoingCalls> {
     ///   - owner: of the sockets' events.
     ///   - asker: for whom names are looked up.
     ///   - what: the calls, for messages.
+    ///   - tell: what the node hears of a call; those of executions are told as they are.
     package init(
         _ calls: Calls, _ what: String, owner: EventLoop.Token.Owner, asker: Resolver.Asker,
-        loop: EventLoop, log: LogWriter, resolver: Resolver, handshakes: TLSHandshakes
+        loop: EventLoop, log: LogWriter, resolver: Resolver, handshakes: TLSHandshakes,
+        tell: @escaping (ExecutionID, CallEvent) -> Input? = { .call($0, $1) }
     ) {
         self.loop = loop
         self.log = log
+        self.tell = tell
         self.calls = calls
         self.what = what
         self.owner = owner
@@ -149,7 +153,9 @@ package final class Outbound<Calls: OutgoingCalls> {
 
     private func drain(at now: Now, into inputs: inout [Input]) {
         perform(at: now)
-        for (execution, event) in out.news { inputs.append(.call(execution, event)) }
+        for (execution, event) in out.news {
+            if let input = tell(execution, event) { inputs.append(input) }
+        }
         out.news.removeAll(keepingCapacity: true)
     }
 

@@ -9,6 +9,10 @@ package final class Resolver: Sendable {
         case calls
         /// Another executor that speaks with servers.
         case conversations
+        /// A request of a processor.
+        case processorCalls
+        /// A processor that speaks with a server in another way.
+        case processorConversations
         case node
     }
 

@@ -1,3 +1,4 @@
+internal import CSystem
 internal import Core
 internal import Glibc
 internal import Synchronization

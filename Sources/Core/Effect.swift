@@ -48,6 +48,10 @@ package enum Effect: Sendable {
     case converse(ConversationCall)
     /// Have a plugin carry out an execution; told as of calls.
     case execute(PluginCall)
+    /// Run a processor; answered by one `Input.processed`, unless it is abandoned before.
+    case process(ProcessorRun)
+    /// Nothing more is heard of a run of a processor. What it has done is done.
+    case abandonProcessor(ProcessorRunID)
     /// End a call: its connection is closed. One that has ended already is none.
     case hangUp(ExecutionID)
     /// Fences of all fenced runs and calls count from `ago` before now.

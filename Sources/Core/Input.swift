@@ -17,6 +17,8 @@ package enum Input: Sendable {
     case call(ExecutionID, CallEvent)
     /// The answer to `Effect.readSecrets`.
     case secrets(ExecutionID, SecretsAnswer)
+    /// The answer to `Effect.process`.
+    case processed(ProcessorRunID, ProcessorOutcome)
     /// The answer to `Effect.loadZone`: the bytes of the zone's file, or nil when there is none.
     case zone(String, [UInt8]?)
     /// The answer to `Effect.measureDisk`.

@@ -209,6 +209,7 @@ extension Node {
         case .putJob(let put): store.opensRevision(put.document)
         case .deleteJob, .restoreCommit, .pause, .settings: true
         case .reports(let reports): !store.endedEphemeralJobs(reports).isEmpty
+        case .processed(let processed): store.endedEphemeralJob(processed) != nil
         case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
             .unpause, .restorePart, .restoreAbandon, .raiseLevel, .nodes, .drain, .rewind,
             .succeed:
@@ -257,6 +258,8 @@ extension Node {
         case .deleteJob(let name, _, _): return decisions(of: name, at: stamp)
         case .reports(let reports):
             return store.endedEphemeralJobs(reports).flatMap { decisions(of: $0, at: stamp) }
+        case .processed(let processed):
+            return store.endedEphemeralJob(processed).map { decisions(of: $0, at: stamp) } ?? []
         case .pause where !store.cluster.isPaused: return allDecisions(at: stamp)
         case .restoreCommit(let id, _):
             let edited = scheduler.hasJobsWithoutZone ? store.stagedNames(restore: id) : []
@@ -366,7 +369,12 @@ extension Node {
         case .output(let key, let chunk, let bytes):
             history.append(
                 index: index, key: ByteKey(key.historyKey), chunk: chunk, bytes: bytes)
-        case .forgetOutput(let key): history.remove(ByteKey(key.historyKey))
+        case .processedOutput(let key, let chunk, let bytes):
+            history.append(
+                index: index, key: ByteKey(key.processedHistoryKey), chunk: chunk, bytes: bytes)
+        case .forgetOutput(let key):
+            history.remove(ByteKey(key.historyKey))
+            history.remove(ByteKey(key.processedHistoryKey))
         case .clusterChanged: belongToCluster(&out)
         case .mark(let mark): out.mark(mark)
         case .ephemeralEnded:
@@ -409,7 +417,9 @@ extension Node {
                 [.init("job", job.text), .init("reason", "ephemeral, and it has succeeded")])
         case .rewound: scheduler.rebuild()
         case .journalReplaced(let node): dispatcher.journalReplaced(node, at: now.monotonic)
-        case .clusterChanged, .output, .forgetOutput, .decided, .started, .mark: break
+        case .processingEnded(let key): withProcessors(&out) { $0.ended(key, into: &$2) }
+        case .clusterChanged, .output, .processedOutput, .forgetOutput, .decided, .started, .mark:
+            break
         }
     }
 }
@@ -442,6 +452,14 @@ extension Store {
             names.append(report.job)
         }
         return names
+    }
+
+    /// The ephemeral job that the end of the processors may end.
+    fileprivate func endedEphemeralJob(_ processed: Processed) -> JobName? {
+        guard processed.failure == nil, execution(processed.key)?.state == .success,
+            let job = processingJob(of: processed.key), document(job)?.isEphemeral ?? false
+        else { return nil }
+        return job
     }
 }
 

@@ -244,7 +244,9 @@ extension Node {
             guard let generation = try? reader.u64(), let number = try? reader.i64() else {
                 return false
             }
-            return store.execution(ExecutionKey(generation: generation, number: number)) != nil
+            let execution = store.execution(
+                ExecutionKey(generation: generation, number: number))
+            return execution?.historyKey(generation) == key.bytes
         }
         recovery.isHistoryRetained = recovery.historyCursor == nil
     }

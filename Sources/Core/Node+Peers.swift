@@ -190,6 +190,7 @@ extension Node {
             [.init("term", "\(raft.hardState.term)"), .init("node", config.nodeName.text)])
         scheduler = Scheduler()
         dispatcher.loseLeadership()
+        abandonProcessors(&out)
         decisionBarrier = 0
         lastEdit = 0
         contact.routes = SortedMap()

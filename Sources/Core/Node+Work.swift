@@ -86,6 +86,7 @@ extension Node {
                 $0.proceed(store, stamp: stamp, at: monotonic, into: &$1)
             }
         }
+        continueProcessors(&out)
         continueRetaining()
     }
 

@@ -76,6 +76,7 @@ package struct Node {
     var checkpoints = Checkpoints()
     var scheduler = Scheduler()
     var dispatcher: Dispatcher
+    var processors: ProcessorPipelines
     package internal(set) var runner: Runner
     var api: API
 
@@ -141,6 +142,7 @@ package struct Node {
         dispatcher = Dispatcher(
             own: config.nodeName, incarnation: config.incarnation,
             window: tunables.dispatchWindow)
+        processors = ProcessorPipelines(config)
         history = HistoryStore(dataID: config.dataID, tunables: tunables.journal)
         log = LogJournal(dataID: config.dataID, tunables: tunables.journal)
         transfers = TransferState(tunables)
@@ -216,6 +218,8 @@ package struct Node {
             let now = now
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
             if event.isOutput, let key = runner.key(of: id) { outputChanged(key, &out) }
+        case .processed(let run, let outcome):
+            withProcessors(&out) { $0.processed(run, outcome, at: $1, into: &$2) }
         case .zone(let name, let bytes): zoneLoaded(name, bytes, &out)
         case .disk(let space): take(space, &out)
         case .control(let control): take(control, &out)
@@ -241,6 +245,7 @@ package struct Node {
                 $0.handle(result, for: ticket, at: monotonic, into: &$1, actions: &$2)
             }
         case .api: withAPI(&out) { $0.storage(ticket, result, $1, into: &$2) }
+        case .processors: processorsRead(ticket, result, &out)
         case .transfer: withSender(&out) { $0.stored(ticket, result, $1, into: &$2) }
         }
     }
@@ -270,6 +275,9 @@ package struct Node {
         if isDue(dispatcher.nextDeadline) {
             let store = store
             withDispatcher(&out) { $0.deadline(store, at: monotonic, into: &$1) }
+        }
+        if isDue(processors.nextDeadline) {
+            withProcessors(&out) { $0.deadline(at: $1, into: &$2) }
         }
         if isDue(raft.nextDeadline) {
             withRaft(&out) { $0.deadline(at: monotonic, into: &$1) }
@@ -354,6 +362,7 @@ package struct Node {
         consider(history.nextDeadline)
         consider(runner.nextDeadline)
         consider(dispatcher.nextDeadline)
+        consider(processors.nextDeadline)
         consider(api.nextDeadline)
         consider(raft.nextDeadline)
         consider(membership?.nextDeadline)
@@ -382,7 +391,9 @@ package struct Node {
     private mutating func nextSchedulingDeadline() -> Instant? {
         if !applyQueue.isEmpty { return now.monotonic }
         guard isLeading else { return nil }
-        if !scheduler.isComplete || dispatcher.wantsStep || !recovery.isHistoryRetained {
+        if !scheduler.isComplete || dispatcher.wantsStep || !recovery.isHistoryRetained
+            || processors.wantsStep(store)
+        {
             return now.monotonic
         }
         guard canDecide || clusterTime.isGuarding else { return nil }

@@ -81,4 +81,8 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case snapshotInstalled
     /// Half a snapshot of the leader was given up.
     case transferDropped
+    case processorFailed
+    case processorTimedOut
+    /// A processor turned a success into a failure.
+    case successOverruled
 }

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 extension EndToEnd {
@@ -31,17 +32,21 @@ extension EndToEnd {
         func classicPluginExample() throws {
             let server = Server("classic", arguments: ["--tag", "role=web"])
             try server.start()
+            let folder = server.scratch.path("outputs")
             let answer = try #require(
                 server.send(
                     "POST", "/v1/jobs",
                     """
                     {"name": "job1", "schedule": "@every 1s", "tags": {"role": "web"},
-                     "command": "/bin/true", "processors": {"files": {"forward": true}}}
+                     "command": "/bin/true", "processors":
+                     {"files": {"forward": true, "log_dir": "\(folder)"}}}
                     """))
             #expect(answer.status == 201, "\(answer.text)")
-            let told = answer.text + answer.headers.map { $0.name + $0.value }.joined()
-            #expect(told.contains("files") && told.contains("warning"), "\(answer.text)")
-            _ = try server.execution(of: "job1", within: 5) { $0["state"].string == "success" }
+            #expect(!answer.text.contains("warning"), "\(answer.text)")
+            let execution = try server.execution(of: "job1", within: 5) {
+                $0["state"].string == "success" && $0["processing"].bool != true
+            }
+            #expect(access("\(folder)/\(execution["id"].string ?? "").log", R_OK) == 0)
         }
 
         @Test("a job runs on no node whose tags do not match, and its ledger says so")

@@ -167,7 +167,7 @@ extension EndToEnd {
                 {"name": "other", "schedule": "@manually", "executor": "http",
                  "executor_config": {"method": "GET", "url": "http://127.0.0.1:1/\(secret)",
                  "headers": "[\\"Authorization: Bearer \(secret)\\"]"},
-                 "processors": {"files": {"token": "\(secret)"}}}
+                 "processors": {"slack": {"token": "\(secret)"}}}
                 """)
         }
 

@@ -100,7 +100,7 @@ package final class Plugins {
     }
 
     /// Calls of processors that have ended since the last time: one for each `process`.
-    package func takeProcessed() -> [(number: UInt64, outcome: ProcessorOutcome)] {
+    package func takeProcessed() -> [(number: UInt64, outcome: PluginOutcome)] {
         defer { out.processed.removeAll(keepingCapacity: true) }
         return out.processed
     }

@@ -350,6 +350,8 @@ package struct API {
         case .busy:
             let node = call.query["node"].map { NodeName($0) }
             try startStream(call, .busy(on: node), context, &actions)
+        case .listExecutors: listExecutors(call, context, &actions)
+        case .listProcessors: listProcessors(call, context, &actions)
         case .showPause: showPause(call, context, &actions)
         case .pause: try pause(call, context, &actions)
         case .unpause: try propose(.unpause, .pause, call, &actions)

@@ -1,31 +1,5 @@
 // Executions, rows of the ledger and members as the API prints them.
 
-/// What is shown of an execution's output.
-struct ShownOutput: Hashable, Sendable {
-    var bytes: [UInt8] = []
-    /// The beginning is missing.
-    var isCut = false
-    /// Why the output can't be shown, if so.
-    var problem: Problem?
-
-    enum Problem: String, Sendable {
-        case unreadable = "a part of the stored output can't be read"
-        case dropped = """
-            the output is not stored any more: the oldest go when all together pass \
-            --history-max-bytes
-            """
-    }
-
-    /// Keeps the last bytes, at most `limit`, beginning with a whole character.
-    mutating func keepLast(_ limit: Int) {
-        guard bytes.count > limit else { return }
-        isCut = true
-        var start = bytes.count - limit
-        while start < bytes.count, bytes[start] & 0xc0 == 0x80 { start += 1 }
-        bytes.removeFirst(start)
-    }
-}
-
 extension JSONWriter {
     mutating func execution(_ execution: Execution, of job: JobName, _ output: ShownOutput) {
         beginObject()
@@ -51,6 +25,13 @@ extension JSONWriter {
         if let cpuTime = execution.cpuTime { member("cpu_time", DurationText.print(cpuTime)) }
         if let peakMemory = execution.peakMemory { member("peak_memory", peakMemory) }
         if let lateResult = execution.lateResult { member("late_result", lateResult.text) }
+        if execution.isProcessing { member("processing", true) }
+        if !execution.notes.isEmpty {
+            key("notes")
+            beginArray()
+            for note in execution.notes { string(note) }
+            endArray()
+        }
         if let problem = output.problem { member("output_error", problem.rawValue) }
         endObject()
     }

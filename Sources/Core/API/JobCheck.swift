@@ -11,7 +11,7 @@ enum JobCheck {
 
     /// Executors and processors that this release brings along.
     static let executors = BuiltInExecutor.names
-    static let processors: [String] = []
+    static let processors = BuiltInProcessor.names
 
     /// - Parameter stored: the job as it is; an `@at` that it has already may have passed.
     static func check(
@@ -41,6 +41,7 @@ enum JobCheck {
         }
         checkTags(document, &violations)
         checkExecutor(document, &violations)
+        checkProcessors(document, &violations)
         return .checked(
             violations: violations,
             warnings: warnings(document, plugins: context.config.pluginExecutors))
@@ -82,6 +83,22 @@ enum JobCheck {
                 JobError(
                     .invalidField, "executor_config.\(error.key)",
                     "The executor \(document.executor) can't run with these settings: \(error)."))
+        }
+    }
+
+    private static func checkProcessors(
+        _ document: JobDocument, _ violations: inout [JobError]
+    ) {
+        for processor in document.processors {
+            do throws(ExecutorSettingError) {
+                _ = try BuiltInProcessor.task(processor)
+            } catch {
+                violations.append(
+                    JobError(
+                        .invalidField, "processors.\(processor.name).\(error.key)",
+                        "The processor \(processor.name) can't run with these settings: "
+                            + "\(error)."))
+            }
         }
     }
 

@@ -186,7 +186,8 @@ struct ListStream {
             guard let execution = store.execution(key) else { return }
             if execution.state.isEnded, execution.outputChunks > 0, outputLimit != 0 {
                 let output = OutputFetch(
-                    key, hasOutput: true, limit: outputLimit, context.history)
+                    execution.historyKey(key.generation), hasOutput: true, limit: outputLimit,
+                    context.history)
                 fetch = (job, execution, output)
                 return
             }

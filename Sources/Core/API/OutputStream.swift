@@ -75,7 +75,8 @@ struct OutputStream {
             return follows ? .wait : .piece([], last: true)
         }
         fetch = OutputFetch(
-            key, hasOutput: execution.outputChunks > 0, limit: nil, context.history)
+            execution.historyKey(key.generation), hasOutput: execution.outputChunks > 0,
+            limit: nil, context.history)
         return advanceFetch(context)
     }
 
@@ -148,6 +149,12 @@ struct OutputStream {
     /// Finds out where the stored bytes lie in the whole output.
     private mutating func place(_ bytes: [UInt8], _ context: APIContext) {
         let length = UInt64(bytes.count)
+        if context.store.execution(key)?.hasProcessedOutput ?? false, position > 0 {
+            // What this reader has is of another output, and all of that.
+            notes.append("the job's processors have put another output in the place of this one")
+            stored = ([], position)
+            return
+        }
         let isTruncated = context.store.execution(key)?.isOutputTruncated ?? false
         isCut = isCut || isTruncated
         if let total, total >= length {

@@ -33,6 +33,7 @@ package struct Route: Sendable {
         case listExecutions, deleteExecutions, showExecution, showOutput, kill, lost
         case listTicks
         case drain, undrain, dismiss, rewind
+        case listExecutors, listProcessors
     }
 
     private init(
@@ -78,6 +79,12 @@ package struct Route: Sendable {
         Route(.get, "/v1/raft/peers", .listPeers, .read, "the servers that hold the log"),
         Route(.delete, "/v1/raft/peers/:peer", .removePeer, .write, "take a server's seat"),
         Route(.post, "/v1/raft/transfer", .transfer, .write, "have another server lead"),
+        Route(
+            .get, "/v1/executors", .listExecutors, .local,
+            "what this node can run, and with which settings"),
+        Route(
+            .get, "/v1/processors", .listProcessors, .local,
+            "what this node can do with outputs, and with which settings"),
         Route(.get, "/v1/busy", .busy, .read, "executions that have not ended"),
         Route(.get, "/v1/pause", .showPause, .read, "whether the cluster is paused"),
         Route(.post, "/v1/pause", .pause, .write, "stop ticks, submissions and runs by hand"),

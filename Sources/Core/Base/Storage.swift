@@ -64,6 +64,8 @@ package enum StorageOwner: UInt8, Sendable {
     case api
     /// Reads outputs for another server.
     case transfer
+    /// Reads outputs for processors.
+    case processors
 }
 
 package enum StorageOperation: Hashable, Sendable {

@@ -10,6 +10,16 @@ enum BuiltInExecutor: String, CaseIterable {
 
     static let names = allCases.map(\.rawValue).sorted()
 
+    /// Its settings, for those who draw forms; none for what is not described yet.
+    var table: [SettingKey] {
+        switch self {
+        case .shell: ShellCommand.table
+        case .http: HTTPJob.table
+        case .nats: NATSJob.table
+        case .rabbitmq, .grpc, .kafka, .gcppubsub: []
+        }
+    }
+
     /// Refuses settings that it could not run with. What a secret is part of is checked by the node
     /// that has it. Linear in their size.
     func check(

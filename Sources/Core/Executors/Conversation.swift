@@ -53,6 +53,8 @@ package protocol Conversation: Sendable {
         _ bytes: [UInt8], at now: Now, into steps: inout [ConversationStep])
     /// The server has closed the connection. Without a step that is an error.
     mutating func closed(at now: Now, into steps: inout [ConversationStep])
+    /// The connection has taken so many of the bytes that were to be sent.
+    mutating func wrote(_ count: Int, at now: Now, into steps: inout [ConversationStep])
     /// A `wait` is over.
     mutating func resumed(at now: Now, into steps: inout [ConversationStep])
     /// Every server was tried in vain, the last one for this reason. No connection is there: the
@@ -65,6 +67,9 @@ extension Conversation {
     package var mayRepeat: Bool { false }
 
     package mutating func closed(at now: Now, into steps: inout [ConversationStep]) {}
+    package mutating func wrote(
+        _ count: Int, at now: Now, into steps: inout [ConversationStep]
+    ) {}
 
     package mutating func resumed(at now: Now, into steps: inout [ConversationStep]) {}
 
@@ -75,13 +80,8 @@ extension Conversation {
     }
 }
 
-/// What a job of an executor that converses wants done, out of its settings.
+/// What an executor or a processor that converses wants done.
 package protocol ConversationJob: Hashable, Sendable {
-    /// Reads and checks the settings. Linear in their size.
-    static func parse(
-        _ config: [(key: String, value: String)]
-    ) throws(ExecutorSettingError) -> Self
-
     /// Of the whole attempt; greater than zero, nil is none.
     var timeout: Duration? { get }
 
@@ -96,6 +96,8 @@ package enum ConversationTask: Hashable, Sendable {
     case nats(NATSJob)
     case rabbitmq(AMQPJob)
     case grpc(GRPCJob)
+    case syslog(SyslogDelivery)
+    case mail(MailDelivery)
 
     var job: any ConversationJob {
         switch self {
@@ -104,6 +106,8 @@ package enum ConversationTask: Hashable, Sendable {
         case .nats(let job): job
         case .rabbitmq(let job): job
         case .grpc(let job): job
+        case .syslog(let delivery): delivery
+        case .mail(let delivery): delivery
         }
     }
 }

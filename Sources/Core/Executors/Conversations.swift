@@ -179,9 +179,10 @@ package struct Conversations: OutgoingCalls {
             guard let id = owners[connection], let server = talks[id]?.server else { return }
             enter(.talking, id, until: now.monotonic + limits.silence)
             converse(id, at: now, into: &out) { $0.opened(server, at: now, into: &$1) }
-        case .wrote(let connection, _):
+        case .wrote(let connection, let count):
             guard let id = owners[connection] else { return }
             expectWord(id, at: now)
+            converse(id, at: now, into: &out) { $0.wrote(count, at: now, into: &$1) }
         case .received(let connection, let bytes):
             guard let id = owners[connection] else { return }
             expectWord(id, at: now)

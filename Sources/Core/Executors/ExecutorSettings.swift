@@ -2,7 +2,7 @@
 
 /// A setting that an executor refuses.
 package struct ExecutorSettingError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The key of `executor_config` at fault.
+    /// The key of the settings at fault.
     package let key: String
     /// A sentence without the full stop, with the column where one is at fault.
     package let message: String
@@ -20,15 +20,17 @@ struct ExecutorSettings {
     private var values: [String: String] = [:]
 
     /// Refuses what the executor does not know.
+    /// - Parameter kind: the word for what has the settings, where it is no executor.
     init(
-        _ config: [(key: String, value: String)], of executor: String, allowing keys: [String]
+        _ config: [(key: String, value: String)], of executor: String, kind: String = "executor",
+        allowing keys: [String]
     ) throws(ExecutorSettingError) {
         for (key, value) in config {
             guard keys.contains(key) else {
                 let names = keys.sorted().joined(separator: ", ")
                 throw ExecutorSettingError(
                     key: key,
-                    message: "the \(executor) executor has no setting \"\(key)\"; it has \(names)")
+                    message: "the \(executor) \(kind) has no setting \"\(key)\"; it has \(names)")
             }
             values[key] = value.isEmpty ? nil : value
         }
@@ -74,9 +76,14 @@ struct ExecutorSettings {
 
 /// The settings that say how TLS is spoken.
 enum TLSSettingKeys {
-    static let all = [
-        "tlsCertificateFile", "tlsCertificateKeyFile", "tlsNoVerifyPeer", "tlsRootCAsFile",
+    static let table = [
+        SettingKey("tlsCertificateFile", .text, "a client certificate, PEM, with its chain"),
+        SettingKey("tlsCertificateKeyFile", .text, "the key of the client certificate, PEM"),
+        SettingKey(
+            "tlsNoVerifyPeer", .boolean, standard: "false", "believe whoever answers"),
+        SettingKey("tlsRootCAsFile", .text, "authorities in place of the system's, PEM"),
     ]
+    static let all = table.map(\.name)
 
     static func parse(_ settings: ExecutorSettings) throws(ExecutorSettingError) -> TLSSettings {
         var tls = TLSSettings()

@@ -87,7 +87,7 @@ package struct BackupInstaller {
         case .journal:
             var actions: [LogJournalAction] = []
             log.handle(result, for: ticket, at: .zero, into: &requests, actions: &actions)
-        case .runs, .api, .transfer: break
+        case .runs, .api, .transfer, .processors: break
         }
     }
 }

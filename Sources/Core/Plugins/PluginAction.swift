@@ -70,7 +70,7 @@ package struct PluginOutput: Sendable {
     package var actions: [PluginAction] = []
     package var news: [(execution: ExecutionID, event: CallEvent)] = []
     /// Calls of processors that are over, by their numbers.
-    package var processed: [(number: UInt64, outcome: ProcessorOutcome)] = []
+    package var processed: [(number: UInt64, outcome: PluginOutcome)] = []
 
     package init() {}
 }
@@ -133,7 +133,7 @@ enum PluginNews {
     case printed([UInt8], isError: Bool)
     /// A call of an executor has ended.
     case executed(UInt64, Result<ExecuteResponse, GRPCStatus>)
-    case processed(UInt64, ProcessorOutcome)
+    case processed(UInt64, PluginOutcome)
     /// The connection is over; a sentence without the full stop.
     case lost(String)
 }

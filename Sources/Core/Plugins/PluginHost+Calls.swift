@@ -128,7 +128,7 @@ extension PluginHost {
 
     /// Ends the call of a processor.
     mutating func end(
-        _ number: UInt64, _ outcome: ProcessorOutcome, at now: Now, into out: inout PluginOutput
+        _ number: UInt64, _ outcome: PluginOutcome, at now: Now, into out: inout PluginOutput
     ) {
         guard let attempt = remove(number, into: &out) else { return }
         if case .process(let call) = attempt.order {

@@ -150,7 +150,7 @@ struct ProcessorLink: PluginLink {
             case .failure(let error):
                 news.append(.processed(number, .failed("the processor refused: \(error.message)")))
             case .success(let value):
-                guard let execution = ProcessedExecution(value) else {
+                guard let execution = PluginExecution(value) else {
                     throw GobError("an answer is no execution")
                 }
                 news.append(.processed(number, .processed(execution)))

@@ -1,7 +1,7 @@
 // What processors are called with and answer, in Go's types: fields are matched by their names.
 
 /// An execution as processors see it, and may change it.
-package struct ProcessedExecution: Hashable, Sendable {
+package struct PluginExecution: Hashable, Sendable {
     package var job: String
     package var isSuccess: Bool
     package var output: [UInt8]
@@ -85,12 +85,12 @@ enum ProcessorService {
     static let arguments = GobType.structure(
         "ProcessorArgs",
         [
-            GobField("Execution", ProcessedExecution.type),
+            GobField("Execution", PluginExecution.type),
             GobField("Config", .map(.string, .string)),
         ])
 
     static func arguments(
-        _ execution: ProcessedExecution, _ config: [ProtobufEntry]
+        _ execution: PluginExecution, _ config: [ProtobufEntry]
     ) -> GobValue {
         let entries = config.flatMap { [GobValue.string($0.key), .string($0.value)] }
         return .structure([
@@ -105,14 +105,14 @@ package struct ProcessorCall: Hashable, Sendable {
     package var number: UInt64
     /// The plugin's name: that of the processor.
     package var plugin: String
-    package var execution: ProcessedExecution
+    package var execution: PluginExecution
     /// As the job says it, with what the frame adds.
     package var config: [ProtobufEntry]
     /// For the whole, a plugin that is not ready included.
     package var timeout: Duration
 
     package init(
-        number: UInt64, plugin: String, execution: ProcessedExecution,
+        number: UInt64, plugin: String, execution: PluginExecution,
         config: [(key: String, value: String)], timeout: Duration
     ) {
         self.number = number
@@ -124,9 +124,9 @@ package struct ProcessorCall: Hashable, Sendable {
 }
 
 /// What came of a call of a processor.
-package enum ProcessorOutcome: Hashable, Sendable {
+package enum PluginOutcome: Hashable, Sendable {
     /// The execution, changed or not.
-    case processed(ProcessedExecution)
+    case processed(PluginExecution)
     /// A sentence without the full stop; what the processor was to see stays as it is.
     case failed(String)
 }

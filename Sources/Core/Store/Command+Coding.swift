@@ -39,6 +39,7 @@ extension Command {
 extension Command.Body {
     /// Bytes of the outputs that it carries: almost all of a long command.
     fileprivate var outputBytes: Int {
+        if case .processed(let processed) = self { return processed.output?.count ?? 0 }
         guard case .reports(let reports) = self else { return 0 }
         return reports.reduce(0) { sum, report in
             guard case .output(_, let bytes) = report.news else { return sum }
@@ -103,6 +104,9 @@ extension Command.Body {
         case .restoreAbandon(let id):
             writer.u8(15)
             writer.u64(id)
+        case .processed(let processed):
+            writer.u8(21)
+            processed.encode(into: &writer)
         case .raiseLevel, .nodes, .drain, .rewind, .succeed: encodeOfCluster(into: &writer)
         }
     }
@@ -180,6 +184,7 @@ extension Command.Body {
         case 18: self = .drain(NodeName(try reader.string()), try reader.bool())
         case 19: self = .rewind(try Rewind(from: &reader))
         case 20: self = .succeed(clusterID: try reader.string())
+        case 21: self = .processed(try Processed(from: &reader))
         case let other: throw .malformed(offset: start, what: "a command of unknown kind \(other)")
         }
     }

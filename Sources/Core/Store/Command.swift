@@ -43,6 +43,8 @@ package struct Command: Hashable, Sendable {
         case rewind(Rewind)
         /// The cluster was recovered on one server, and is another from here on.
         case succeed(clusterID: String)
+        /// What the processors of one execution left.
+        case processed(Processed)
     }
 
     package init(

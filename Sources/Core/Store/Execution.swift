@@ -59,6 +59,12 @@ package struct Execution: Hashable, Sendable {
     package var isKillRequested = false
     /// What a report told after the execution had been given up as lost.
     package var lateResult: State?
+    /// The outcome is there, and its processors have not all run: nothing follows from it yet.
+    package var isProcessing = false
+    /// The processors put another output in the place of what was printed.
+    package var hasProcessedOutput = false
+    /// What the processors had to say: each a sentence behind the processor's name.
+    package var notes: [String] = []
 
     /// `<number>-<node>`.
     package var id: ExecutionID { ExecutionID("\(number)-\(node)") }
@@ -96,11 +102,30 @@ package struct ExecutionKey: Hashable, Comparable, Sendable {
         writer.i64(number)
         return writer.output
     }
+
+    /// Under which the pieces of the output are kept that processors left.
+    package var processedHistoryKey: [UInt8] { historyKey + [1] }
+}
+
+extension Execution {
+    /// Under which the pieces of its output are kept in the history.
+    package func historyKey(_ generation: Generation) -> [UInt8] {
+        let key = ExecutionKey(generation: generation, number: number)
+        return hasProcessedOutput ? key.processedHistoryKey : key.historyKey
+    }
+
+    /// Of the encoding: the least that says everything, so that servers which know less write the
+    /// same bytes.
+    private var formatVersion: UInt8 {
+        if isProcessing || hasProcessedOutput || !notes.isEmpty { return 3 }
+        return lostAfter == nil ? 1 : 2
+    }
 }
 
 extension Execution: StoreRecord {
     func encode(into writer: inout ByteWriter) {
-        writer.u8(lostAfter == nil ? 1 : 2)
+        let version = formatVersion
+        writer.u8(version)
         writer.i64(number)
         writer.string(node.text)
         writer.i64(group)
@@ -120,16 +145,22 @@ extension Execution: StoreRecord {
         writer.u32(outputDigest)
         writer.bool(isKillRequested)
         writer.optional(lateResult) { $0.u8($1.rawValue) }
-        if let lostAfter {
+        if version == 2, let lostAfter {
             writer.i64(lostAfter.nanoseconds)
             writer.bool(isFenced)
         }
+        guard version == 3 else { return }
+        writer.optional(lostAfter) { $0.i64($1.nanoseconds) }
+        writer.bool(isFenced)
+        writer.bool(isProcessing)
+        writer.bool(hasProcessedOutput)
+        writer.array(notes) { $0.string($1) }
     }
 
     init(from reader: inout ByteReader) throws(ByteError) {
         let start = reader.offset
         let version = try reader.u8()
-        guard version == 1 || version == 2 else {
+        guard (1...3).contains(version) else {
             throw .malformed(offset: start, what: "version \(version) of an execution")
         }
         number = try reader.i64()
@@ -158,7 +189,12 @@ extension Execution: StoreRecord {
             try reader.choice("a late result")
         }
         guard version > 1 else { return }
-        lostAfter = Duration(nanoseconds: try reader.i64())
+        lostAfter =
+            version == 2 ? Duration(nanoseconds: try reader.i64()) : try reader.optionalDuration()
         isFenced = try reader.bool()
+        guard version > 2 else { return }
+        isProcessing = try reader.bool()
+        hasProcessedOutput = try reader.bool()
+        notes = try reader.array { reader throws(ByteError) in try reader.string() }
     }
 }

@@ -11,8 +11,10 @@ package enum FeatureLevel {
     /// Adds: what is remembered of a node tells which of its data directories executions were
     /// decided for.
     package static let third: UInt32 = 3
+    /// Adds: outcomes whose processors have yet to run.
+    package static let fourth: UInt32 = 4
     /// What this program understands.
-    package static let newest = third
+    package static let newest = fourth
 }
 
 extension Store {
@@ -38,6 +40,7 @@ extension Command.Body {
         // It says that all understand it, and more.
         case .raiseLevel: FeatureLevel.first
         case .nodes, .drain, .rewind, .succeed: FeatureLevel.second
+        case .processed: FeatureLevel.fourth
         case .decide, .bootstrap, .putJob, .deleteJob, .deleteExecutions, .runNow, .decideChild,
             .startRetry, .reports, .kill, .pause, .unpause, .settings, .restorePart,
             .restoreCommit, .restoreAbandon:

@@ -19,10 +19,13 @@ package struct Group: Hashable, Sendable {
         case partiallyFailed
         /// Ended by a person or by `replace`.
         case killed
+        /// Nothing of it runs or will run any more, unless a processor overrules a success: it
+        /// stands in nobody's way, and its outcome waits for the processors.
+        case processing
 
         package var isEnded: Bool {
             switch self {
-            case .waiting, .active: false
+            case .waiting, .active, .processing: false
             case .success, .failed, .partiallyFailed, .killed: true
             }
         }

@@ -78,6 +78,7 @@ extension Store {
         case .drain(let node, let isDrained): return drain(node, isDrained)
         case .rewind(let rewind): return self.rewind(rewind, &events)
         case .succeed(let id): return succeed(id, &events)
+        case .processed(let processed): return apply(processed, stamp, &events)
         }
     }
 
@@ -304,13 +305,18 @@ extension Store {
             cancelRetry(of: &group, target: index, document.name, state.generation)
             guard let number = group.targets[index].attempts.last else { continue }
             let key = ExecutionKey(generation: state.generation, number: number)
-            guard var execution = execution(key), !execution.state.isEnded else { continue }
+            guard var execution = execution(key),
+                !execution.state.isEnded || execution.isProcessing
+            else { continue }
             execution.isKillRequested = true
             put(state.generation, execution)
-            events.append(.killRequested(key, execution.node))
+            if !execution.state.isEnded {
+                events.append(.killRequested(key, execution.node))
+            }
         }
         put(state.generation, group)
         endIfComplete(&group, document, &state, stamp, &events)
+        release(&group, document, &state, stamp, &events)
     }
 
     /// Removes the oldest ended groups beyond the retention. Unfinished groups are never evicted.

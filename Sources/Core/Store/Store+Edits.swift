@@ -139,6 +139,14 @@ extension Store {
             }
             events.append(.groupEnded(name, generation, id))
         }
+        for key in keys(withPrefix: Key.prefix(.processing, generation)) {
+            remove(key)
+            let execution = ExecutionKey(
+                generation: generation, number: Key.lastNumber(of: key))
+            events.append(.processingEnded(execution))
+            // Its agent has kept the result for the processors.
+            events.append(.settled(execution))
+        }
         for key in keys(withPrefix: Key.prefix(.execution, generation)) {
             events.append(
                 .forgetOutput(

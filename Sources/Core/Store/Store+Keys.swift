@@ -29,6 +29,9 @@ enum Key {
         case staged = 0x54
         /// Nodes that were last known alive, by name.
         case node = 0x4e
+        /// Executions whose processors have not all run, by generation and number; the value is
+        /// the job's name.
+        case processing = 0x50
     }
 
     static let cluster = ByteKey([Table.cluster.rawValue])
@@ -58,6 +61,10 @@ enum Key {
 
     static func orphan(_ key: ExecutionKey) -> ByteKey {
         numbered(.orphan, key.generation, key.number)
+    }
+
+    static func processing(_ key: ExecutionKey) -> ByteKey {
+        numbered(.processing, key.generation, key.number)
     }
 
     static func ledger(_ generation: Generation, _ place: LedgerPlace) -> ByteKey {

@@ -41,12 +41,15 @@ extension Store {
             guard isWhole || execution.state.isEnded else {
                 return events.append(.resultIncomplete(report.key))
             }
-            events.append(.settled(report.key))
             if execution.state == .lost {
+                events.append(.settled(report.key))
                 attachLate(result, to: execution, &state, report.job, stamp, &events)
             } else if !execution.state.isEnded {
                 execution.take(result)
+                if !awaitsProcessors(report.job) { events.append(.settled(report.key)) }
                 complete(execution, report, &state, stamp, &events)
+            } else if !execution.isProcessing {
+                events.append(.settled(report.key))
             }
         case .lost(let reason):
             guard !execution.state.isEnded else { return }
@@ -73,13 +76,27 @@ extension Store {
         return report
     }
 
-    /// Counts the end of an execution and finds out what follows: a retry, or the group's end.
+    /// Records the end of an execution. What follows from it waits for its processors, if the job
+    /// has some.
     private mutating func complete(
         _ execution: Execution, _ report: Report, _ state: inout JobState, _ stamp: WallTime,
         _ events: inout [StoreEvent]
     ) {
         put(state.generation, execution)
         events.append(.executionEnded(report.key, execution.node))
+        if awaitsProcessors(report.job) {
+            beginProcessing(execution, of: report.job, &state, stamp, &events)
+        } else {
+            conclude(
+                execution, of: report.job, jitter: report.jitter, &state, stamp, &events)
+        }
+    }
+
+    /// Counts the end of an execution and finds out what follows: a retry, or the group's end.
+    mutating func conclude(
+        _ execution: Execution, of job: JobName, jitter: Int16, _ state: inout JobState,
+        _ stamp: WallTime, _ events: inout [StoreEvent]
+    ) {
         let finished = execution.finishedAt ?? stamp
         if execution.state == .success {
             state.successCount += 1
@@ -89,26 +106,32 @@ extension Store {
             state.lastError = max(state.lastError ?? finished, finished)
         }
         guard var group = group(state.generation, execution.group),
-            let document = document(report.job),
+            let document = document(job),
             let target = group.targets.firstIndex(where: { $0.attempts.last == execution.number })
         else {
-            put(report.job, state)
+            put(job, state)
             return
         }
-        // A killed attempt is never retried, nor one that was to be killed but ended before.
-        let mayRetry = execution.state == .failed || execution.state == .lost
-        if mayRetry, !execution.isKillRequested, execution.attempt <= document.retries {
+        if wantsRetry(execution, document), resume(&group, for: execution, document, &state) {
             let delay = RetryPolicy.delay(
-                afterAttempt: execution.attempt, jitter: Int64(report.jitter))
+                afterAttempt: execution.attempt, jitter: Int64(jitter))
             schedule(
                 PendingRetry(
-                    due: stamp + delay, job: report.job, generation: state.generation,
+                    due: stamp + delay, job: job, generation: state.generation,
                     group: group.id, target: target, after: execution.number),
                 in: &group, &events)
         }
         put(state.generation, group)
         endIfComplete(&group, document, &state, stamp, &events)
-        if hasJob(report.job) { put(report.job, state) }
+        if hasJob(job) { put(job, state) }
+    }
+
+    /// A killed attempt is never retried, nor one that was to be killed but ended before, nor one
+    /// that turned out to have ended after it had been given up.
+    func wantsRetry(_ execution: Execution, _ document: JobDocument) -> Bool {
+        guard execution.state == .failed || execution.state == .lost else { return false }
+        return !execution.isKillRequested && execution.lateResult == nil
+            && execution.attempt <= document.retries
     }
 
     /// A result for an attempt that had been given up: noted, and a waiting retry is not needed.
@@ -179,12 +202,12 @@ extension Store {
         _ group: inout Group, _ document: JobDocument, _ state: inout JobState, _ stamp: WallTime,
         _ events: inout [StoreEvent]
     ) {
-        guard group.state == .active else { return }
+        guard group.state == .active || group.state == .processing else { return }
         var successes = 0
         for target in group.targets {
             guard target.retryDue == nil, let number = target.attempts.last,
                 let last = execution(ExecutionKey(generation: state.generation, number: number)),
-                last.state.isEnded
+                last.state.isEnded, !last.isProcessing
             else { return }
             if last.state == .success { successes += 1 }
         }
@@ -199,17 +222,17 @@ extension Store {
         _ state: inout JobState, _ stamp: WallTime, _ events: inout [StoreEvent]
     ) {
         invariant(!group.state.isEnded && outcome.isEnded, "a group ends once")
+        if group.state != .processing { state.activeGroups -= 1 }
         group.state = outcome
         group.endedAt = stamp
         put(state.generation, group)
         unmarkActive(state.generation, group.id)
         state.endedFrom = min(state.endedFrom, group.id)
-        state.activeGroups -= 1
         state.status =
             switch outcome {
             case .success: .success
             case .partiallyFailed: .partiallyFailed
-            case .failed, .killed, .waiting, .active: .failed
+            case .failed, .killed, .waiting, .active, .processing: .failed
             }
         events.append(.groupEnded(document.name, state.generation, group.id))
         events.append(.jobChanged(document.name))
@@ -217,6 +240,14 @@ extension Store {
             triggerChildren(of: document.name, state, group.id, stamp, &events)
             endEphemeral(document, &state, stamp, &events)
         }
+        beginWaiting(document, &state, stamp, &events)
+    }
+
+    /// Begins the group that waits under `replace` when nothing is left to wait for.
+    mutating func beginWaiting(
+        _ document: JobDocument, _ state: inout JobState, _ stamp: WallTime,
+        _ events: inout [StoreEvent]
+    ) {
         // An edit may have lifted the rule that it waits for.
         if let waiting = state.waitingGroup,
             state.activeGroups == 1 || document.concurrency == .allow

@@ -94,12 +94,15 @@ package struct Store {
         package var jobs = 0
         package var activeGroups = 0
         package var executions = 0
+        /// Executions whose processors have not all run.
+        package var processing = 0
 
         fileprivate mutating func count(_ key: ByteKey, _ step: Int) {
             switch key.bytes.first {
             case Key.Table.state.rawValue: jobs += step
             case Key.Table.active.rawValue: activeGroups += step
             case Key.Table.execution.rawValue: executions += step
+            case Key.Table.processing.rawValue: processing += step
             default: break
             }
         }

@@ -12,6 +12,10 @@ package enum StoreEvent: Sendable {
     /// The first attempt of a target has started, by its agent's clock.
     case started(due: WallTime, at: WallTime)
     case executionEnded(ExecutionKey, NodeName)
+    /// What its processors left is in the log, or nobody wants to know any more.
+    case processingEnded(ExecutionKey)
+    /// A piece of the output that processors left, for the history.
+    case processedOutput(ExecutionKey, chunk: UInt32, bytes: [UInt8])
     case groupEnded(JobName, Generation, GroupID)
     case killRequested(ExecutionKey, NodeName)
     case retryScheduled(PendingRetry)

@@ -182,7 +182,7 @@ package struct QuorumRecovery {
             var actions: [LogJournalAction] = []
             log.handle(result, for: ticket, at: .zero, into: &requests, actions: &actions)
             for action in actions { take(action) }
-        case .history, .runs, .api, .transfer: break
+        case .history, .runs, .api, .transfer, .processors: break
         }
     }
 

@@ -58,7 +58,7 @@ struct BackupChecker {
             guard let execution = store.execution(key), execution.state.isEnded,
                 execution.outputLength > 0
             else { continue }
-            let output = outputs[key.historyKey] ?? []
+            let output = outputs[execution.historyKey(key.generation)] ?? []
             verdict.require(
                 Checksum.crc32c(output) == execution.outputDigest || execution.state == .lost, .D5,
                 "a backup lacks the output of \(execution.id.text)")

@@ -32,6 +32,9 @@ struct Checkers {
     var violation: Violation? { verdict.violation }
     var ticksJudged: Int { schedule.ticksJudged }
 
+    /// The present life of each node.
+    private var lives: [Int: UInt64] = [:]
+
     init(
         parameters: Parameters, servers: Int, nodes: [TargetChecker.Node], samplesReplay: Bool
     ) {
@@ -78,6 +81,7 @@ struct Checkers {
         clockGuard = nil
         seats[node.index].beginLife(node.disk, config, seed: seed, now: now)
         executions.beginLife(of: node, at: time)
+        lives[node.index] = node.incarnation
         gossip?.beginLife(of: node.index)
     }
 
@@ -149,6 +153,9 @@ struct Checkers {
         verdict.time = time
         seats[node].replay.record(input, isFollowed: isFollowed, now)
         seats[node].durability.willStep(input)
+        if case .processed(let run, let outcome) = input {
+            executions.processors.ended(run, outcome, on: node, life: lives[node] ?? 0)
+        }
         if case .peer(let id, _) = input {
             let sender = World.position(of: id)
             if sender < servers { seats[node].heardAt[sender] = time }
@@ -300,6 +307,12 @@ struct Checkers {
         case .call(let call):
             let job = call.exchange.openHeaders["Dkron-Job-Name"] ?? ""
             executions.willStart(call.execution, of: job, timeout: call.timeout, into: &verdict)
+        case .process(let run):
+            executions.processors.willProcess(
+                run, on: node.index, life: node.incarnation, into: &verdict)
+        case .abandonProcessor(let run):
+            executions.processors.ended(
+                run, .failed("given up"), on: node.index, life: node.incarnation)
         case .release(let id): executions.willRelease(id, into: &verdict)
         default: break
         }

@@ -29,6 +29,10 @@ extension ExecutionChecker {
         guard let number = Int64(id.text.prefix { $0 != "-" }), let execution = known[number]
         else { return }
         verdict.require(
+            !execution.isProcessing || execution.state == .lost
+                || goneGenerations.contains(execution.generation), .X5,
+            "\(id) is released before its processors have run")
+        verdict.require(
             execution.state.isEnded || goneGenerations.contains(execution.generation), .X5,
             "\(id) is released while recorded as \(execution.state)")
     }

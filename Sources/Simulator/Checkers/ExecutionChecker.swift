@@ -12,6 +12,8 @@ struct ExecutionChecker {
         /// Where the time-outs that it may have begin in its job's list.
         let firstTimeout: Int
         var state: Execution.State
+        /// What follows waits for its processors.
+        var isProcessing = false
         var endedAt: TrueTime?
         /// When it ended by the count of starts and elections, for the back-off.
         var endedInEpoch: UInt64 = 0
@@ -63,10 +65,12 @@ struct ExecutionChecker {
     private var lastFormerNumbers: [NodeName: Int64] = [:]
 
     private var targets: TargetChecker
+    var processors: ProcessorChecker
 
     init(outputLimit: Int, targets: TargetChecker) {
         self.outputLimit = outputLimit
         self.targets = targets
+        processors = ProcessorChecker(outputLimit: outputLimit)
     }
 
     struct ChildKey: Hashable {
@@ -91,6 +95,7 @@ struct ExecutionChecker {
         for (before, after) in changes.changed {
             let generation = after.state.generation
             targets.noticed(after.document, of: generation)
+            processors.noticed(after.document, of: generation)
             if after.document.concurrency == .allow {
                 allowsOverlap.insert(generation)
             } else {
@@ -118,6 +123,7 @@ struct ExecutionChecker {
     private mutating func begin(_ sight: JobSight) {
         let state = sight.state
         targets.noticed(sight.document, of: state.generation)
+        processors.noticed(sight.document, of: state.generation)
         folds[state.generation] = Fold(successes: state.successCount, errors: state.errorCount)
         mostRetries[state.generation] = sight.document.retries
         timeouts[state.generation] = [timeout(of: sight.document)]
@@ -217,18 +223,30 @@ struct ExecutionChecker {
         _ before: Execution, _ after: Execution, of group: GroupSight, _ log: RunLog,
         at time: TrueTime, _ verdict: inout Verdict
     ) {
+        if before.isProcessing {
+            guard !after.isProcessing else { return }
+            processors.judge(before, after, of: group, into: &verdict)
+            known[after.number]?.state = after.state
+            known[after.number]?.isProcessing = false
+            return count(after, of: group)
+        }
         verdict.require(
             !before.state.isEnded, .X6, "\(after.id) changed after its end")
         known[after.number]?.state = after.state
+        known[after.number]?.isProcessing = after.isProcessing
         guard after.state.isEnded else { return }
         known[after.number]?.endedAt = time
         known[after.number]?.endedInEpoch = epoch
-        if after.state == .success {
+        if !after.isProcessing { count(after, of: group) }
+        judge(result: after, of: group.job, log.runs(of: after.id.text), log, at: time, &verdict)
+    }
+
+    private mutating func count(_ execution: Execution, of group: GroupSight) {
+        if execution.state == .success {
             folds[group.generation]?.successes += 1
         } else {
             folds[group.generation]?.errors += 1
         }
-        judge(result: after, of: group.job, log.runs(of: after.id.text), log, at: time, &verdict)
     }
 
     /// Against the world's own log: a result says what really happened.
@@ -335,7 +353,7 @@ struct ExecutionChecker {
             case .partiallyFailed: successes > 0 && successes < last.count
             case .failed: successes == 0
             case .killed: true
-            case .waiting, .active: false
+            case .waiting, .active, .processing: false
             }
         verdict.require(
             isRight, .X15, "group \(group.id) of \(sight.job) ended \(group.state) with \(last)")
@@ -388,7 +406,7 @@ struct ExecutionChecker {
             switch group.state {
             case .success: .success
             case .partiallyFailed: .partiallyFailed
-            case .failed, .killed, .waiting, .active: .failed
+            case .failed, .killed, .waiting, .active, .processing: .failed
             }
         verdict.require(
             job.state.status == expected, .X15,

@@ -227,7 +227,8 @@ struct StoreView {
     private mutating func lookAtExecutions(
         of place: ByteKey, _ store: Store, _ changes: inout StoreChanges
     ) {
-        for (number, known) in groups[place]!.executions where !known.execution.state.isEnded {
+        for (number, known) in groups[place]!.executions
+        where !known.execution.state.isEnded || known.execution.isProcessing {
             let key = Self.executionKey(place, number)
             guard let bytes = store.bytes(key), bytes != known.bytes,
                 let execution = store.execution(

@@ -34,6 +34,7 @@ struct JobDrafts {
         let config = executor == "http" ? httpConfig(period) : executorConfig(period)
         members.append(("executor_config", .object(config)))
         addPolicies(&members)
+        if draws.chance(1, 4) { members.append(("processors", processors())) }
         addWindow(&members, at: time)
         if swarm.agents > 0, draws.chance(1, 2) {
             members.append(("tags", agentTags()))
@@ -75,6 +76,26 @@ struct JobDrafts {
         if draws.chance(1, 3) {
             members.append(("timezone", .string(draws.element(ZoneFiles.zones).name)))
         }
+    }
+
+    private mutating func processors() -> NaiveJSON {
+        let names = draws.element([
+            ["log"], ["p"], ["p", "log"], ["q", "files", "p"], ["q", "p"],
+        ])
+        var list: [NaiveJSON.Member] = []
+        for name in names {
+            var settings: [NaiveJSON.Member] = []
+            if name == "p" || name == "q" {
+                let does = draws.element([
+                    "nothing", "fails", "hangs", "overrules", "replaces", "appends",
+                ])
+                settings.append(.init(name: "does", value: .string(does)))
+            } else if draws.chance(1, 2) {
+                settings.append(.init(name: "forward", value: .bool(draws.chance(1, 2))))
+            }
+            list.append(.init(name: name, value: .object(settings)))
+        }
+        return .object(list)
     }
 
     private mutating func addWindow(_ members: inout [(String, NaiveJSON)], at time: Duration) {

@@ -50,6 +50,10 @@ extension Trace {
         case .hangUp(let id):
             absorb(14)
             absorb(id.text)
+        case .process(let run):
+            absorb(61 &+ run.id << 8)
+            absorb(run.output)
+        case .abandonProcessor(let run): absorb(62 &+ run << 8)
         case .release(let id):
             absorb(7)
             absorb(id.text)
@@ -161,6 +165,7 @@ extension World {
         case .call(let id, _):
             trace.absorb(29)
             trace.absorb(id.text)
+        case .processed(let run, _): trace.absorb(33 &+ run << 8)
         case .zone(let name, _): trace.absorb(name)
         case .secrets(let id, _): trace.absorb(id.text)
         case .control: trace.absorb(28)
@@ -194,6 +199,10 @@ func describe(_ input: Input) -> String {
     case .call(let id, let event): "call \(id) \(describe(event))"
     case .secrets(let id, .read): "secrets for \(id)"
     case .secrets(let id, .failed(let reason)): "no secrets for \(id): \(reason)"
+    case .processed(let run, .failed(let reason)): "processor \(run) failed: \(reason)"
+    case .processed(let run, .done(let output, let failure)):
+        "processor \(run) done\(output.map { ", leaves \($0.count) bytes" } ?? "")"
+            + (failure.map { ", overrules: \($0)" } ?? "")
     case .zone(let name, let bytes): "zone \(name) \(bytes.map { "\($0.count) bytes" } ?? "none")"
     case .control(let control): "control \(control)"
     case .peer(let id, let bytes):
@@ -246,6 +255,10 @@ func describe(_ effect: Effect) -> String {
             + call.exchange.url.target
     case .converse(let call): "converse \(call.execution)"
     case .execute(let call): "execute \(call.execution)"
+    case .process(let run):
+        "process \(run.id) \(run.execution.id) by \(ProcessorModel.name(of: run.task.work)), "
+            + "\(run.output.count) bytes"
+    case .abandonProcessor(let run): "abandon processor \(run)"
     case .hangUp(let id): "hang up \(id)"
     case .readSecrets(let id, let names):
         "read secrets \(names.joined(separator: " ")) for \(id)"

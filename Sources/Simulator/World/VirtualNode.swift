@@ -127,9 +127,9 @@ enum EffectKind: String, CaseIterable {
         case .loadZone: self = .zone
         case .log: self = .log
         case .halt: self = .halt
-        case .adopt, .stop, .converse, .execute, .readSecrets, .hangUp, .renewFences, .measureDisk,
-            .reach, .belong, .packet, .exchange, .closeExchange, .answerExchange, .changeKeys,
-            .resolve, .exit:
+        case .adopt, .stop, .converse, .execute, .process, .abandonProcessor, .readSecrets, .hangUp,
+            .renewFences, .measureDisk, .reach, .belong, .packet, .exchange, .closeExchange,
+            .answerExchange, .changeKeys, .resolve, .exit:
             self = .other
         }
     }

@@ -207,6 +207,13 @@ extension World {
             preconditionFailure("no workload has a job that converses: \(call.execution)")
         case .execute(let call):
             preconditionFailure("no node of the world has a plugin: \(call.execution)")
+        case .process(let run):
+            let stream = draws.stream("node/\(index + 1)/life/\(life)/processor/\(run.id)")
+            guard let answer = ProcessorModel.answer(to: run, stream) else { return }
+            queue.push(
+                .input(node: index, life: life, .processed(run.id, answer.outcome)),
+                at: time + answer.after, lane: Lane.node(index))
+        case .abandonProcessor: break
         case .hangUp(let execution):
             nodes[index].web.hangUp(
                 execution, at: time, now: nodes[index].clock.now(at: time), agentLife: life,

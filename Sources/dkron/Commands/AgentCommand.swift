@@ -103,8 +103,10 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     return Driver(
         config: config, directory: directory, loop: loop, listener: listener,
         storage: try FileStorage(dataDirectory: directory.path), supervisor: supervisor,
-        requests: requests, conversations: conversations, plugins: plugins.host, cluster: cluster,
-        resolver: resolver,
+        requests: requests, conversations: conversations, plugins: plugins.host,
+        processors: try ProcessorHost(
+            loop: loop, log: log, resolver: resolver, handshakes: handshakes),
+        cluster: cluster, resolver: resolver,
         handshakes: handshakes,
         signals: signals, log: log,
         reloader: Reloader(arguments, started: options, host: { .current }),

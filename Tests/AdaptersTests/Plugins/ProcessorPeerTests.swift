@@ -47,7 +47,7 @@ private final class Harness {
     let log = TemporaryDirectory()
     private var inputs: [Input] = []
     private var events: [EventLoop.Event] = []
-    private(set) var outcomes: [UInt64: ProcessorOutcome] = [:]
+    private(set) var outcomes: [UInt64: PluginOutcome] = [:]
 
     init(_ change: (inout PluginHost.Limits) -> Void = { _ in }) throws {
         try #require(!GoProcessor.built.path.isEmpty, "\(GoProcessor.built.words)")
@@ -64,7 +64,7 @@ private final class Harness {
         plugins.start(at: Clocks.now(), into: &inputs)
     }
 
-    func process(_ number: UInt64, _ settings: [(String, String)], _ execution: ProcessedExecution)
+    func process(_ number: UInt64, _ settings: [(String, String)], _ execution: PluginExecution)
     {
         let call = ProcessorCall(
             number: number, plugin: "go", execution: execution,
@@ -87,8 +87,8 @@ private final class Harness {
 
     /// Asks once and waits for the answer.
     func ask(
-        _ number: UInt64, _ settings: [(String, String)], _ execution: ProcessedExecution
-    ) throws -> ProcessorOutcome {
+        _ number: UInt64, _ settings: [(String, String)], _ execution: PluginExecution
+    ) throws -> PluginOutcome {
         process(number, settings, execution)
         _ = run(.seconds(20)) { outcomes[number] != nil }
         return try #require(outcomes[number], "\(log.text(of: "log") ?? "")")
@@ -100,8 +100,8 @@ private final class Harness {
     }
 }
 
-private func execution(_ output: [UInt8] = [], at seconds: Int64? = nil) -> ProcessedExecution {
-    ProcessedExecution(
+private func execution(_ output: [UInt8] = [], at seconds: Int64? = nil) -> PluginExecution {
+    PluginExecution(
         job: "backup", isSuccess: true, output: output, node: "n1",
         group: 1_795_328_601_189_006_808,
         attempt: 2, startedAt: seconds.map { WallTime(seconds: $0) + .nanoseconds(7) },

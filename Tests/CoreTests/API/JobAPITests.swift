@@ -302,12 +302,12 @@ struct JobAPITests {
         var node = APIHarness()
         let reply = node.put(
             #"{"name":"a","schedule":"@daily","executor":"fax","#
-                + #""processors":{"files":{"forward":true}}}"#)
+                + #""processors":{"slack":{"forward":true}}}"#)
         #expect(reply.headers.values(of: "X-Dkron-Warning").count == 2)
         #expect(reply["warnings"]?.contains("fax") == true)
-        #expect(reply["warnings"]?.contains("files") == true)
+        #expect(reply["warnings"]?.contains("slack") == true)
         #expect(reply.fieldNames.last == "warnings")
-        #expect(reply["processors"] == #"{"files":{"forward":"true"}}"#)
+        #expect(reply["processors"] == #"{"slack":{"forward":"true"}}"#)
         #expect(node.get("/v1/jobs/a")["warnings"] == nil)
     }
 

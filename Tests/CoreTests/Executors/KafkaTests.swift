@@ -130,7 +130,7 @@ private struct Fixture {
         }
         for (_, event) in out.news {
             switch event {
-            case .started: break
+            case .started, .wholeOutput: break
             case .output(let bytes): words.append(String(decoding: bytes, as: UTF8.self))
             case .ended(let end): words.append("\(end.cause): \(end.error)")
             }

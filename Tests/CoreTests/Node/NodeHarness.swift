@@ -19,6 +19,10 @@ struct NodeHarness {
     var released: [ExecutionID] = []
     var adopted: [ExecutionID] = []
     var logs: [LogRecord] = []
+    var processed: [ProcessorRun] = []
+    var abandoned: [ProcessorRunID] = []
+    /// What processors answer; nil: nothing.
+    var process: (ProcessorRun) -> ProcessorOutcome? = { _ in .done(output: nil) }
     var halted: String?
     var hasExited = false
     /// Ends every run at once with this code; nil leaves them running.
@@ -253,6 +257,10 @@ struct NodeHarness {
                 let answer: SecretsAnswer =
                     found.count == names.count ? .read(found) : .failed("the secret is not here")
                 queue.append(.secrets(id, answer))
+            case .process(let run):
+                processed.append(run)
+                if let outcome = process(run) { queue.append(.processed(run.id, outcome)) }
+            case .abandonProcessor(let run): abandoned.append(run)
             case .renewFences: break
             case .reach(let id, let address): reached[id] = address
             case .packet, .exchange, .answerExchange, .resolve: gossip.append(effect)

@@ -52,7 +52,7 @@ struct GobTests {
 
     @Test("an execution comes back as it went, in whatever pieces")
     func execution() throws {
-        var execution = ProcessedExecution(
+        var execution = PluginExecution(
             job: "j", isSuccess: true, output: [0, 255, 10], node: "n", group: -5, attempt: 2,
             startedAt: WallTime(seconds: 1_700_000_000) + .nanoseconds(5), finishedAt: nil)
         for output in [[], [UInt8](repeating: 7, count: 1 << 20), [1]] {
@@ -69,7 +69,7 @@ struct GobTests {
             }
             #expect(found.count == 1)
             #expect(found.first?["Config"] == .map([.string("k"), .string("v")]))
-            #expect(found.first?["Execution"].flatMap { ProcessedExecution($0) } == execution)
+            #expect(found.first?["Execution"].flatMap { PluginExecution($0) } == execution)
         }
     }
 

@@ -31,7 +31,7 @@ struct PluginWalkTests {
                 host.begin(call, at: now, into: &out)
             } else if pick == 1 {
                 begun += 1
-                let execution = ProcessedExecution(
+                let execution = PluginExecution(
                     job: "j", isSuccess: true, output: [], node: "n", group: 1, attempt: 1)
                 let call = ProcessorCall(
                     number: UInt64(begun), plugin: "c", execution: execution, config: [],

@@ -38,7 +38,7 @@ private struct Processor {
     }
 
     mutating func process(_ number: UInt64, _ output: [UInt8] = [1]) -> [UInt8] {
-        let execution = ProcessedExecution(
+        let execution = PluginExecution(
             job: "j", isSuccess: true, output: output, node: "n", group: 3, attempt: 1)
         host.process(
             ProcessorCall(
@@ -118,9 +118,9 @@ struct ProcessorPluginTests {
         var q = Processor.ready()
         #expect(String(decoding: q.process(11), as: UTF8.self).contains("Plugin.Process"))
         _ = q.process(12)
-        let changed = ProcessedExecution(
+        let changed = PluginExecution(
             job: "j", isSuccess: false, output: [7], node: "n", group: 3, attempt: 1)
-        _ = q.answer(7, number: 2, changed.value, as: ProcessedExecution.type)
+        _ = q.answer(7, number: 2, changed.value, as: PluginExecution.type)
         #expect(q.takeProcessed() == ["12: false [7]"])
         _ = q.answer(7, number: 1, error: "no", .structure([]), as: .structure("", []))
         #expect(q.takeProcessed() == ["11: the processor refused: no"])
@@ -141,9 +141,9 @@ struct ProcessorPluginTests {
         _ = p.process(1)
         _ = p.wait(.seconds(20))
         #expect(p.takeProcessed() == ["1: the plugin x did not answer within 20s"])
-        let late = ProcessedExecution(
+        let late = PluginExecution(
             job: "", isSuccess: true, output: [], node: "", group: 0, attempt: 0)
-        _ = p.answer(7, number: 1, late.value, as: ProcessedExecution.type)
+        _ = p.answer(7, number: 1, late.value, as: PluginExecution.type)
         #expect(p.takeProcessed() == [])
         var absent = Processor()
         _ = absent.process(2)

@@ -33,10 +33,14 @@ struct ArrowTests {
         "Peers": [
             "Base", "HTTP", "Raft", "Store", "Executors", "Executions", "Transfer", "Boundary",
         ],
+        "Processors": [
+            "Base", "Calendar", "JSON", "HTTP", "Journal", "Store", "Executors",
+        ],
         "Metrics": ["Base", "Store"],
         "API": [
             "Base", "Calendar", "Cron", "JSON", "HTTP", "Wire", "Journal", "Raft", "Membership",
-            "Pattern", "Store", "Scheduler", "Executors", "Executions", "Metrics", "Boundary",
+            "Pattern", "Store", "Scheduler", "Executors", "Executions", "Processors", "Metrics",
+            "Boundary",
         ],
     ]
 

@@ -146,7 +146,16 @@ package struct HTTPJob: Hashable, Sendable {
         return result.sorted()
     }
 
-    private static let keys =
-        ["body", "debug", "expectBody", "expectCode", "headers", "method", "timeout", "url"]
-        + TLSSettingKeys.all
+    static let table =
+        [
+            SettingKey("url", .text, isRequired: true, "where the request goes"),
+            SettingKey("method", .text, isRequired: true, "GET, POST and so on"),
+            SettingKey("headers", .json, "a list of \"Name: value\""),
+            SettingKey("body", .text, "sent as it is"),
+            SettingKey("timeout", .duration, standard: "30s", "for the whole; 0 is none"),
+            SettingKey("expectCode", .list, "the statuses that are a success; nothing is all"),
+            SettingKey("expectBody", .text, "an expression that the answer's body must match"),
+            SettingKey("debug", .boolean, standard: "false", "requests and heads in the output"),
+        ] + TLSSettingKeys.table
+    private static let keys = table.map(\.name)
 }

@@ -40,11 +40,22 @@ package struct NATSJob: ConversationJob {
         URLScheme("nats", isSecure: false, port: 4222),
         URLScheme("tls", isSecure: true, port: 4222),
     ]
-    private static let keys =
+    static let table =
         [
-            "debug", "headers", "jetstream", "message", "password", "subject", "timeout", "token",
-            "url", "userName",
-        ] + TLSSettingKeys.all
+            SettingKey(
+                "url", .list, isRequired: true, "nats:// or tls:// and host:port, one or several"),
+            SettingKey("subject", .text, isRequired: true, "where the message goes"),
+            SettingKey("message", .text, "sent as it is"),
+            SettingKey("headers", .json, "a list of \"Name: value\""),
+            SettingKey("userName", .text, "wins over that of the URL"),
+            SettingKey("password", .secret, "wins over that of the URL"),
+            SettingKey("token", .secret, "in place of a user and a password"),
+            SettingKey(
+                "jetstream", .boolean, standard: "false", "a stream must have stored the message"),
+            SettingKey("timeout", .duration, standard: "30s", "for the whole; 0 is none"),
+            SettingKey("debug", .boolean, standard: "false", "the server's greeting in the output"),
+        ] + TLSSettingKeys.table
+    private static let keys = table.map(\.name)
 
     /// Reads and checks the settings. Linear in their size.
     package static func parse(

@@ -8,7 +8,7 @@
 /// | `env` | `NAME=value,NAME=value` (see `ShellEnvironment`) |
 /// | `cwd` | working directory |
 /// | `timeout` | whole seconds, or a Go duration; 0 is none |
-/// | `mem_limit` | bytes, or a number with a unit (`1.5GB`, powers of 1024) |
+/// | `mem_limit`, `memory_limit` | bytes, or a number with a unit (`1.5GB`, powers of 1024) |
 /// | `su` | `user` or `user:group` |
 /// | `payload` | standard base64 of what the command reads on its standard input |
 ///
@@ -30,7 +30,8 @@ package struct ShellCommand: Hashable, Sendable {
         _ config: [(key: String, value: String)]
     ) throws(ExecutorSettingError) -> ShellCommand {
         var settings: [String: String] = [:]
-        for (key, value) in config {
+        for (name, value) in config {
+            let key = name == "memory_limit" ? "mem_limit" : name
             guard keys.contains(key) else { throw unknown(key) }
             guard !value.utf8.contains(0) else {
                 throw ExecutorSettingError(key: key, message: "a zero byte cannot be passed on")
@@ -132,7 +133,15 @@ package struct ShellCommand: Hashable, Sendable {
         }
     }
 
-    private static let keys = [
-        "command", "cwd", "env", "mem_limit", "payload", "shell", "su", "timeout",
+    static let table = [
+        SettingKey("command", .text, isRequired: true, "words, or with shell a text for /bin/sh"),
+        SettingKey("cwd", .text, "the working directory"),
+        SettingKey("env", .list, "NAME=value, several with commas"),
+        SettingKey("mem_limit", .size, "of resident memory; memory_limit is the same"),
+        SettingKey("payload", .text, "Base64 of what the command reads on its input"),
+        SettingKey("shell", .boolean, standard: "false", "start the command with /bin/sh -c"),
+        SettingKey("su", .text, "user or user:group"),
+        SettingKey("timeout", .duration, "after which the command is ended; nothing is never"),
     ]
+    private static let keys = table.map(\.name)
 }

@@ -7,7 +7,7 @@ struct OutputFetch {
         case read(FileName, offset: UInt64, length: Int)
     }
 
-    private let key: ExecutionKey
+    private let key: ByteKey
     private let limit: Int?
     private var pieces: [HistoryPiece]
     /// Chunks gathered so far, the last one first.
@@ -18,12 +18,13 @@ struct OutputFetch {
     private var mayLookAgain = true
 
     /// - Parameters:
+    ///   - key: of the output in the history.
     ///   - hasOutput: something was stored once.
     ///   - limit: the most bytes wanted, of the end.
-    init(_ key: ExecutionKey, hasOutput: Bool, limit: Int?, _ history: HistoryStore) {
-        self.key = key
+    init(_ key: [UInt8], hasOutput: Bool, limit: Int?, _ history: HistoryStore) {
+        self.key = ByteKey(key)
         self.limit = limit
-        pieces = history.pieces(of: ByteKey(key.historyKey))
+        pieces = history.pieces(of: self.key)
         if hasOutput, pieces.isEmpty { problem = .dropped }
     }
 
@@ -49,12 +50,12 @@ struct OutputFetch {
         if mayLookAgain {
             mayLookAgain = false
             let gathered = chunks.count
-            pieces = history.pieces(of: ByteKey(key.historyKey))
+            pieces = history.pieces(of: key)
             // What was gathered already counts from the end.
             pieces.removeLast(min(gathered, pieces.count))
             if !pieces.isEmpty { return }
         }
-        problem = history.contains(ByteKey(key.historyKey)) ? .unreadable : .dropped
+        problem = history.contains(key) ? .unreadable : .dropped
     }
 
     private mutating func gather(_ chunk: [UInt8]) {
@@ -70,5 +71,31 @@ struct OutputFetch {
         output.isCut = !pieces.isEmpty
         if let limit { output.keepLast(limit) }
         return output
+    }
+}
+
+/// What is shown of an execution's output.
+struct ShownOutput: Hashable, Sendable {
+    var bytes: [UInt8] = []
+    /// The beginning is missing.
+    var isCut = false
+    /// Why the output can't be shown, if so.
+    var problem: Problem?
+
+    enum Problem: String, Sendable {
+        case unreadable = "a part of the stored output can't be read"
+        case dropped = """
+            the output is not stored any more: the oldest go when all together pass \
+            --history-max-bytes
+            """
+    }
+
+    /// Keeps the last bytes, at most `limit`, beginning with a whole character.
+    mutating func keepLast(_ limit: Int) {
+        guard bytes.count > limit else { return }
+        isCut = true
+        var start = bytes.count - limit
+        while start < bytes.count, bytes[start] & 0xc0 == 0x80 { start += 1 }
+        bytes.removeFirst(start)
     }
 }

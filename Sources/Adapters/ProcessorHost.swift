@@ -1,0 +1,163 @@
+package import Core
+internal import Glibc
+
+/// Runs processors: those that speak with servers over sockets of their own, so that they can never
+/// take a job's connection away, and those that write on threads of their own, because a disk or a
+/// reader that stands still can block them for as long as it likes.
+///
+/// Each run is answered once, unless it is abandoned before.
+package final class ProcessorHost {
+    private let calls: Outbound<HTTPCalls>
+    private let conversations: Outbound<Conversations>
+    private let files: WorkerPool<ProcessorRun, Answer>
+    /// One thread: outputs of several executions don't mix.
+    private let prints: WorkerPool<ProcessorRun, Answer>
+
+    struct Answer: Sendable {
+        var run: ProcessorRunID
+        var outcome: ProcessorOutcome
+    }
+
+    /// Connections of each kind at most; there are no more pipelines than that.
+    private static let mostConnections = 32
+    private static let mostPending = 256
+
+    package init(
+        loop: EventLoop, log: LogWriter, resolver: Resolver, handshakes: TLSHandshakes
+    ) throws(SystemError) {
+        var httpLimits = HTTPCaller.Limits()
+        httpLimits.connections = Self.mostConnections
+        calls = Outbound(
+            HTTPCalls(limits: httpLimits), "processors", owner: .processorCalls,
+            asker: .processorCalls, loop: loop, log: log, resolver: resolver,
+            handshakes: handshakes, tell: Self.input)
+        var limits = Conversations.Limits()
+        limits.connections = Self.mostConnections
+        conversations = Outbound(
+            Conversations(limits: limits), "processors", owner: .processorConversations,
+            asker: .processorConversations, loop: loop, log: log, resolver: resolver,
+            handshakes: handshakes, tell: Self.input)
+        let writer = FileProcessor()
+        files = try WorkerPool(
+            threads: 4, pending: Self.mostPending,
+            carryOut: { Answer(run: $0.id, outcome: writer.carryOut($0, at: Clocks.wall())) },
+            refuse: Self.refuse)
+        prints = try WorkerPool(
+            threads: 1, pending: Self.mostPending,
+            carryOut: { Answer(run: $0.id, outcome: OutputPrinter.carryOut($0)) },
+            refuse: Self.refuse)
+        loop.watch(files.fileDescriptor, for: .read, as: .init(.processors, 0))
+        loop.watch(prints.fileDescriptor, for: .read, as: .init(.processors, 1))
+    }
+
+    private static func refuse(
+        _ run: ProcessorRun, _ refusal: WorkerPool<ProcessorRun, Answer>.Refusal
+    ) -> Answer {
+        let reason =
+            switch refusal {
+            case .full(let limit): "more than \(limit) processors wait for a disk that stands still"
+            case .noThread(let reason): "no thread for it: \(reason)"
+            }
+        return Answer(run: run.id, outcome: .failed(reason))
+    }
+
+    package var nextDeadline: Instant? {
+        switch (calls.nextDeadline, conversations.nextDeadline) {
+        case (let a?, let b?): min(a, b)
+        case (let a, let b): a ?? b
+        }
+    }
+
+    // MARK: What the node wants
+
+    package func begin(_ run: ProcessorRun, at now: Now, into inputs: inout [Input]) {
+        switch run.task.work {
+        case .log: prints.submit(run)
+        case .files: files.submit(run)
+        case .syslog(let task):
+            guard case .stream(let server) = task.target else { return files.submit(run) }
+            let message = task.message(run.output[...], of: run.execution, at: now.wall)
+            let delivery = SyslogDelivery(
+                server: server, message: message, timeout: run.task.timeout)
+            converse(.syslog(delivery), run, at: now, into: &inputs)
+        case .email(let task):
+            let delivery = task.delivery(
+                of: run.execution, run.output, at: now.wall, timeout: run.task.timeout)
+            converse(.mail(delivery), run, at: now, into: &inputs)
+        case .webhook(let task):
+            let call = task.call(of: run.execution, run.output, as: Self.name(of: run.id))
+            calls.begin(call, at: now, into: &inputs)
+        case .plugin(let name, _):
+            // The one place where a processor of a plugin is called.
+            let reason = "this server has no processor \"\(name)\""
+            inputs.append(.processed(run.id, .failed(reason)))
+        }
+    }
+
+    private func converse(
+        _ task: ConversationTask, _ run: ProcessorRun, at now: Now, into inputs: inout [Input]
+    ) {
+        let call = ConversationCall(execution: Self.name(of: run.id), task: task, fence: nil)
+        conversations.begin(call, at: now, into: &inputs)
+    }
+
+    /// What a thread is at goes on; its answer goes nowhere.
+    package func abandon(_ run: ProcessorRunID, at now: Now, into inputs: inout [Input]) {
+        calls.hangUp(Self.name(of: run), at: now, into: &inputs)
+        conversations.hangUp(Self.name(of: run), at: now, into: &inputs)
+    }
+
+    // MARK: What happens
+
+    package func handle(_ event: EventLoop.Event, at now: Now, into inputs: inout [Input]) {
+        switch event.token.owner {
+        case .processorCalls: calls.handle(event, at: now, into: &inputs)
+        case .processorConversations: conversations.handle(event, at: now, into: &inputs)
+        default:
+            for answer in files.receive() + prints.receive() {
+                inputs.append(.processed(answer.run, answer.outcome))
+            }
+        }
+    }
+
+    package func resolved(_ answer: Resolver.Answer, at now: Now, into inputs: inout [Input]) {
+        if case .processorCalls = answer.asker {
+            calls.resolved(answer, at: now, into: &inputs)
+        } else {
+            conversations.resolved(answer, at: now, into: &inputs)
+        }
+    }
+
+    package func advanced(
+        _ answer: TLSHandshakes.Answer, at now: Now, into inputs: inout [Input]
+    ) {
+        if case .processorCalls = answer.token.owner {
+            calls.advanced(answer, at: now, into: &inputs)
+        } else {
+            conversations.advanced(answer, at: now, into: &inputs)
+        }
+    }
+
+    package func expire(at now: Now, into inputs: inout [Input]) {
+        calls.expire(at: now, into: &inputs)
+        conversations.expire(at: now, into: &inputs)
+    }
+
+    // MARK: Names
+
+    /// Under which a call of a run is known.
+    private static func name(of run: ProcessorRunID) -> ExecutionID {
+        ExecutionID("\(run)-processor")
+    }
+
+    private static func input(_ id: ExecutionID, _ event: CallEvent) -> Input? {
+        guard let number = id.number, case .ended(let end) = event else { return nil }
+        let run = ProcessorRunID(number)
+        switch end.cause {
+        case .finished, .timedOut:
+            return .processed(
+                run, end.error.isEmpty ? .done(output: nil) : .failed(end.error))
+        case .stopped, .fenced: return nil
+        }
+    }
+}
