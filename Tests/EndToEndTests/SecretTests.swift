@@ -84,7 +84,7 @@ extension EndToEnd {
             try server.save(
                 """
                 {"name": "tell", "schedule": "@manually", "executor": "shell", "executor_config": {
-                "shell": "true", "command": "echo $A; echo $B | tr a-z A-Z; sleep ${LATE:-0}; echo $A",
+                "shell": "true", "command": "echo $A; echo $B | tr a-z A-Z; echo $A",
                 "env": "A=${secret:token},B=${secret:api-key}"}}
                 """)
             func output() throws -> String {
@@ -102,8 +102,8 @@ extension EndToEnd {
             #expect(failed["state"].string == "failed")
             #expect(
                 failed["error"].string
-                    == "the secret \"token\" is not on this node: there is no file in \(folder) and "
-                    + "no variable DKRON_SECRET_TOKEN")
+                    == "the secret \"token\" is not on this node: there is no file in \(folder) "
+                    + "and no variable DKRON_SECRET_TOKEN")
             #expect(!server.log.contains(Self.secret))
             #expect(!server.log.contains("DKRON_SECRET"), "no warning about an unknown variable")
         }

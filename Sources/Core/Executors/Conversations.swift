@@ -336,6 +336,7 @@ package struct Conversations: OutgoingCalls {
                 case .waiting, .resolving: "the address of \(server) was not found"
                 case .connecting: "\(server) did not accept the connection"
                 case .talking: "\(server) did not answer"
+                case .pausing where talk.connection != nil: "\(server) did not answer"
                 case .pausing: "it was not done"
                 }
             let before = talk.reason.isEmpty ? "" : " (before that: \(talk.reason))"

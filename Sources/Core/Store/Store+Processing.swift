@@ -45,6 +45,8 @@ extension Store {
         group.state = .processing
         put(state.generation, group)
         state.activeGroups -= 1
+        // Ticks that take turns wait for just that.
+        events.append(.jobChanged(document.name))
         beginWaiting(document, &state, stamp, &events)
     }
 

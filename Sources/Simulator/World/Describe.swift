@@ -44,23 +44,13 @@ extension Trace {
         case .converse(let call):
             absorb(60)
             absorb(call.execution.text)
-        case .execute(let call):
-            absorb(61)
-            absorb(call.execution.text)
         case .hangUp(let id):
             absorb(14)
             absorb(id.text)
-        case .process(let run):
-            absorb(61 &+ run.id << 8)
-            absorb(run.output)
-        case .abandonProcessor(let run): absorb(62 &+ run << 8)
+        case .execute, .process, .abandonProcessor, .readSecrets: absorb(asked: effect)
         case .release(let id):
             absorb(7)
             absorb(id.text)
-        case .readSecrets(let id, let names):
-            absorb(61)
-            absorb(id.text)
-            for name in names { absorb(name) }
         case .renewFences(let ago): absorb(8 &+ UInt64(bitPattern: ago.nanoseconds) << 4)
         case .loadZone(let name):
             absorb(9)
@@ -78,6 +68,24 @@ extension Trace {
         case .halt(let reason):
             absorb(12)
             absorb(reason)
+        }
+    }
+
+    /// What is asked of others on the same machine.
+    private mutating func absorb(asked effect: Effect) {
+        switch effect {
+        case .execute(let call):
+            absorb(63)
+            absorb(call.execution.text)
+        case .process(let run):
+            absorb(61 &+ run.id << 8)
+            absorb(run.output)
+        case .abandonProcessor(let run): absorb(62 &+ run << 8)
+        case .readSecrets(let id, let names):
+            absorb(64)
+            absorb(id.text)
+            for name in names { absorb(name) }
+        default: break
         }
     }
 

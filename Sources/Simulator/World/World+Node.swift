@@ -207,13 +207,8 @@ extension World {
             preconditionFailure("no workload has a job that converses: \(call.execution)")
         case .execute(let call):
             preconditionFailure("no node of the world has a plugin: \(call.execution)")
-        case .process(let run):
-            let stream = draws.stream("node/\(index + 1)/life/\(life)/processor/\(run.id)")
-            guard let answer = ProcessorModel.answer(to: run, stream) else { return }
-            queue.push(
-                .input(node: index, life: life, .processed(run.id, answer.outcome)),
-                at: time + answer.after, lane: Lane.node(index))
-        case .abandonProcessor: break
+        case .process, .abandonProcessor, .readSecrets, .loadZone, .measureDisk:
+            answer(effect, of: index, life)
         case .hangUp(let execution):
             nodes[index].web.hangUp(
                 execution, at: time, now: nodes[index].clock.now(at: time), agentLife: life,
@@ -222,26 +217,35 @@ extension World {
         case .renewFences(let ago):
             nodes[index].supervisor.renewFences(ago: ago, at: time)
             nodes[index].web.renewFences(ago: ago, now: nodes[index].clock.now(at: time))
-        case .readSecrets(let execution, let names):
-            queue.push(
-                .input(node: index, life: life, .secrets(execution, secrets(names, of: index))),
-                at: time + nodes[index].cpu.exponential(.milliseconds(1)),
-                lane: Lane.node(index))
-        case .loadZone(let name):
-            let bytes = zoneFolder.load(name)
-            queue.push(
-                .input(node: index, life: life, .zone(name, bytes)),
-                at: time + nodes[index].cpu.exponential(.milliseconds(1)),
-                lane: Lane.node(index))
-        case .measureDisk:
-            queue.push(
-                .input(node: index, life: life, .disk(nodes[index].disk.space)),
-                at: time + nodes[index].cpu.exponential(.microseconds(20)),
-                lane: Lane.node(index))
         case .log: break
         case .exit: end(index, .stopped)
         case .halt(let reason): end(index, .halted(reason: reason))
         }
+    }
+
+    /// What the machine itself answers after a while.
+    private mutating func answer(_ effect: Effect, of index: Int, _ life: UInt64) {
+        let input: Input
+        let delay: Duration
+        switch effect {
+        case .process(let run):
+            let stream = draws.stream("node/\(index + 1)/life/\(life)/processor/\(run.id)")
+            guard let answer = ProcessorModel.answer(to: run, stream) else { return }
+            input = .processed(run.id, answer.outcome)
+            delay = answer.after
+        case .readSecrets(let execution, let names):
+            input = .secrets(execution, secrets(names, of: index))
+            delay = nodes[index].cpu.exponential(.milliseconds(1))
+        case .loadZone(let name):
+            input = .zone(name, zoneFolder.load(name))
+            delay = nodes[index].cpu.exponential(.milliseconds(1))
+        case .measureDisk:
+            input = .disk(nodes[index].disk.space)
+            delay = nodes[index].cpu.exponential(.microseconds(20))
+        default: return
+        }
+        queue.push(
+            .input(node: index, life: life, input), at: time + delay, lane: Lane.node(index))
     }
 
     /// Every machine has the same ones, but one is not to be had every now and then.

@@ -111,7 +111,8 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
         signals: signals, log: log,
         reloader: Reloader(arguments, started: options, host: { .current }),
         secrets: SecretFiles(
-            directory: options.secretsDirectory, environment: ConfigurationHost.current.environment),
+            directory: options.secretsDirectory,
+            environment: ConfigurationHost.current.environment),
         manager: manager)
 }
 

@@ -64,8 +64,7 @@ private final class Harness {
         plugins.start(at: Clocks.now(), into: &inputs)
     }
 
-    func process(_ number: UInt64, _ settings: [(String, String)], _ execution: PluginExecution)
-    {
+    func process(_ number: UInt64, _ settings: [(String, String)], _ execution: PluginExecution) {
         let call = ProcessorCall(
             number: number, plugin: "go", execution: execution,
             config: settings.map { (key: $0.0, value: $0.1) }, timeout: .seconds(15))

@@ -107,7 +107,8 @@ import Testing
         func save(_ config: String) -> (status: Int, body: String) {
             var harness = NodeHarness()
             let job =
-                #"{"name":"a","schedule":"@manually","executor":"http","executor_config":\#(config)}"#
+                #"{"name":"a","schedule":"@manually","executor":"http","#
+                + #""executor_config":\#(config)}"#
             return harness.ask(.post, "/v1/jobs", job)
         }
         same(save(#"{"method":"GET","url":"${secret:hook}","timeout":"${secret:t}"}"#).status, 201)
