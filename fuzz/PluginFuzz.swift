@@ -8,7 +8,7 @@ public func fuzzPlugin(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         _ = try? PluginHandshake(line: bytes, of: kind)
         guard let file = PluginFile(path: "/p/dkron-\(kind.rawValue)-x") else { return 0 }
         let now = Now(monotonic: .zero, wall: WallTime(seconds: 0))
-        var host = PluginHost([file], directory: "/d", at: now)
+        var host = PluginHost([file], directory: "/d", at: now.monotonic)
         var out = PluginOutput()
         host.start(at: now, into: &out)
         let transport = kind == .executor ? "grpc" : "netrpc"

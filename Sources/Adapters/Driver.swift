@@ -154,6 +154,7 @@ package final class Driver {
             conversations.expire(at: now, into: &inbox)
         }
         if isDue(plugins?.nextDeadline, now) { plugins?.expire(at: now, into: &inbox) }
+        processors.takeAnswers(into: &inbox)
         if isDue(processors.nextDeadline, now) { processors.expire(at: now, into: &inbox) }
         if isDue(cluster.nextDeadline, now) { cluster.expire(at: now.monotonic) }
         if isDue(supervisor.nextDeadline(now: now.monotonic), now) {

@@ -10,6 +10,10 @@ package final class ProcessorHost {
     private let calls: Outbound<HTTPCalls>
     private let conversations: Outbound<Conversations>
     private let files: WorkerPool<ProcessorRun, Answer>
+    private let plugins: Plugins?
+    private let pluginNames: [String]
+    /// Runs that are with plugins.
+    private var asked: [ProcessorRunID: ProcessorRun] = [:]
     /// One thread: outputs of several executions don't mix.
     private let prints: WorkerPool<ProcessorRun, Answer>
 
@@ -22,9 +26,15 @@ package final class ProcessorHost {
     private static let mostConnections = 32
     private static let mostPending = 256
 
+    /// - Parameters:
+    ///   - plugins: what runs those of plugins, if there are any.
+    ///   - names: the processors that these bring.
     package init(
-        loop: EventLoop, log: LogWriter, resolver: Resolver, handshakes: TLSHandshakes
+        loop: EventLoop, log: LogWriter, resolver: Resolver, handshakes: TLSHandshakes,
+        plugins: Plugins?, names: [String]
     ) throws(SystemError) {
+        self.plugins = plugins
+        pluginNames = names
         var httpLimits = HTTPCaller.Limits()
         httpLimits.connections = Self.mostConnections
         calls = Outbound(
@@ -87,10 +97,45 @@ package final class ProcessorHost {
         case .webhook(let task):
             let call = task.call(of: run.execution, run.output, as: Self.name(of: run.id))
             calls.begin(call, at: now, into: &inputs)
-        case .plugin(let name, _):
-            // The one place where a processor of a plugin is called.
-            let reason = "this server has no processor \"\(name)\""
-            inputs.append(.processed(run.id, .failed(reason)))
+        case .plugin(let name, let settings):
+            guard let plugins, pluginNames.contains(name) else {
+                let reason = "this server has no processor \"\(name)\""
+                return inputs.append(.processed(run.id, .failed(reason)))
+            }
+            asked[run.id] = run
+            plugins.process(Self.call(run, name, settings), at: now, into: &inputs)
+            takeAnswers(into: &inputs)
+        }
+    }
+
+    private static func call(
+        _ run: ProcessorRun, _ name: String, _ settings: [Setting]
+    ) -> ProcessorCall {
+        var config = settings.map { (key: $0.name, value: $0.value) }
+        config.append(("reporting_node", run.execution.reportingNode.text))
+        let execution = run.execution
+        return ProcessorCall(
+            number: run.id, plugin: name,
+            execution: PluginExecution(
+                job: execution.job.text, isSuccess: execution.state == .success,
+                output: run.output, node: execution.node.text, group: execution.group,
+                attempt: execution.attempt, startedAt: execution.startedAt,
+                finishedAt: execution.finishedAt),
+            config: config, timeout: run.task.timeout)
+    }
+
+    /// Takes what plugins have answered since the last time.
+    package func takeAnswers(into inputs: inout [Input]) {
+        for (number, outcome) in plugins?.takeProcessed() ?? [] {
+            guard let run = asked.removeValue(forKey: number) else { continue }
+            switch outcome {
+            case .failed(let reason): inputs.append(.processed(number, .failed(reason)))
+            case .processed(let execution):
+                let output = execution.output == run.output ? nil : execution.output
+                let isOverruled = run.execution.state == .success && !execution.isSuccess
+                let failure = isOverruled ? "a processor judged the run a failure" : nil
+                inputs.append(.processed(number, .done(output: output, failure: failure)))
+            }
         }
     }
 
@@ -103,6 +148,7 @@ package final class ProcessorHost {
 
     /// What a thread is at goes on; its answer goes nowhere.
     package func abandon(_ run: ProcessorRunID, at now: Now, into inputs: inout [Input]) {
+        asked[run] = nil
         calls.hangUp(Self.name(of: run), at: now, into: &inputs)
         conversations.hangUp(Self.name(of: run), at: now, into: &inputs)
     }

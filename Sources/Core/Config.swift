@@ -43,6 +43,8 @@ package struct Config: Sendable {
     package var historyMaxBytes: UInt64?
     /// Executors that plugins of this node bring, by their names.
     package var pluginExecutors: [String] = []
+    /// Processors that plugins of this node bring.
+    package var pluginProcessors: [String] = []
     package var tunables = Tunables()
 
     package init(nodeName: NodeName, dataID: DataID, incarnation: UInt64, version: String) {

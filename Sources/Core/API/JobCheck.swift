@@ -44,7 +44,7 @@ enum JobCheck {
         checkProcessors(document, &violations)
         return .checked(
             violations: violations,
-            warnings: warnings(document, plugins: context.config.pluginExecutors))
+            warnings: warnings(document, context.config))
     }
 
     /// Zones that the job names, with the fields that name them.
@@ -102,19 +102,24 @@ enum JobCheck {
         }
     }
 
-    private static func warnings(_ document: JobDocument, plugins: [String]) -> [String] {
+    private static func warnings(_ document: JobDocument, _ config: Config) -> [String] {
         var warnings: [String] = []
         if document.executor.isEmpty {
             warnings.append("The job has no executor: each of its runs will fail.")
-        } else if !executors.contains(document.executor), !plugins.contains(document.executor) {
+        } else if !executors.contains(document.executor),
+            !config.pluginExecutors.contains(document.executor)
+        {
             warnings.append(
                 "This release has no executor \"\(document.executor)\", and this server has no"
                     + " plugin of that name: runs of the job will fail on nodes without one.")
         }
-        for processor in document.processors where !processors.contains(processor.name) {
+        for processor in document.processors
+        where !processors.contains(processor.name)
+            && !config.pluginProcessors.contains(processor.name)
+        {
             warnings.append(
-                "This release has no processor \"\(processor.name)\": the output will be kept as"
-                    + " it is.")
+                "This release has no processor \"\(processor.name)\", and this server has no plugin"
+                    + " of that name: the output will be kept as it is.")
         }
         return warnings
     }

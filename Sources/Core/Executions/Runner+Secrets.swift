@@ -53,15 +53,17 @@ extension Runner.Run {
             tail.append(mask.finish())
             secrets = .read(isOver ? [] : values, mask)
         case .unknown:
-            tail.append(
-                Array(
-                    ("(the output is withheld: the secrets of the job can't be read any more, so "
-                        + "they can't be hidden in it)\n").utf8))
+            tail.append(Runner.withheldNotice)
         }
     }
 }
 
 extension Runner {
+    /// Stands for an output that may hold secrets which are not known any more.
+    package static let withheldNotice = Array(
+        ("(the output is withheld: the secrets of the job can't be read any more, so they can't "
+            + "be hidden in it)\n").utf8)
+
     /// Asks for the secrets of an execution.
     /// - Returns: whether it has what it needs.
     mutating func hasSecrets(

@@ -9,7 +9,7 @@ package enum PluginKind: String, Hashable, Sendable, CaseIterable {
     package var builtInNames: [String] {
         switch self {
         case .executor: BuiltInExecutor.names
-        case .processor: []
+        case .processor: BuiltInProcessor.names
         }
     }
 }

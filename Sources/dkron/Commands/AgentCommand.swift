@@ -99,13 +99,15 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
         owner: .conversations,
         asker: .conversations, loop: loop, log: log, resolver: resolver, handshakes: handshakes)
     let plugins = try plugins(options, directory, loop, log)
-    config.pluginExecutors = plugins.executors
+    config.pluginExecutors = plugins.names(of: .executor)
+    config.pluginProcessors = plugins.names(of: .processor)
     return Driver(
         config: config, directory: directory, loop: loop, listener: listener,
         storage: try FileStorage(dataDirectory: directory.path), supervisor: supervisor,
         requests: requests, conversations: conversations, plugins: plugins.host,
         processors: try ProcessorHost(
-            loop: loop, log: log, resolver: resolver, handshakes: handshakes),
+            loop: loop, log: log, resolver: resolver, handshakes: handshakes,
+            plugins: plugins.host, names: config.pluginProcessors),
         cluster: cluster, resolver: resolver,
         handshakes: handshakes,
         signals: signals, log: log,
@@ -116,22 +118,31 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
         manager: manager)
 }
 
-/// What runs the plugins that are there, if there are any, and the executors that they bring.
+/// The plugins that are there, and what runs them, if there are any.
+private struct FoundPlugins {
+    var host: Plugins?
+    var files: [PluginFile] = []
+
+    func names(of kind: PluginKind) -> [String] {
+        files.filter { $0.kind == kind }.map(\.name)
+    }
+}
+
 private func plugins(
     _ options: AgentOptions, _ directory: DataDirectory, _ loop: EventLoop, _ log: LogWriter
-) throws -> (host: Plugins?, executors: [String]) {
+) throws -> FoundPlugins {
     let found = PluginDirectories.search(
         PluginDirectories.list(configurationFile: options.configurationFile))
-    let (files, notes) = PluginFile.chosen(
-        found.files.filter { $0.kind == .executor }
-    ) { $0.builtInNames }
+    // Only servers run processors.
+    let wanted = found.files.filter { $0.kind == .executor || options.isServer }
+    let (files, notes) = PluginFile.chosen(wanted) { $0.builtInNames }
     for note in found.notes + notes { log.write(note, at: Clocks.wall()) }
-    guard !files.isEmpty else { return (nil, []) }
+    guard !files.isEmpty else { return FoundPlugins() }
     let host = try Plugins(
         files, directory: PluginDirectories.sockets(dataDirectory: directory.path),
         environment: HostProcess.environment, limits: pluginLimits(), loop: loop, log: log,
         at: Clocks.now())
-    return (host, files.filter { $0.kind == .executor }.map(\.name))
+    return FoundPlugins(host: host, files: files)
 }
 
 /// Everything but the id that is kept in the data directory.

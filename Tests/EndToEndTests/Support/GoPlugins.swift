@@ -23,7 +23,7 @@ enum GoPlugins {
             String(binary.split(separator: "/").dropLast().map { "/" + $0 }.joined()) + "/go"
         mkdir(output, 0o755)
         var programs: [String: String] = [:]
-        for name in ["executor"] {
+        for name in ["executor", "processor"] {
             programs[name] = "\(output)/\(name)"
             do throws(Failure) {
                 try build(name, to: "\(output)/\(name)", cache: "\(output)/cache")
