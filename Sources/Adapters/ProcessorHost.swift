@@ -109,7 +109,7 @@ package final class ProcessorHost {
     }
 
     private static func call(
-        _ run: ProcessorRun, _ name: String, _ settings: [Setting]
+        _ run: ProcessorRun, _ name: String, _ settings: [Core.Setting]
     ) -> ProcessorCall {
         var config = settings.map { (key: $0.name, value: $0.value) }
         config.append(("reporting_node", run.execution.reportingNode.text))

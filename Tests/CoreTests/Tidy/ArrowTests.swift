@@ -27,7 +27,9 @@ struct ArrowTests {
         "Executors": [
             "Base", "Calendar", "JSON", "HTTP", "HTTP2", "Protobuf", "GRPC", "Pattern", "Store",
         ],
-        "Plugins": ["Base", "JSON", "HTTP", "HTTP2", "Protobuf", "GRPC", "Store", "Executors"],
+        "Plugins": [
+            "Base", "JSON", "HTTP", "HTTP2", "Protobuf", "GRPC", "Store", "Executors", "Processors",
+        ],
         "Executions": ["Base", "Calendar", "JSON", "Store", "Wire", "Executors"],
         "Transfer": ["Base", "Journal", "Raft", "Store"],
         "Peers": [
