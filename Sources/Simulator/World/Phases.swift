@@ -122,8 +122,10 @@ extension World {
         let fate = parameters.fate
         guard fate != .healthy else { return }
         var draws = draws.stream("core")
-        // With servers that come late nobody knows beforehand who votes.
-        let spare = parameters.lateServers > 0 ? 0 : (servers.count - 1) / 2
+        // With servers that come late nobody knows beforehand who votes; and a cluster that is not
+        // founded yet needs every one of its founders once.
+        let isFounded = !checkers.view.cluster.clusterID.isEmpty
+        let spare = parameters.lateServers > 0 || !isFounded ? 0 : (servers.count - 1) / 2
         var count = spare > 0 ? draws.int(1...spare) : 0
         while count > 0 {
             let server = draws.int(0...servers.count - 1)
