@@ -26,6 +26,9 @@ struct EntryMark: Hashable, Sendable {
 struct RaftJudge {
     /// What was committed anywhere, from index 1 on.
     private(set) var canonical: [EntryMark] = []
+    /// For each of them a term in which, or after which, it was committed.
+    private var committedIn: [Term] = []
+    private var newestTerm: Term = 0
     private(set) var violation: Violation?
     var time = TrueTime.zero
     private(set) var elections = 0
@@ -54,6 +57,7 @@ struct RaftJudge {
             }
         } else if position == canonical.count + 1 {
             canonical.append(entry)
+            committedIn.append(max(newestTerm, entry.term))
         } else {
             fail(.R5, "entry \(entry.index) is applied after \(canonical.count) were committed")
         }
@@ -63,10 +67,14 @@ struct RaftJudge {
     mutating func leads(_ raft: Raft) {
         elections += 1
         let term = raft.hardState.term
+        newestTerm = max(newestTerm, term)
         if let other = leaders.updateValue(raft.id, forKey: term), other != raft.id {
             fail(.R1, "\(other) and \(raft.id) both lead in term \(term)")
         }
-        for entry in canonical.suffix(Self.depth) where entry.index > raft.memoryBase {
+        // Votes may be late: a leader of an older term has only what was committed before its own.
+        for place in canonical.indices.suffix(Self.depth) where committedIn[place] <= term {
+            let entry = canonical[place]
+            guard entry.index > raft.memoryBase else { continue }
             if raft.entry(at: entry.index).map({ EntryMark($0) }) != entry {
                 return fail(.R4, "the leader of term \(term) lacks committed \(entry.index)")
             }
