@@ -13,7 +13,8 @@ let settings: [SwiftSetting] = [
 let package = Package(
     name: "dkron",
     products: [
-        .executable(name: "dkron", targets: ["dkron"])
+        .executable(name: "dkron", targets: ["dkron"]),
+        Product.library(name: "DkronPlugin", targets: ["DkronPlugin"]),
     ],
     targets: [
         .target(name: "Core", swiftSettings: settings),
@@ -21,6 +22,8 @@ let package = Package(
         .target(
             name: "Adapters", dependencies: ["Core", "CSystem"], exclude: ["CSystem"],
             swiftSettings: settings),
+        .target(
+            name: "DkronPlugin", dependencies: ["Core", "Adapters"], swiftSettings: settings),
         .executableTarget(
             name: "dkron", dependencies: ["Core", "Adapters"], swiftSettings: settings),
         .executableTarget(name: "Simulator", dependencies: ["Core"], swiftSettings: settings),
@@ -39,7 +42,8 @@ let package = Package(
             name: "CommandTests", dependencies: ["dkron", "Adapters", "Core"],
             swiftSettings: settings),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["dkron", "Core"], exclude: ["Tables", "Plugins"],
+            name: "EndToEndTests", dependencies: ["dkron", "DkronPlugin", "Core"],
+            exclude: ["Tables", "Plugins"],
             swiftSettings: settings),
         .testTarget(
             name: "SimTests", dependencies: ["Simulator", "Core"], path: "SimTests",

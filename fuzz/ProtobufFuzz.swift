@@ -67,6 +67,7 @@ private let schema: ProtobufSchema = {
         field("value", 27, 11, "google.protobuf.Value"),
         field("wrapped", 28, 11, "google.protobuf.DoubleValue"),
         field("null", 29, 14, "google.protobuf.NullValue"),
+        field("any", 40, 11, "google.protobuf.Any"),
     ]
     all.oneofs = [ProtobufMessageDescriptor.Oneof()]
     var entry = ProtobufMessageDescriptor()

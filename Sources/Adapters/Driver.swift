@@ -227,7 +227,9 @@ package final class Driver {
         manager?.tell(.reloading(since: Clocks.monotonic()))
         let reloaded = reloader.reload(log)
         listener.renewCertificate()
-        inbox.append(.control(.reload(tags: reloaded?.tags)))
+        inbox.append(
+            .control(
+                .reload(tags: reloaded?.tags, notifications: reloaded?.notifications)))
         if isReadyTold { manager?.tell(.ready) }
     }
 

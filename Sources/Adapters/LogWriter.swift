@@ -7,8 +7,10 @@ internal import Glibc
 /// reader that stands still does not stop the node: lines that don't fit are dropped, counted, and
 /// the count is told with the next line that gets through.
 package final class LogWriter {
-    package enum Form: String, Sendable, CaseIterable {
+    package enum Form: String, Sendable {
         case text, json
+        /// JSON as plugins' hosts read it: HashiCorp's hclog.
+        case hclog
     }
 
     private let descriptor: Int32
@@ -52,7 +54,7 @@ package final class LogWriter {
     private func format(_ record: LogRecord, _ time: WallTime) {
         switch form {
         case .text: formatText(record, time)
-        case .json:
+        case .json, .hclog:
             line = json(record, time, longestValue: .max)
             guard line.count >= Self.longestLine else { break }
             // Cut inside the values, so that it stays JSON: a byte takes six when it is escaped.
@@ -72,11 +74,21 @@ package final class LogWriter {
         }
         var stamp: [UInt8] = []
         RFC3339.append(WallTime(seconds: time.seconds), to: &stamp)
+        let isForHosts = form == .hclog
+        if isForHosts {
+            // Its readers want six digits, and nothing else.
+            let micros = (time.nanoseconds - WallTime(seconds: time.seconds).nanoseconds) / 1_000
+            let digits = String(1_000_000 + micros).utf8.dropFirst()
+            stamp.removeLast()
+            stamp += [UInt8(ascii: ".")] + digits + [UInt8(ascii: "Z")]
+        }
         var writer = JSONWriter(.compact, escaping: .minimal)
         writer.beginObject()
-        writer.member("time", String(decoding: stamp, as: UTF8.self))
-        writer.member("level", record.level.word)
-        writer.member("msg", cut(record.message))
+        writer.member(isForHosts ? "@timestamp" : "time", String(decoding: stamp, as: UTF8.self))
+        // Hosts know the shorter word.
+        let level = isForHosts && record.level == .warning ? "warn" : record.level.word
+        writer.member(isForHosts ? "@level" : "level", level)
+        writer.member(isForHosts ? "@message" : "msg", cut(record.message))
         for field in record.fields { writer.member(field.name, cut(field.value)) }
         writer.endObject()
         return writer.take()

@@ -197,6 +197,7 @@ package final class Outbound<Calls: OutgoingCalls> {
     private func open(
         _ number: ConnectionNumber, _ address: String, _ port: UInt16, _ peer: TLSPeer?
     ) -> SocketEvent? {
+        if address.utf8.first == UInt8(ascii: "/") { return open(number, path: address, peer) }
         let target: SocketAddress
         do throws(AddressError) {
             // Numeric: nobody is asked.
@@ -219,6 +220,20 @@ package final class Outbound<Calls: OutgoingCalls> {
         if socket.isOpen { return opened(number, connection) }
         watch(number, connection)
         return nil
+    }
+
+    /// A socket in the file system answers at once.
+    private func open(
+        _ number: ConnectionNumber, path: String, _ peer: TLSPeer?
+    ) -> SocketEvent? {
+        do throws(SystemError) {
+            let socket = try LocalSocket.connect(to: path)
+            let connection = Connection(StreamSocket(socket, tls: peer.map { .client($0) }))
+            connections[number] = connection
+            return opened(number, connection)
+        } catch {
+            return failure(number, error.reason)
+        }
     }
 
     /// Requests are whole when they are sent, so nothing is gained by waiting for more; and a peer
@@ -265,19 +280,7 @@ package final class Outbound<Calls: OutgoingCalls> {
     private func transmit(
         _ number: ConnectionNumber, _ connection: Connection
     ) -> SocketEvent? {
-        var sent = 0
-        sending: while !connection.outgoing.isEmpty {
-            switch connection.outgoing.withUnsafeBytes(connection.socket.send) {
-            case .bytes(let count):
-                sent += count
-                connection.outgoing.removeFirst(count)
-            case .blocked: break sending
-            case .end, .failed:
-                // A server may answer and close before it has read everything; what it said is
-                // there to be read, and if it said nothing the read tells why.
-                connection.outgoing = []
-            }
-        }
+        let sent = connection.socket.transmit(&connection.outgoing)
         watch(number, connection)
         return sent > 0 ? .wrote(number, count: sent) : nil
     }

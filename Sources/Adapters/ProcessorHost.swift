@@ -22,8 +22,8 @@ package final class ProcessorHost {
         var outcome: ProcessorOutcome
     }
 
-    /// Connections of each kind at most; there are no more pipelines than that.
-    private static let mostConnections = 32
+    /// Connections of each kind at most; there are no more pipelines and notifications than that.
+    private static let mostConnections = 64
     private static let mostPending = 256
 
     /// - Parameters:

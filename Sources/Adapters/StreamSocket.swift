@@ -49,6 +49,25 @@ final class StreamSocket: @unchecked Sendable {
             })
     }
 
+    /// Sends as much as is taken now.
+    /// - Parameter outgoing: keeps the rest, or nothing if the other side takes no more. It may
+    ///   answer and close before it has read everything; what it said is there to be read, and if
+    ///   it said nothing the read tells why.
+    /// - Returns: how many bytes were taken.
+    func transmit(_ outgoing: inout ArraySlice<UInt8>) -> Int {
+        var taken = 0
+        while !outgoing.isEmpty {
+            switch outgoing.withUnsafeBytes(send) {
+            case .bytes(let count):
+                taken += count
+                outgoing.removeFirst(count)
+            case .blocked: return taken
+            case .end, .failed: outgoing = []
+            }
+        }
+        return taken
+    }
+
     private func moved(_ count: Int) -> Moved {
         if count > 0 { return .bytes(count) }
         if errno == EAGAIN || errno == EWOULDBLOCK { return .blocked }

@@ -20,6 +20,7 @@ final class WorkerPool<Job: Sendable, Answer: Sendable>: Sendable {
 
     private let mostThreads: Int
     private let mostPending: Int
+    private let stack: Int
     private let carryOut: @Sendable (Job) -> Answer
     private let refuse: @Sendable (Job, Refusal) -> Answer
     private let mailbox: Mailbox<Answer>
@@ -27,14 +28,17 @@ final class WorkerPool<Job: Sendable, Answer: Sendable>: Sendable {
     private let wake = Semaphore()
 
     /// - Parameters:
+    ///   - stack: of a thread, in bytes.
     ///   - carryOut: called on one of the threads.
     ///   - refuse: what is answered for a job that can't be done.
     init(
-        threads: Int, pending: Int, carryOut: @escaping @Sendable (Job) -> Answer,
+        threads: Int, pending: Int, stack: Int = 256 << 10,
+        carryOut: @escaping @Sendable (Job) -> Answer,
         refuse: @escaping @Sendable (Job, Refusal) -> Answer
     ) throws(SystemError) {
         mostThreads = threads
         mostPending = pending
+        self.stack = stack
         self.carryOut = carryOut
         self.refuse = refuse
         mailbox = try Mailbox()
@@ -63,7 +67,7 @@ final class WorkerPool<Job: Sendable, Answer: Sendable>: Sendable {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setstacksize(&attributes, 256 * 1024)
+        pthread_attr_setstacksize(&attributes, stack)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         var thread = pthread_t()
         let work = Unmanaged.passRetained(Work { self.work() }).toOpaque()

@@ -41,10 +41,12 @@ package struct Config: Sendable {
     package var metricsMaxJobs = 1_000
     /// The most bytes of stored outputs; nil takes a tenth of the disk, at most 10 GiB.
     package var historyMaxBytes: UInt64?
-    /// Executors that plugins of this node bring, by their names.
-    package var pluginExecutors: [String] = []
+    /// By which executors this node runs jobs.
+    package var executors = ExecutorOffers()
     /// Processors that plugins of this node bring.
     package var pluginProcessors: [String] = []
+    /// How people are told of executions; `Control.reload` brings others.
+    package var notifications = NotificationSettings()
     package var tunables = Tunables()
 
     package init(nodeName: NodeName, dataID: DataID, incarnation: UInt64, version: String) {

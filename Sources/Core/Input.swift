@@ -69,8 +69,9 @@ package enum Control: Sendable {
     case detach
     /// Give up this node's seat in the cluster, for good, and stop.
     case leave
-    /// Re-read zone files, and take these for the node's own tags; nil leaves the tags as they are.
-    case reload(tags: [TagEntry]?)
+    /// Re-read zone files, and take these for the node's own tags and for how people are told; nil
+    /// leaves what is.
+    case reload(tags: [TagEntry]?, notifications: NotificationSettings?)
 }
 
 /// Identifies an HTTP request while it is being answered; unique within one life of the node.

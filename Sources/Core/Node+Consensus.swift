@@ -88,6 +88,8 @@ extension Node {
         seats.nextLook = now.monotonic
         memory = NodeMemory()
         levelProposed = 0
+        notifyingProposed = nil
+        sender.gainLeadership()
         rewindIndex = 0
         isStampReported = false
         if store.cluster.clusterID.isEmpty { bootstrap(&out) }
@@ -148,7 +150,10 @@ extension Node {
         }
         guard body.featureLevel <= agreedLevel else {
             invariant(id != nil, "a leader proposes nothing that some server does not know")
-            if let id { fail(id, .outdatedServers, &out) }
+            if let id {
+                out.mark(.featureAwaited)
+                fail(id, .outdatedServers, &out)
+            }
             return
         }
         let changesSchedules = changesSchedules(body)
@@ -212,7 +217,7 @@ extension Node {
         case .processed(let processed): store.endedEphemeralJob(processed) != nil
         case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
             .unpause, .restorePart, .restoreAbandon, .raiseLevel, .nodes, .drain, .rewind,
-            .succeed:
+            .succeed, .notifying, .notified:
             false
         }
     }
@@ -269,7 +274,7 @@ extension Node {
             return allDecisions(at: stamp)
         case .decide, .bootstrap, .putJob, .deleteExecutions, .runNow, .decideChild, .startRetry,
             .kill, .pause, .unpause, .settings, .restorePart, .restoreAbandon, .raiseLevel,
-            .nodes, .drain, .rewind, .succeed:
+            .nodes, .drain, .rewind, .succeed, .notifying, .notified:
             return []
         }
     }
@@ -418,6 +423,13 @@ extension Node {
         case .rewound: scheduler.rebuild()
         case .journalReplaced(let node): dispatcher.journalReplaced(node, at: now.monotonic)
         case .processingEnded(let key): withProcessors(&out) { $0.ended(key, into: &$2) }
+        case .noticeOwed(let key):
+            if let notice = store.notice(key) {
+                withNotifications(&out) { $0.owed(notice, into: &$2) }
+            }
+        case .noticeSettled(let key, let delivered, let givenUp):
+            let channels = delivered.union(givenUp)
+            withNotifications(&out) { $0.settled(key, channels, into: &$2) }
         case .clusterChanged, .output, .processedOutput, .forgetOutput, .decided, .started, .mark:
             break
         }

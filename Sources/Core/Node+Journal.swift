@@ -244,8 +244,9 @@ extension Node {
             guard let generation = try? reader.u64(), let number = try? reader.i64() else {
                 return false
             }
-            let execution = store.execution(
-                ExecutionKey(generation: generation, number: number))
+            let place = ExecutionKey(generation: generation, number: number)
+            // Those who are still to be told of an execution may outlast it.
+            let execution = store.execution(place) ?? store.notice(place)?.execution
             return execution?.historyKey(generation) == key.bytes
         }
         recovery.isHistoryRetained = recovery.historyCursor == nil

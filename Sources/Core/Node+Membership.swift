@@ -15,6 +15,9 @@ struct Joining {
     var problems: [String] = []
     /// Of another cluster, as the last attempt showed.
     var stranger: GossipMember?
+    /// Nobody was there when the last attempt began.
+    var beganAlone = false
+    /// Nothing has to be asked any more; see `Node.isSettled`.
     var isDone = false
     /// There was somebody once, so that giving up ends nothing any more.
     var hasJoined = false
@@ -228,7 +231,7 @@ extension Node {
         if member.status == .alive, isNews { tellLeadership(to: member, &out) }
         if !member.isThere {
             dispatcher.lostContact(member.name)
-            joinAgainIfAlone()
+            joinAgainIfLost()
         }
         if member.status == .left, isLeading {
             let store = store
@@ -302,7 +305,7 @@ extension Node {
         members.removeAll { $0.name == member.name }
         memory.isStale = true
         dispatcher.lostContact(member.name)
-        joinAgainIfAlone()
+        joinAgainIfLost()
     }
 
     private mutating func reach(
@@ -319,12 +322,14 @@ extension Node {
         guard now.monotonic >= joining.nextAttempt, let settings = config.gossip else { return }
         joining.nextAttempt = .distantFuture
         // Whoever joined us was as good.
-        if hasCompany {
-            (joining.isDone, joining.hasJoined) = (true, true)
+        if hasCompany { joining.hasJoined = true }
+        if isSettled {
+            joining.isDone = true
             return
         }
         joining.attempts += 1
         (joining.addresses, joining.problems, joining.stranger) = ([], [], nil)
+        joining.beganAlone = !hasCompany
         let hosts = settings.join + settings.retryJoin
         joining.unresolved = hosts.filter { IPAddress(text: $0.host) == nil }
         for host in hosts {
@@ -344,10 +349,17 @@ extension Node {
         members.contains { $0.status == .alive && $0.name != config.nodeName }
     }
 
-    /// All others are gone. They may come back under other addresses and know nothing of this node:
-    /// then only the addresses and names that it was given lead to them.
-    private mutating func joinAgainIfAlone() {
-        guard joining.isDone, !hasCompany else { return }
+    /// Whether this node has found its cluster: somebody is there, and so is the one who leads.
+    /// Whom it met before that may be as lost as itself: a few nodes that know each other only,
+    /// beside the rest of the cluster, which does not know them either.
+    private var isSettled: Bool {
+        hasCompany && leaderID.flatMap(member)?.status == .alive
+    }
+
+    /// All others are gone, or who led is. They may come back under other addresses and know
+    /// nothing of this node: then only the addresses and names that it was given lead to them.
+    private mutating func joinAgainIfLost() {
+        guard joining.isDone, !isSettled else { return }
         joining = Joining(
             nextAttempt: now.monotonic + Joining.firstWait, hasJoined: joining.hasJoined)
     }
@@ -367,7 +379,11 @@ extension Node {
 
     private mutating func joinIfResolved(_ out: inout Outbox) {
         guard joining.unresolved.isEmpty else { return }
-        let addresses = joining.addresses
+        let known = members.filter { $0.status == .alive && $0.name != config.nodeName }
+            .compactMap { member in
+                IPAddress(text: member.address).map { GossipAddress($0, member.port) }
+            }
+        let addresses = joining.addresses.filter { !known.contains($0) }
         let monotonic = now.monotonic
         withMembership(&out) { $0.join(addresses, at: monotonic, into: &$1) }
     }
@@ -375,9 +391,14 @@ extension Node {
     private mutating func joinEnded(_ result: JoinResult, _ out: inout Outbox) {
         guard let settings = config.gossip, !joining.isDone else { return }
         if hasCompany {
-            (joining.isDone, joining.hasJoined) = (true, true)
-            return out.log(
-                .info, "joined", [.init("nodes", "\(result.reached.count)")])
+            joining.hasJoined = true
+            if joining.beganAlone {
+                out.log(.info, "joined", [.init("nodes", "\(result.reached.count)")])
+            }
+        }
+        if isSettled {
+            joining.isDone = true
+            return
         }
         var problems =
             joining.problems + result.failures.map { "\($0.address): \($0.reason)" }
@@ -392,7 +413,10 @@ extension Node {
         // Nobody but itself was named: there is nothing wrong with that.
         if !problems.isEmpty {
             out.log(
-                .warning, "no node could be joined yet",
+                .warning,
+                hasCompany
+                    ? "no leader is known yet, and not every node named could be joined"
+                    : "no node could be joined yet",
                 [
                     .init("attempt", "\(joining.attempts)"),
                     .init("problems", problems.joined(separator: "; ")),

@@ -12,6 +12,7 @@ extension Node {
         gauges.jobs = store.counters.jobs
         gauges.activeGroups = store.counters.activeGroups
         gauges.storedExecutions = store.counters.executions
+        gauges.notices = store.counters.notices
         gauges.running = runner.runningCount
         gauges.waiting = runner.queue.count
         gauges.held = runner.heldCount
@@ -41,6 +42,8 @@ extension Node {
         case .started(let due, let at): metrics.started(dueAt: due, at: at)
         case .executionEnded(let key, _):
             if let execution = store.execution(key) { metrics.ended(execution.state) }
+        case .noticeSettled(_, let delivered, let givenUp):
+            metrics.settled(delivered: delivered, givenUp: givenUp)
         default: break
         }
     }

@@ -195,6 +195,7 @@ extension Node {
         lastEdit = 0
         contact.routes = SortedMap()
         levelProposed = 0
+        notifyingProposed = nil
         rewindIndex = 0
         reports = []
         reportBytes = 0

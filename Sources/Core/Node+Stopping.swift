@@ -34,10 +34,24 @@ extension Node {
         case .stopNow, .detach:
             phase = .exited
             out.emit(.exit)
-        case .reload(let tags):
+        case .reload(let tags, let notifications):
             readZonesAgain(&out)
+            if let notifications { self.notifications = notifications }
             if let tags { changeTags(tags, &out) }
         }
+    }
+
+    /// Where an attempt is made, as it is told to it: the node, and all its tags as a JSON object.
+    static func place(of node: Member) -> [EnvironmentEntry] {
+        var writer = JSONWriter(.compact, escaping: .minimal)
+        writer.beginObject()
+        for tag in node.tags { writer.member(tag.name, tag.value) }
+        writer.endObject()
+        return [
+            EnvironmentEntry(name: "DKRON_NODE", value: node.name.text),
+            EnvironmentEntry(
+                name: "DKRON_TAGS", value: String(decoding: writer.bytes, as: UTF8.self)),
+        ]
     }
 
     /// Targets are chosen by the new tags from here on; what was decided before keeps its targets.
@@ -48,6 +62,7 @@ extension Node {
             members[own] != changed
         else { return }
         members[own] = changed
+        runner.place = Self.place(of: changed)
         tellOwnTags(&out)
         let shown = tags.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
         out.log(

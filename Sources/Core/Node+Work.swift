@@ -87,6 +87,7 @@ extension Node {
             }
         }
         continueProcessors(&out)
+        continueNotifications(&out)
         continueRetaining()
     }
 

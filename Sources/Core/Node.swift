@@ -77,6 +77,10 @@ package struct Node {
     var scheduler = Scheduler()
     var dispatcher: Dispatcher
     var processors: ProcessorPipelines
+    var sender: NotificationSender
+    var notifications: NotificationSettings
+    /// What this leader has proposed to tell people by.
+    var notifyingProposed: NotificationChannels?
     package internal(set) var runner: Runner
     var api: API
 
@@ -143,6 +147,9 @@ package struct Node {
             own: config.nodeName, incarnation: config.incarnation,
             window: tunables.dispatchWindow)
         processors = ProcessorPipelines(config)
+        sender = NotificationSender(
+            of: config.nodeName, attemptLimit: tunables.notificationAttempts)
+        notifications = config.notifications
         history = HistoryStore(dataID: config.dataID, tunables: tunables.journal)
         log = LogJournal(dataID: config.dataID, tunables: tunables.journal)
         transfers = TransferState(tunables)
@@ -153,8 +160,8 @@ package struct Node {
             random: random.split(label: "raft"))
         clusterTime = ClusterTime(at: now)
         runner = Runner(
-            tunables: tunables, incarnation: config.incarnation,
-            pluginExecutors: config.pluginExecutors)
+            tunables: tunables, incarnation: config.incarnation, offers: config.executors)
+        runner.place = Self.place(of: Member(config, tags: config.tags))
         api = API(config: config)
         contact.leaderHeardAt = now.monotonic
         beginMembership(&out)
@@ -211,15 +218,12 @@ package struct Node {
             let now = now
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
             if case .output = event, let key = runner.key(of: id) { outputChanged(key, &out) }
-        case .secrets(let id, let answer):
-            let now = now
-            withRunner(&out) { $0.secrets(id, answer, at: now, into: &$1) }
+        case .secrets(let id, let answer): secretsRead(id, answer, &out)
         case .call(let id, let event):
             let now = now
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
             if event.isOutput, let key = runner.key(of: id) { outputChanged(key, &out) }
-        case .processed(let run, let outcome):
-            withProcessors(&out) { $0.processed(run, outcome, at: $1, into: &$2) }
+        case .processed(let run, let outcome): processed(run, outcome, &out)
         case .zone(let name, let bytes): zoneLoaded(name, bytes, &out)
         case .disk(let space): take(space, &out)
         case .control(let control): take(control, &out)
@@ -279,6 +283,7 @@ package struct Node {
         if isDue(processors.nextDeadline) {
             withProcessors(&out) { $0.deadline(at: $1, into: &$2) }
         }
+        if isDue(sender.nextDeadline) { withNotifications(&out) { $0.deadline(at: $1, into: &$2) } }
         if isDue(raft.nextDeadline) {
             withRaft(&out) { $0.deadline(at: monotonic, into: &$1) }
         }
@@ -363,6 +368,7 @@ package struct Node {
         consider(runner.nextDeadline)
         consider(dispatcher.nextDeadline)
         consider(processors.nextDeadline)
+        consider(sender.nextDeadline)
         consider(api.nextDeadline)
         consider(raft.nextDeadline)
         consider(membership?.nextDeadline)
@@ -392,7 +398,7 @@ package struct Node {
         if !applyQueue.isEmpty { return now.monotonic }
         guard isLeading else { return nil }
         if !scheduler.isComplete || dispatcher.wantsStep || !recovery.isHistoryRetained
-            || processors.wantsStep(store)
+            || processors.wantsStep(store) || sender.wantsStep
         {
             return now.monotonic
         }

@@ -85,4 +85,10 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case processorTimedOut
     /// A processor turned a success into a failure.
     case successOverruled
+    /// A receiver of a notification did not take it.
+    case notificationFailed
+    /// Somebody is not told of an execution.
+    case notificationGivenUp
+    /// A request wants what some server's program does not know yet.
+    case featureAwaited
 }

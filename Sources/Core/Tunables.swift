@@ -23,6 +23,9 @@ package struct Tunables: Hashable, Sendable {
     package var proposalLimit = 4_096
     /// The most bytes of one log entry's payload, about.
     package var entryBytes = 256 << 10
+    /// After so many attempts a notification is given up: with the delays between them that is
+    /// half an hour, and as much again if the receiver hangs.
+    package var notificationAttempts = 15
 
     package init() {}
 

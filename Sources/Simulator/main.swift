@@ -49,6 +49,7 @@ func runOne(_ plan: Plan, _ options: Options) -> Int32 {
         var tally = Tally()
         _ = tally.take(result.record, from: 0)
         say(tally.summary(seconds: 0))
+        say("peers and plugins: \(tally.reachedPeerMarks.joined(separator: " "))")
     }
     guard result.violation != nil else { return 0 }
     if options.shrink { shrink(plan, options) }
@@ -210,6 +211,7 @@ func runSweep(_ seeds: ClosedRange<UInt64>, _ options: Options) -> Int32 {
         }
     }
     say(tally.summary(seconds: monotonicSeconds() - start))
+    say("peers and plugins: \(tally.reachedPeerMarks.joined(separator: " "))")
     let missing = tally.missingMarks
     if !missing.isEmpty { say("marks never reached: \(missing.joined(separator: " "))") }
     if tally.excused * 100 > tally.runs {

@@ -1,4 +1,5 @@
 internal import Adapters
+internal import Core
 
 /// Runs the command that the arguments name. Returns the exit status of the process: 0 for a
 /// normal end. A node gives 1 for a start that failed and 2 when it could not go on; commands that
@@ -26,13 +27,26 @@ func runCommand(_ arguments: [String]) -> Int32 {
         return runCommand([topic] + rest.dropFirst() + ["--help"])
     // Started by `agent` alone: owns the processes of its jobs.
     case "supervisor": return SupervisorMain.run(rest)
-    case "doc", "completion", "acl", "shell", "http":
+    // Dkron 4 starts its own executors like this.
+    case "shell", "http":
+        return PluginFile(path: "dkron-executor-\(word)").map(runPlugin) ?? 2
+    case "doc", "completion", "acl":
         printError("dkron: the command \"\(word)\" is not available in this version\n\n\(overview)")
         return 1
     default:
         if RemoteCommand.firstWords.contains(word) { return runRemoteCommand(word, rest) }
         let guess = guess(at: word)
         printError("dkron: unknown command \"\(printable(word))\"\(guess ?? "\n\n\(overview)")")
+        return 2
+    }
+}
+
+/// Serves as the plugin that the file's name says. Returns the exit status.
+func runPlugin(_ file: PluginFile) -> Int32 {
+    switch BuiltInPlugin.run(file) {
+    case .success(let status): return status
+    case .failure(let error):
+        printError("dkron: \(error)")
         return 2
     }
 }

@@ -137,13 +137,44 @@ struct AgentOptionsTests {
     @Test func `options without effect warn once each`() throws {
         let options = try parse(
             "--dog-statsd-tags a,b --dog-statsd-tags c --ui=false --enable-prometheus "
-                + "--mail-password p --auto-tls=false")
+                + "--statsd-addr p --auto-tls=false")
         #expect(
             options.warnings == [
                 "option --dog-statsd-tags has no effect yet", "option --ui has no effect yet",
                 "option --enable-prometheus has no effect yet",
-                "option --mail-password has no effect yet", "option --auto-tls has no effect yet",
+                "option --statsd-addr has no effect yet", "option --auto-tls has no effect yet",
             ])
+    }
+
+    @Test func `how people are told`() throws {
+        let hook = "--webhook-payload {{.JobName}}"
+        let options = try parse("\(hook) --webhook-url http://h/x --server")
+        #expect(options.notifications.channels == .webhook && options.warnings.isEmpty)
+        let both = try parse(
+            "\(hook) --webhook-url http://h/x --webhook-endpoint http://h/y --server")
+        #expect(both.warnings == ["--webhook-url has no effect beside webhook-endpoint"])
+        let halves = try parse(
+            "--server --webhook-url http://h/x --pre-webhook-payload x --mail-host m")
+        #expect(
+            halves.warnings == [
+                "--mail-host has no effect without mail-port: no mail is sent",
+                "--webhook-url has no effect without webhook-payload: nothing is sent",
+                "--pre-webhook-payload has no effect without pre-webhook-endpoint: nothing is "
+                    + "sent",
+            ])
+        #expect(halves.notifications.channels == [])
+        let all = try parse(
+            "--server \(hook) --webhook-endpoint http://h/ --pre-webhook-endpoint http://h/ "
+                + "--pre-webhook-payload x --cronitor-endpoint http://c --mail-host m "
+                + "--mail-port 25 --mail-from a@b --mail-subject-prefix=")
+        #expect(all.notifications.channels.rawValue == 31 && all.warnings.isEmpty)
+        #expect(
+            refusal("--server --webhook-payload {{.X}}")?.hasPrefix(
+                "--webhook-payload: column 1: \"{{.X}}\" is nothing that can be filled in") == true)
+        #expect(
+            refusal("--server \(hook) --webhook-url http://h --webhook-header geheim")
+                == "--webhook-header: entry 1 has no colon; a list of \"Name: value\" is wanted, "
+                + "such as [\"Accept: text/plain\"]")
     }
 
     @Test func `everything that is wrong is told at once`() {

@@ -164,14 +164,14 @@ struct ConfigurationTests {
     @Test func `options without effect warn once, with their place`() throws {
         let options = try read(
             "server: true\ndog-statsd-tags: [a, b]\nbackend-machines: x\ndevmode: true\n",
-            environment: ["DKRON_DOG_STATSD_TAGS=c", "DKRON_MAIL_PORT=25"],
+            environment: ["DKRON_DOG_STATSD_TAGS=c", "DKRON_STATSD_ADDR=x"],
             arguments: "--ui --ui=false")
         #expect(
             options.warnings == [
                 "environment variable DKRON_DOG_STATSD_TAGS has no effect yet",
                 "option backend-machines (\(path):3) has no effect yet",
                 "option devmode (\(path):4) has no effect yet",
-                "environment variable DKRON_MAIL_PORT has no effect yet",
+                "environment variable DKRON_STATSD_ADDR has no effect yet",
                 "option --ui has no effect yet",
             ])
     }

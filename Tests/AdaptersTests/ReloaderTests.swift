@@ -65,6 +65,17 @@ struct ReloaderTests {
         #expect(stronger.log.level == .error)
     }
 
+    @Test("how people are told is taken")
+    func takesNotifications() throws {
+        let bench = try Bench("server: true\n")
+        let text = "server: true\ncronitor-endpoint: http://h/geheim\n"
+        let options = try #require(bench.reload(text))
+        #expect(options.notifications.channels == [.cronitorStart, .cronitorEnd])
+        #expect(bench.lines.count == 1 && !bench.lines[0].contains("geheim"))
+        #expect(bench.reload("server: true\ncronitor-endpoint: geheim\n") == nil)
+        #expect(bench.lines.count == 2 && !bench.lines[1].contains("geheim"), "\(bench.lines)")
+    }
+
     @Test("what needs a restart is named in one warning, as long as it differs from the start")
     func restarts() throws {
         let bench = try Bench("server: true\nmax-running: 10\n")

@@ -163,25 +163,26 @@ struct ModelWorld: HTTPWorld {
     let nameless = "nowhere.sim"
 
     private var web = Web(node: 0, draws: Draws(seed: 1), latency: .milliseconds(1))
-    private var queue = EventQueue<WebStep>(ties: Draws(seed: 1).stream("order"))
-    private var out = Web.Output()
+    private var queue = EventQueue<OutsideStep>(ties: Draws(seed: 1).stream("order"))
+    private var out = OutsideOutput()
     private var log = RunLog()
     private var time = TrueTime.zero
     private var news: [(ExecutionID, CallEvent)] = []
 
-    private var now: Now {
-        Now(
+    private var moment: Moment {
+        let now = Now(
             monotonic: Instant(nanoseconds: 1 + time.nanoseconds),
             wall: WallTime(nanoseconds: 1 + time.nanoseconds))
+        return Moment(time: time, now: now, agentLife: 1)
     }
 
     mutating func begin(_ call: HTTPCall) {
-        web.begin(call, at: time, now: now, agentLife: 1, log: &log, into: &out)
+        web.begin(call, moment, log: &log, into: &out)
         flush()
     }
 
     mutating func hangUp(_ id: ExecutionID) {
-        web.hangUp(id, at: time, now: now, agentLife: 1, log: &log, into: &out)
+        web.hangUp(id, moment, log: &log, into: &out)
         flush()
     }
 
@@ -192,7 +193,8 @@ struct ModelWorld: HTTPWorld {
         while !isDone(news), let next = queue.nextTime, next <= end {
             guard let (at, step) = queue.pop() else { break }
             time = at
-            web.step(step, at: time, now: now, agentLife: 1, log: &log, into: &out)
+            guard case .web(let step) = step else { continue }
+            web.step(step, moment, log: &log, into: &out)
             flush()
         }
         if !isDone(news) { time = end }
@@ -202,11 +204,11 @@ struct ModelWorld: HTTPWorld {
     private mutating func flush() {
         for later in out.later { queue.push(later.step, at: later.time, lane: 1) }
         news += out.news.map { ($0.execution, $0.event) }
-        #expect(out.complaints == [])
-        out = Web.Output()
+        #expect(out.complaints.isEmpty)
+        out.clear()
         if let deadline = web.newDeadline() {
             let at = Duration.nanoseconds(deadline.nanoseconds - 1)
-            queue.push(.deadline(deadline), at: max(time, at), lane: 1)
+            queue.push(.web(.deadline(deadline)), at: max(time, at), lane: 1)
         }
     }
 }

@@ -68,7 +68,10 @@ extension EndToEnd {
         func runNow() throws {
             let server = Server("run-now")
             try server.start()
-            try server.save(shellJob("greet", "echo hello $DKRON_JOB_NAME $DKRON_ATTEMPT"))
+            try server.save(
+                shellJob(
+                    "greet",
+                    "echo hello $DKRON_JOB_NAME $DKRON_ATTEMPT $DKRON_NODE; echo $DKRON_TAGS"))
             let key = [("Idempotency-Key", "once")]
             let first = try #require(server.send("POST", "/v1/jobs/greet/run", headers: key))
             #expect(first.status == 200, "\(first.text)")
@@ -77,7 +80,9 @@ extension EndToEnd {
             #expect(again.header("x-execution-group") == group)
             let executions = server.executions(of: "greet")
             #expect(executions.count == 1)
-            #expect(executions.first?["output"].string == "hello greet 1\n")
+            let output = executions.first?["output"].string ?? ""
+            #expect(output.hasPrefix("hello greet 1 run-now\n{\""))
+            #expect(output.contains("\"region\":\"global\""), "\(output)")
             #expect(executions.first?["exit_code"].integer == 0)
         }
 

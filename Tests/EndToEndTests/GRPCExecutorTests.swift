@@ -29,9 +29,14 @@ private final class PythonService {
         import grpc, sys, time
         from concurrent import futures
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+        from google.protobuf import (
+            any_pb2, duration_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2)
         from grpc_reflection.v1alpha import reflection
 
+        known = (any_pb2, duration_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2)
         pool = descriptor_pool.DescriptorPool()
+        for module in known:
+            pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
         file = descriptor_pb2.FileDescriptorProto(
             name="shop.proto", package="shop", syntax="proto3")
         order = file.message_type.add(name="Order")
@@ -39,14 +44,23 @@ private final class PythonService {
                 ("item_name", 9, 1), ("count", 3, 1), ("price", 1, 1), ("raw", 12, 1),
                 ("tags", 9, 3)]):
             order.field.add(name=name, number=number + 1, type=kind, label=label)
+        file.dependency.extend(module.DESCRIPTOR.name for module in known)
+        parcel = file.message_type.add(name="Parcel")
+        for number, (name, kind) in enumerate([
+                ("content", "Any"), ("at", "Timestamp"), ("wait", "Duration"),
+                ("more", "Struct"), ("weight", "DoubleValue"), ("mask", "FieldMask")]):
+            parcel.field.add(name=name, number=number + 1, type=11, label=1,
+                             type_name=".google.protobuf." + kind)
         service = file.service.add(name="Shop")
+        service.method.add(name="Pack", input_type=".shop.Parcel", output_type=".shop.Parcel")
         for name in ["Buy", "Collect", "List", "Fail", "Sleep", "Forever"]:
             service.method.add(
                 name=name, input_type=".shop.Order", output_type=".shop.Order",
                 client_streaming=name == "Collect",
                 server_streaming=name in ("List", "Forever"))
         pool.Add(file)
-        Order = message_factory.GetMessageClass(pool.FindMessageTypeByName("shop.Order"))
+        Order, Parcel = (message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+                         for name in ("shop.Order", "shop.Parcel"))
 
         def buy(order, context):
             order.count += 1
@@ -61,6 +75,15 @@ private final class PythonService {
         def list_(order, context):
             for index in range(order.count):
                 yield Order(count=index)
+
+        def pack(parcel, context):
+            # What it says was understood, not only carried.
+            if parcel.content.type_url.endswith("/shop.Order"):
+                order = Order.FromString(parcel.content.value)
+                order.count += 1
+                parcel.content.value = order.SerializeToString()
+            parcel.at.seconds += 60
+            return parcel
 
         def fail(order, context):
             context.abort(grpc.StatusCode.NOT_FOUND, "no such order")
@@ -78,10 +101,13 @@ private final class PythonService {
                  "Forever": (grpc.unary_stream_rpc_method_handler, forever)}
         unary = {"Buy": buy, "Fail": fail, "Sleep": sleep}
         kinds.update({n: (grpc.unary_unary_rpc_method_handler, f) for n, f in unary.items()})
+        handlers = {name: kind(function, Order.FromString, Order.SerializeToString)
+                    for name, (kind, function) in kinds.items()}
+        handlers["Pack"] = grpc.unary_unary_rpc_method_handler(
+            pack, Parcel.FromString, Parcel.SerializeToString)
         server = grpc.server(futures.ThreadPoolExecutor(16))
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("shop.Shop", {
-            name: kind(function, Order.FromString, Order.SerializeToString)
-            for name, (kind, function) in kinds.items()}),))
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("shop.Shop", handlers),))
         reflection.enable_server_reflection(("shop.Shop",), server, pool=pool)
         if len(sys.argv) > 1:
             key, certificate, authority = [open(name, "rb").read() for name in sys.argv[1:]]
@@ -143,6 +169,45 @@ extension EndToEnd {
             let slept = try run(
                 server, "sleep", "\(shop)/Sleep", #", "body": "{\"price\": 1.5}", "timeout": "20""#)
             #expect(slept["state"].string == "success", "\(slept["error"].string ?? "")")
+        }
+
+        @Test("well-known types have their own forms, and what is in an Any has that of its type")
+        func wellKnown() throws {
+            let server = Server("grpc-known")
+            let peer = try PythonService(in: server.scratch)
+            try server.start()
+            func pack(_ name: String, _ content: String, _ more: String = "") throws -> JSON {
+                let body = #"{"content": {"@type": "type.googleapis.com/\#(content)}\#(more)}"#
+                return try run(
+                    server, name, "127.0.0.1:\(peer.port)/shop.Shop/Pack", #", "body": \#(body)"#)
+            }
+            let time = #", "at": "2024-01-02T03:04:05Z""#
+            let all =
+                time + #", "wait": "1.5s", "more": {"a": [1, null]}, "weight": 0.5, "mask": "aB,c""#
+            let order = try pack("order", #"shop.Order", "count": "41", "tags": ["x"]"#, all)
+            #expect(
+                order["output"].string
+                    == #"{"content":{"@type":"type.googleapis.com/shop.Order","count":"42","#
+                    + #""tags":["x"]},"at":"2024-01-02T03:05:05Z","wait":"1.500s","#
+                    + #""more":{"a":[1,null]},"weight":0.5,"mask":"aB,c"}"# + "\n",
+                "\(order["error"].string ?? order["output"].string ?? "")")
+            for (name, content) in [
+                ("wait", #"google.protobuf.Duration","value":"3s""#),
+                ("stranger", #"other.Thing","@value":"CAE=""#),
+            ] {
+                let carried = try pack(name, content, time)
+                #expect(
+                    carried["output"].string
+                        == #"{"content":{"@type":"type.googleapis.com/\#(content)},"#
+                        + #""at":"2024-01-02T03:05:05Z"}"# + "\n",
+                    "\(carried["error"].string ?? carried["output"].string ?? "")")
+            }
+            let unknown = try pack("unknown", #"other.Thing", "a": 1"#)
+            #expect(
+                unknown["error"].string?.contains(
+                    "body.content: the message other.Thing is not described; its bytes can be "
+                        + "given in base64, as \"@value\"") == true,
+                "\(unknown["error"].string ?? "")")
         }
 
         @Test("what can't be done is a failure that says who, and why")

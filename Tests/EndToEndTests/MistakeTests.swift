@@ -45,7 +45,11 @@ extension EndToEnd {
             try servers[1].launch()
             #expect(last.logs("there is a leader again"), "\(RealCluster.logs(of: servers))")
             #expect(eventually(10) { last.isServing })
-            try last.save(shellJob("late", "true"))
+            // Who was just elected refuses what comes before it has taken over.
+            #expect(
+                eventually(10) {
+                    last.send("POST", "/v1/jobs", shellJob("late", "true"))?.status == 201
+                })
             #expect(last.get("/v1/jobs")?.json.elements.count == 2)
         }
 

@@ -1,54 +1,4 @@
-import Glibc
 import Testing
-
-/// A real NATS server for one test.
-private final class NATSServer {
-    static let isInstalled = ["/usr/sbin", "/usr/bin", "/usr/local/bin"].contains {
-        access($0 + "/nats-server", X_OK) == 0
-    }
-
-    let port = freePort()
-    private let scratch: Scratch
-    private let options: [String]
-    private var process: ChildProcess?
-
-    init(in scratch: Scratch, _ options: String...) throws {
-        self.scratch = scratch
-        self.options = options
-        try start()
-    }
-
-    deinit { process?.destroy() }
-
-    func start() throws {
-        let log = scratch.path("nats-\(scratch.unique())")
-        process = try ChildProcess(
-            [
-                "nats-server", "-a", "127.0.0.1", "-p", "\(port)", "-js", "-sd",
-                scratch.path("jetstream"),
-            ] + options, log: log)
-        let isReady = eventually(10) { readText(log).contains("Server is ready") }
-        try #require(isReady, "\(readText(log))")
-    }
-
-    func kill() {
-        process?.signal(SIGKILL)
-        process?.wait(10)
-    }
-
-    /// Says something and gives what is answered within a moment.
-    func ask(_ text: String, seconds: Int = 1) throws -> String {
-        let connection = try #require(Connection(port: port, timeout: seconds))
-        connection.send("CONNECT {\"headers\":true}\r\n" + text)
-        return String(decoding: connection.receiveAll(), as: UTF8.self)
-    }
-
-    /// A request to the server's own interface for streams.
-    func ask(api subject: String, _ body: String = "") throws -> String {
-        try ask(
-            "SUB answer 1\r\nPUB $JS.API.\(subject) answer \(body.utf8.count)\r\n\(body)\r\n")
-    }
-}
 
 extension EndToEnd {
     @Suite("Executor nats", .serialized, .enabled(if: NATSServer.isInstalled, "needs nats-server"))
@@ -154,7 +104,8 @@ extension EndToEnd {
                 #"{"name":"ORDERS","subjects":["orders.>"],"storage":"file"}"#)
             #expect(created.contains(#""name":"ORDERS""#), "\(created)")
             let url = "nats://127.0.0.1:\(peer.port)"
-            try server.save(job("order", url, #", "jetstream": "true""#))
+            let text = #"a:b,c \"d\" é\r\nPING\r\n"#
+            try server.save(job("order", url, #", "jetstream": "true""#, message: text))
             for number in 0..<1_000 {
                 if number == 500 {
                     peer.kill()
@@ -171,11 +122,19 @@ extension EndToEnd {
                 return counts.claimed + counts.failed >= 1_000
             }
             #expect(isOver, "\(counts)")
-            let info = try peer.ask(api: "STREAM.INFO.ORDERS")
-            let stored = info.firstMatch(of: /"messages":([0-9]+)/).flatMap { Int($0.1) } ?? -1
+            let stored = try peer.stored("ORDERS")
             #expect(counts.claimed >= 400, "\(counts)")
             // One whose answer was lost is stored and not claimed.
-            #expect(stored >= counts.claimed && stored <= 1_000, "\(stored) stored, \(counts)")
+            #expect(
+                stored.count >= counts.claimed && stored.count <= 1_000,
+                "\(stored.count) stored, \(counts)")
+            #expect(stored.allSatisfy { $0.text == "a:b,c \"d\" é\r\nPING\r\n" })
+            let arrived = Set(stored.map(\.identifier))
+            #expect(arrived.count == stored.count)
+            for execution in server.executions(of: "order")
+            where execution["state"].string == "success" {
+                #expect(arrived.contains(execution["id"].string?[...] ?? ""))
+            }
         }
     }
 }

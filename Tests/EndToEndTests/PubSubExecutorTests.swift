@@ -140,11 +140,19 @@ extension EndToEnd {
             server.environment = ["GOOGLE_APPLICATION_CREDENTIALS": service.keys]
             try server.start()
             let more = data + #", "endpoint": "\#(service.url)", "timeout": "3s""#
-            for (topic, words) in [
+            let peers = [
                 ("silent", "within the time-out of 3s"), ("half", "before the answer was complete"),
                 ("garbage", "does not speak HTTP/1"), ("forever", "longer than the"),
-            ] {
-                let ended = try run(server, topic, job(topic, topic: topic, more))
+            ]
+            for (topic, _) in peers {
+                try server.save(job(topic, topic: topic, more))
+                #expect(server.send("POST", "/v1/jobs/\(topic)/run?wait=0")?.status == 202)
+            }
+            try server.requireHealth("pubsub")
+            for (topic, words) in peers {
+                let ended = try server.execution(of: topic) {
+                    ["success", "failed"].contains($0["state"].string)
+                }
                 #expect(ended["state"].string == "failed")
                 let error = ended["error"].string ?? ""
                 #expect(error.contains(words), "\(topic): \(error)")

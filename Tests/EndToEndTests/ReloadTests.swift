@@ -25,14 +25,24 @@ extension EndToEnd {
             try server.save(
                 shellJob("picky", "echo here", more: #", "tags": {"role": "db"}"#))
             #expect(server.send("POST", "/v1/jobs/picky/run")?.status == 409)
+            try server.save(shellJob("tags", "echo $DKRON_TAGS"))
+            func told() throws -> String? {
+                #expect(server.send("POST", "/v1/jobs/tags/run")?.status == 200)
+                return server.executions(of: "tags").first?["output"].string
+            }
+            #expect(try told()?.contains(#""role":"web""#) == true)
             writeText("tags: {role: db}\nlog-level: warn\nmax-running: 7\n", to: path)
             server.process?.signal(SIGHUP)
             #expect(eventually(5) { role(server) == "db" }, "\(server.log)")
             #expect(server.send("POST", "/v1/jobs/picky/run")?.status == 200)
+            let output = try told()
+            #expect(output?.contains(#""role":"db""#) == true, "\(output ?? "")")
             let warning = "these options have changed and take effect at the next start"
             #expect(server.log.contains("\(warning)\" options=max-running"), "\(server.log)")
             // No line of level info any more.
-            #expect(!server.log.contains("run requested"), "\(server.log)")
+            let log = server.log
+            let change = try #require(log.firstRange(of: warning))
+            #expect(!log[change.upperBound...].contains("run requested"), "\(log)")
         }
 
         @Test("a bad file changes nothing, and the log names file and line")

@@ -353,3 +353,8 @@ int dkron_peer(int descriptor, uid_t *user, pid_t *process) {
 ssize_t dkron_send(int descriptor, const void *bytes, size_t count) {
     return send(descriptor, bytes, count, MSG_NOSIGNAL);
 }
+
+int dkron_process_descriptor(pid_t process) {
+    // Close-on-exec by itself. The C library may be older than the call.
+    return (int)syscall(SYS_pidfd_open, process, 0);
+}

@@ -2,7 +2,8 @@ extension AgentOptions {
     /// Every option that `agent` of any release of Dkron knows, and our own: the one list from
     /// which the command line, the environment, the configuration file, the help and the
     /// documentation are made.
-    package static let table: [CommandLineOption] = used + withoutEffect + older + refused
+    package static let table: [CommandLineOption] =
+        used + notifying + withoutEffect + older + refused
 
     private static let used: [CommandLineOption] = [
         .used(
@@ -56,6 +57,7 @@ extension AgentOptions {
             "history-max-bytes", .value, "BYTES", "stored outputs; the oldest go beyond it",
             standard: "a tenth of the disk, at most 10 GiB",
             form: .number(1 << 20...1 << 50)),
+        .used("executors", .list, "NAME", "executor by which this node runs jobs; no others then"),
         .used("secrets-dir", .value, "DIR", "where files with the secrets of jobs lie"),
         .used("hide-env", .list, "NAME", "environment variable that jobs don't get"),
         .used(
@@ -118,21 +120,52 @@ extension AgentOptions {
             standard: "boltdb"),
     ]
 
+    /// How people are told of executions. Addresses of web hooks often hold a token, and so does
+    /// what is sent to them.
+    private static let notifying: [CommandLineOption] = [
+        .used(
+            "mail-host", .value, "HOST",
+            "mail server by which the owner_email of a job hears of its executions"),
+        .used(
+            "mail-port", .value, "PORT", "of mail-host; 465 speaks TLS from the first byte on",
+            form: .number(0...65_535)),
+        .used("mail-username", .value, "NAME", "who sends, with mail-password"),
+        .used("mail-password", .value, "PASSWORD", "of mail-username", isSecret: true),
+        .used("mail-from", .value, "ADDRESS", "the sender of mails"),
+        .used(
+            "mail-payload", .value, "TEMPLATE", "the text of mails",
+            standard: "the execution's output"),
+        .used(
+            "mail-subject-prefix", .value, "TEXT", "in front of the subject",
+            standard: "[Dkron]"),
+        .used(
+            "webhook-endpoint", .value, "URL", "gets a POST when an execution is over",
+            isSecret: true),
+        .used(
+            "webhook-url", .value, "URL", "older name of webhook-endpoint", isSecret: true),
+        .used("webhook-payload", .value, "TEMPLATE", "the body of that POST", isSecret: true),
+        .used(
+            "webhook-headers", .list, "HEADER", "\"Name: value\", for that POST",
+            isSecret: true),
+        .used(
+            "webhook-header", .list, "HEADER", "older name of webhook-headers", isSecret: true),
+        .used(
+            "pre-webhook-endpoint", .value, "URL", "gets a POST when an execution starts",
+            isSecret: true),
+        .used("pre-webhook-payload", .value, "TEMPLATE", "the body of that POST", isSecret: true),
+        .used(
+            "pre-webhook-headers", .list, "HEADER", "\"Name: value\", for that POST",
+            isSecret: true),
+        .used(
+            "cronitor-endpoint", .value, "URL", "Cronitor's URL, told of starts and ends",
+            isSecret: true),
+    ]
+
     private static let withoutEffect: [CommandLineOption] =
         CommandLineOption.withoutEffect(
-            .value, "mail-host", "mail-username", "mail-from", "mail-payload",
-            "mail-subject-prefix", "dog-statsd-addr", "statsd-addr", "otel-endpoint",
-            "federation-mode")
-        + CommandLineOption.withoutEffect(
-            .value, form: .number(0...65_535), "mail-port")
+            .value, "dog-statsd-addr", "statsd-addr", "otel-endpoint", "federation-mode")
         + CommandLineOption.withoutEffect(.value, form: .number(-1...1), "raft-duration")
-        // Addresses of web hooks often hold a token, and so does what is sent to them.
-        + CommandLineOption.withoutEffect(
-            .value, isSecret: true, "mail-password", "webhook-url", "webhook-endpoint",
-            "webhook-payload", "pre-webhook-endpoint", "pre-webhook-payload", "cronitor-endpoint")
         + CommandLineOption.withoutEffect(.list, "dog-statsd-tags")
-        + CommandLineOption.withoutEffect(
-            .list, isSecret: true, "webhook-header", "webhook-headers", "pre-webhook-headers")
         + CommandLineOption.withoutEffect(
             .flag, "ui", "enable-prometheus", "disable-usage-stats", "fast", "disable-http-tls")
 

@@ -12,6 +12,7 @@ package struct AgentOptions: Sendable {
     /// 0 when not given.
     package var bootstrapExpect = 0
     package var cluster = ClusterOptions()
+    package internal(set) var notifications = NotificationSettings()
     package var dataDirectory = "dkron.data"
     package var tags: [TagEntry] = []
     package var region = "global"
@@ -28,6 +29,8 @@ package struct AgentOptions: Sendable {
     package var hideEnvironment: [String] = []
     /// Where files with secrets lie; nil: only the environment has some.
     package var secretsDirectory: String?
+    /// By which executors alone this node runs jobs; nil: all.
+    package var allowedExecutors: [String]?
     package var maxRunning: Int?
     package var metricsMaxJobs: Int?
     package var historyMaxBytes: UInt64?
@@ -78,6 +81,7 @@ package struct AgentOptions: Sendable {
         options.problems = settings.problems
         options.settle(settings.all, host)
         options.settleTLS()
+        options.settleNotifications()
         options.settleCluster(host)
         return options
     }
@@ -138,6 +142,7 @@ package struct AgentOptions: Sendable {
             do { try ZoneName.check(value) } catch { throw UsageError("\(subject): \(error)") }
             defaultZone = value
         case "start-paused": startPaused = value == "true"
+        case "executors": allowedExecutors = try Self.executors(setting)
         case "secrets-dir": secretsDirectory = value.isEmpty ? nil : value
         case "hide-env": hideEnvironment = setting.values.map(\.text).filter { !$0.isEmpty }
         case "max-running": maxRunning = Int(value)
@@ -151,8 +156,19 @@ package struct AgentOptions: Sendable {
             }
         default:
             guard case .used = setting.option.standing else { return warn(setting) }
+            if Self.notificationNames.contains(setting.option.name) { return }
             try takeCluster(&setting, host)
         }
+    }
+
+    private static func executors(_ setting: Setting) throws(UsageError) -> [String] {
+        let names = setting.values.map(\.text).filter { !$0.isEmpty }
+        guard !names.isEmpty else {
+            throw UsageError(
+                "\(setting.subject) must name executors, such as shell,http; a node that is to run "
+                    + "nothing is one that no job's tags match")
+        }
+        return names
     }
 
     private mutating func settleTLS() {

@@ -2,15 +2,17 @@ internal import Core
 
 /// Reads the configuration of a running node again, from the same places as at its start.
 ///
-/// Tags and the log level take effect at once; whatever else has changed is named in a warning,
-/// because it takes a restart. Of a configuration with anything wrong nothing is taken.
+/// Tags, the log level and how people are told take effect at once; whatever else has changed is
+/// named in a warning, because it takes a restart. Of a configuration with anything wrong nothing
+/// is taken.
 package final class Reloader {
     private let arguments: [String]
     private let host: @Sendable () -> ConfigurationHost
-    /// What everything but tags and log level still follows.
+    /// What everything else still follows.
     private let started: AgentOptions
 
-    private static let reloadable = ["tag", "tags", "log-level"]
+    private static let reloadable =
+        ["tag", "tags", "log-level"] + AgentOptions.notificationNames
 
     /// - Parameter arguments: those after `agent`.
     package init(

@@ -82,7 +82,8 @@ package enum PluginDirectories {
         return path
     }
 
-    private static func temporary() throws(SystemError) -> String {
+    /// A new directory among temporary files that is this user's alone.
+    static func temporary() throws(SystemError) -> String {
         let root = getenv("TMPDIR").map { String(cString: $0) } ?? ""
         let base = root.isEmpty || root.utf8.count + 13 > longestDirectory ? "/tmp" : root
         var template = Array("\(base)/dkron-XXXXXX".utf8CString)

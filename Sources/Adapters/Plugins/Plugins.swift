@@ -327,18 +327,7 @@ package final class Plugins {
     private func transmit(
         _ number: ConnectionNumber, _ connection: Connection
     ) -> PluginEvent? {
-        var sent = 0
-        sending: while connection.isOpen, !connection.outgoing.isEmpty {
-            switch connection.outgoing.withUnsafeBytes(connection.socket.send) {
-            case .bytes(let count):
-                sent += count
-                connection.outgoing.removeFirst(count)
-            case .blocked: break sending
-            case .end, .failed:
-                // What was said before is there to be read, and then the end.
-                connection.outgoing = []
-            }
-        }
+        let sent = connection.isOpen ? connection.socket.transmit(&connection.outgoing) : 0
         watch(number, connection)
         return sent > 0 ? .wrote(number, count: sent) : nil
     }

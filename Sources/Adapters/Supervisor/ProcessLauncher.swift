@@ -139,6 +139,7 @@ struct ProcessLauncher: Sendable {
 
     private static let handshakeVariables = [
         "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT", "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_CLIENT_CERT",
+        "PLUGIN_UNIX_SOCKET_DIR", "PLUGIN_UNIX_SOCKET_GROUP", "PLUGIN_MULTIPLEX_GRPC",
     ]
 
     // MARK: Program

@@ -51,6 +51,8 @@ extension SupervisorClient {
         log.append(
             LogRecord(
                 .info, "supervisor: connected", [LogRecord.Field("process", "\(processID)")]))
+        // Each supervisor anew.
+        if isBound { hand(SupervisorWire.frame(.bind), of: nil) }
         for entry in waiting { hand(entry.frame, of: entry.id) }
         waiting = []
         flush()

@@ -43,6 +43,8 @@ package final class SupervisorClient {
     var log: [LogRecord] = []
     /// The agent is going; a lost connection is no accident any more.
     var isLeaving = false
+    /// See `bind`.
+    var isBound = false
 
     struct Connection {
         var descriptor: Int32
@@ -133,6 +135,13 @@ package final class SupervisorClient {
         isLeaving = true
         send(.endAll, for: nil)
         flushPatiently()
+    }
+
+    /// Binds every run to this client: when it goes, in whatever way, they are ended, and the
+    /// supervisor and the directory go with the last of them.
+    package func bind() {
+        isBound = true
+        if connection?.isWelcome == true { send(.bind, for: nil) }
     }
 
     /// Leaves the supervisor and its runs to the next agent. Nothing may be asked afterwards.

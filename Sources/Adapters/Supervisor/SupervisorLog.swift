@@ -50,6 +50,7 @@ final class SupervisorLog {
     }
 
     private static let fileName = "supervisor.log"
+    static let fileNames = [fileName, fileName + ".1"]
     private static let longestFile = 1 << 20
     private static let mostForAgent = 64
 }

@@ -39,6 +39,7 @@ package enum SupervisorMain {
                 directory: directory, log: log, connection: connection,
                 openFiles: dkron_raise_open_files())
             server.run()
+            if server.isBound { remove(path, directory) }
             return 0
         } catch {
             log.write(.error, "supervisor: \(error)")
@@ -63,6 +64,14 @@ package enum SupervisorMain {
         }
         close(descriptor)
         return false
+    }
+
+    /// Removes a directory that held nothing but what a supervisor needs.
+    private static func remove(_ path: String, _ directory: Int32) {
+        for name in [socketName, lockName] + SupervisorLog.fileNames {
+            unlinkat(directory, name, 0)
+        }
+        rmdir(path)
     }
 
     private static func complain(_ sentence: String) {

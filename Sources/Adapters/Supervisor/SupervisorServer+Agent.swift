@@ -67,7 +67,8 @@ extension SupervisorServer {
         }
     }
 
-    /// Plain runs go on; fenced ones end at their deadline unless an agent comes back.
+    /// Plain runs go on; fenced ones end at their deadline unless an agent comes back. All of a
+    /// bound agent end.
     func loseAgent() {
         guard var connection = agent else { return }
         closeWatched(&connection.descriptor)
@@ -75,6 +76,7 @@ extension SupervisorServer {
         for run in runs { run.told = nil }
         hasUnsentNews = false
         let active = runs.count { !$0.isOver }
+        if isBound { return endAll() }
         if active > 0 {
             log.write(.warning, "supervisor: the agent is gone, \(active) runs go on")
         }
@@ -122,11 +124,15 @@ extension SupervisorServer {
             if let run = runsByID[id] { beginEnding(run, .stopped, now: BootClock.now()) }
         case .release(let id): release(id)
         case .renewFences(let ago): renewFences(ago: ago)
-        case .endAll:
-            isEnding = true
-            let now = BootClock.now()
-            for run in runs { beginEnding(run, .stopped, now: now) }
+        case .endAll: endAll()
+        case .bind: isBound = true
         }
+    }
+
+    private func endAll() {
+        isEnding = true
+        let now = BootClock.now()
+        for run in runs { beginEnding(run, .stopped, now: now) }
     }
 
     private func adopt(_ id: ExecutionID, _ identity: ProcessIdentity?) {

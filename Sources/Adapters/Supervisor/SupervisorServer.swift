@@ -49,6 +49,8 @@ final class SupervisorServer {
     /// connection closes before its successor's is looked at.
     var isKnocked = false
     var isEnding = false
+    /// The agent's end is that of everything.
+    var isBound = false
     /// Since when nobody has needed this process.
     var idleSince: Int64?
     /// When to give back memory that only work needed; nil when that was done.

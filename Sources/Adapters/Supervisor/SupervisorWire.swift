@@ -18,6 +18,8 @@ enum SupervisorRequest: Equatable {
     case renewFences(ago: Duration)
     /// End every run, then yourself.
     case endAll
+    /// From now on, the end of this connection means the same; the directory goes as well.
+    case bind
 }
 
 /// From the supervisor.
@@ -60,6 +62,8 @@ enum SupervisorWire {
                 writer.i64(ago.nanoseconds)
             case .endAll:
                 writer.u8(7)
+            case .bind:
+                writer.u8(8)
             }
         }
     }
@@ -107,6 +111,7 @@ enum SupervisorWire {
         case 5: request = .release(ExecutionID(try reader.string()))
         case 6: request = .renewFences(ago: Duration(nanoseconds: try reader.i64()))
         case 7: request = .endAll
+        case 8: request = .bind
         default: throw .malformed(offset: 0, what: "a request of kind \(kind)")
         }
         try reader.expectEnd()

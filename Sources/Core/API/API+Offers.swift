@@ -3,28 +3,37 @@
 
 extension API {
     func listExecutors(_ call: Call, _ context: APIContext, _ actions: inout [APIAction]) {
-        let offers = BuiltInExecutor.allCases.map { ($0.rawValue, $0.table) }
+        let builtIn = BuiltInExecutor.allCases.map { Offer(name: $0.rawValue, table: $0.table) }
+        let plugins = config.executors.plugins.map { Offer(name: $0) }
+        let offers = (builtIn + plugins).filter { config.executors.allows($0.name) }
         respond(call, Self.list(offers, call), context, &actions)
     }
 
     func listProcessors(_ call: Call, _ context: APIContext, _ actions: inout [APIAction]) {
-        let offers = BuiltInProcessor.allCases.map { ($0.rawValue, $0.table) }
-        respond(call, Self.list(offers, call), context, &actions)
+        let builtIn = BuiltInProcessor.allCases.map { Offer(name: $0.rawValue, table: $0.table) }
+        let plugins = config.pluginProcessors.map { Offer(name: $0) }
+        respond(call, Self.list(builtIn + plugins, call), context, &actions)
     }
 
-    private static func list(
-        _ offers: [(name: String, table: [SettingKey])], _ call: Call
-    ) -> Answer {
+    private struct Offer {
+        var name: String
+        /// Nil for plugins, which tell nobody what their settings are.
+        var table: [SettingKey]?
+    }
+
+    private static func list(_ offers: [Offer], _ call: Call) -> Answer {
         var writer = JSONWriter(call.layout)
         writer.beginArray()
         for offer in offers.sorted(by: { $0.name < $1.name }) {
             writer.beginObject()
             writer.member("name", offer.name)
-            writer.member("source", "built-in")
-            writer.key("settings")
-            writer.beginArray()
-            for key in offer.table { writer.setting(key) }
-            writer.endArray()
+            writer.member("source", offer.table == nil ? "plugin" : "built-in")
+            if let table = offer.table {
+                writer.key("settings")
+                writer.beginArray()
+                for key in table { writer.setting(key) }
+                writer.endArray()
+            }
             writer.endObject()
         }
         writer.endArray()

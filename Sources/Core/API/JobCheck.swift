@@ -75,9 +75,8 @@ enum JobCheck {
     }
 
     private static func checkExecutor(_ document: JobDocument, _ violations: inout [JobError]) {
-        let config = document.executorConfig.map { ($0.name, $0.value) }
         do throws(ExecutorSettingError) {
-            try BuiltInExecutor(rawValue: document.executor)?.check(config)
+            try BuiltInExecutor(rawValue: document.executor)?.check(document.executorConfig)
         } catch {
             violations.append(
                 JobError(
@@ -91,7 +90,7 @@ enum JobCheck {
     ) {
         for processor in document.processors {
             do throws(ExecutorSettingError) {
-                _ = try BuiltInProcessor.task(processor)
+                try BuiltInProcessor.check(processor)
             } catch {
                 violations.append(
                     JobError(
@@ -107,7 +106,7 @@ enum JobCheck {
         if document.executor.isEmpty {
             warnings.append("The job has no executor: each of its runs will fail.")
         } else if !executors.contains(document.executor),
-            !config.pluginExecutors.contains(document.executor)
+            !config.executors.plugins.contains(document.executor)
         {
             warnings.append(
                 "This release has no executor \"\(document.executor)\", and this server has no"

@@ -110,6 +110,7 @@ extension JSONWriter {
         member("lost_after", nullable: document.lostAfter)
         key("fence")
         if let fence = document.fence { bool(fence) } else { null() }
+        if let rule = document.notifyOn { member("notify_on", rule.text) }
     }
 
     private mutating func dependents(_ children: [JobName]) {

@@ -1,7 +1,13 @@
 /// Standard base64 (RFC 4648 section 4), padded; line ends are passed over.
 package enum Base64Text {
-    package static func encode(_ bytes: [UInt8]) -> String {
-        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    package static func encode(_ bytes: [UInt8]) -> String { encode(bytes, "+/") }
+
+    /// With `-` and `_` in place of `+` and `/` (section 5), padded.
+    package static func encodeForURL(_ bytes: [UInt8]) -> String { encode(bytes, "-_") }
+
+    private static func encode(_ bytes: [UInt8], _ last: String) -> String {
+        let plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+        let letters = Array((plain + last).utf8)
         var result: [UInt8] = []
         for start in stride(from: 0, to: bytes.count, by: 3) {
             let group = bytes[start..<min(start + 3, bytes.count)]

@@ -10,6 +10,14 @@ func hexadecimalDigit(_ byte: UInt8) -> UInt8? {
 
 /// Numbers as text for identities.
 package enum Hexadecimal {
+    /// Two lower-case digits for each byte.
+    package static func text(ofBytes bytes: some Sequence<UInt8>) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        var text: [UInt8] = []
+        for byte in bytes { text += [digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
+        return String(decoding: text, as: UTF8.self)
+    }
+
     /// Sixteen lower-case digits.
     package static func text(of value: UInt64) -> String {
         let digits = String(value, radix: 16)

@@ -45,23 +45,41 @@ extension Runner {
     mutating func recovered(at now: Now, into actions: inout [Action]) {
         for (key, run) in runs {
             switch run.phase {
-            case .running where run.isCall:
+            case .running where run.carrier.endsWithAgent:
                 // It went with the process that had sent it.
                 let reason = run.carrier.unknown
                 finish(key, unstarted(run, .failed, reason, now.wall), into: &actions)
             case .running:
                 runningCount += 1
-                // The supervisor prints what it still has from its beginning, so start afresh.
+                // What it printed comes once more from its beginning, so start afresh.
                 runs[key]?.tail = OutputTail(limit: tunables.outputLimit)
                 // First what must be hidden in what it prints.
                 guard hasSecrets(key, run, into: &actions) else { continue }
-                actions.append(.adopt(run.assignment.id, run.identity))
+                takeUp(key, at: now, into: &actions)
             case .finished: tellResult(run, into: &actions)
             case .accepting, .queued, .finishing: break
             }
         }
         rememberRecovered(at: now.monotonic)
         if !runs.isEmpty { resume(at: now.monotonic) }
+    }
+
+    /// Goes on with what an earlier life began.
+    mutating func takeUp(_ key: ExecutionKey, at now: Now, into actions: inout [Action]) {
+        guard let run = runs[key] else { return }
+        let id = run.assignment.id
+        guard run.carrier == .elsewhere else { return actions.append(.adopt(id, run.identity)) }
+        // Nobody has kept its fence meanwhile: whether it has run out is not known.
+        let age = run.assignment.isFenced ? Self.fence(of: run.assignment) : .zero
+        switch start(of: run, leaseAge: age) {
+        case .success(let action):
+            actions.append(action)
+            if run.isKillRequested { actions.append(.hangUp(id)) }
+        case .failure(let error):
+            runningCount -= 1
+            let reason = "\(error.sentence); what was started before the agent ended may go on"
+            finish(key, unstarted(run, .failed, reason, now.wall), into: &actions)
+        }
     }
 
     /// The records that a rewritten journal starts with.

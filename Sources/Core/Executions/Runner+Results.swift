@@ -71,26 +71,12 @@ extension Runner {
     ) -> ExecutionResult {
         var result = ExecutionResult(
             state: .failed, startedAt: run.startedAt, finishedAt: end.at)
+        result.error = end.failure(stopped: stopReason ?? "killed by request")
         switch end.cause {
-        case .finished:
-            if end.exitCode == 0 {
-                result.state = .success
-            } else if let code = end.exitCode {
-                result.error = "exit status \(code)"
-            } else {
-                result.error =
-                    "ended by signal \(end.signal.map { "\($0)" } ?? "of unknown number")"
-            }
-        case .timedOut:
-            actions.append(.mark(.runTimedOut))
-            result.error = "the command ran longer than its timeout and was ended"
-        case .stopped:
-            result.state = .killed
-            result.error = stopReason ?? "killed by request"
-        case .outOfMemory:
-            result.error = "the command used more memory than its mem_limit and was ended"
-        case .fenced:
-            result.error = "the lease of this node was not renewed in time; the command was ended"
+        case .finished: if result.error.isEmpty { result.state = .success }
+        case .timedOut: actions.append(.mark(.runTimedOut))
+        case .stopped: result.state = .killed
+        case .outOfMemory, .fenced: break
         }
         result.exitCode = end.exitCode
         result.signal = end.signal
@@ -187,7 +173,7 @@ extension Runner {
     ) -> ExecutionResult {
         var result = ExecutionResult(
             state: .failed, startedAt: run.startedAt, finishedAt: end.at, error: end.error)
-        let caveat = run.carrier.caveat
+        let caveat = end.error.isEmpty ? run.carrier.caveat : "; \(end.error)"
         switch end.cause {
         case .finished: if end.error.isEmpty { result.state = .success }
         case .timedOut: actions.append(.mark(.runTimedOut))
@@ -198,8 +184,13 @@ extension Runner {
             result.error =
                 run.startedAt == nil ? "\(reason) before the request was sent" : reason + caveat
         case .fenced:
-            result.error = "the lease of this node was not renewed in time" + caveat
+            let reason =
+                run.isAdopted
+                ? "the agent ended while it had this under way, so its lease may have run out"
+                : "the lease of this node was not renewed in time"
+            result.error = reason + caveat
         }
+        result.exitCode = end.exitCode
         result.isOutputTruncated = run.tail.isTruncated
         if run.tail.isTruncated { actions.append(.mark(.outputTruncated)) }
         return result
@@ -219,46 +210,41 @@ extension Runner {
     func start(of run: Run, leaseAge: Duration) -> Swift.Result<Action, AssignmentError> {
         let assignment = run.assignment
         let fence = assignment.isFenced ? Self.fence(of: assignment) - leaseAge : nil
+        if let sentence = offers.refusal(of: assignment.executor) {
+            return .failure(AssignmentError(sentence: sentence))
+        }
         do throws(ExecutorSettingError) {
-            let config = try run.settings()
-            let executor = BuiltInExecutor(rawValue: assignment.executor)
-            switch executor {
-            case .shell:
-                let spec = try ShellCommand.parse(config).spec(
-                    execution: assignment.id, jobName: assignment.job,
-                    environment: identity(of: assignment), grace: tunables.grace, fence: fence)
-                return .success(.start(spec))
-            case .http:
-                let call = try HTTPJob.parse(config).call(
-                    execution: assignment.id, identity: identity(of: assignment), fence: fence)
-                return .success(.call(call))
-            default:
-                if let task = try executor?.task(config) {
-                    let call = ConversationCall(
-                        execution: assignment.id, task: task, identity: identity(of: assignment),
-                        fence: fence)
-                    return .success(.converse(call))
-                }
-                let name = assignment.executor
-                if pluginExecutors.contains(name) {
-                    let call = PluginCall(
-                        execution: assignment.id, plugin: name, job: assignment.job,
-                        config: config, identity: identity(of: assignment),
-                        grace: tunables.grace, fence: fence)
-                    return .success(.execute(call))
-                }
-                let sentence =
-                    name.isEmpty
-                    ? "the job names no executor; set \"executor\", for example to shell"
-                    : "executor \"\(name)\" is not available on this node"
-                return .failure(AssignmentError(sentence: sentence))
+            let settings = try run.settings()
+            let name = assignment.executor
+            let call = try BuiltInExecutor(rawValue: name)?.call(
+                settings, execution: assignment.id, job: assignment.job,
+                identity: identity(of: assignment), grace: tunables.grace, fence: fence,
+                isResumed: run.isAdopted)
+            switch call {
+            case .start(let spec): return .success(.start(spec))
+            case .call(let call): return .success(.call(call))
+            case .converse(let call): return .success(.converse(call))
+            case nil: break
             }
+            if offers.plugins.contains(name) {
+                let call = PluginCall(
+                    execution: assignment.id, plugin: name, job: assignment.job,
+                    config: settings, identity: identity(of: assignment),
+                    grace: tunables.grace, fence: fence)
+                return .success(.execute(call))
+            }
+            let sentence =
+                name.isEmpty
+                ? "the job names no executor; set \"executor\", for example to shell"
+                : "executor \"\(name)\" is not available on this node"
+            return .failure(AssignmentError(sentence: sentence))
         } catch {
             return .failure(AssignmentError(sentence: error.description))
         }
     }
 
-    /// The idempotency key of the attempt: a command's environment, a request's headers.
+    /// What tells the attempt from others (its idempotency key), and where it is made: a command's
+    /// environment, a request's headers.
     private func identity(of assignment: Assignment) -> [EnvironmentEntry] {
         [
             EnvironmentEntry(name: "DKRON_EXECUTION_ID", value: assignment.id.text),
@@ -267,6 +253,6 @@ extension Runner {
             EnvironmentEntry(
                 name: "DKRON_SCHEDULED_AT", value: RFC3339.print(assignment.scheduledAt)),
             EnvironmentEntry(name: "DKRON_JOB_NAME", value: assignment.job.text),
-        ]
+        ] + place
     }
 }

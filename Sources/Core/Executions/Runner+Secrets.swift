@@ -21,15 +21,7 @@ extension Runner.Run {
     func settings() throws(ExecutorSettingError) -> [(key: String, value: String)] {
         var values: [Setting] = []
         if case .read(let read, _) = secrets { values = read }
-        var settings: [(key: String, value: String)] = []
-        for setting in assignment.config {
-            do throws(TextError) {
-                settings.append((setting.name, try SecretReference.fill(setting.value, values)))
-            } catch {
-                throw ExecutorSettingError(key: setting.name, message: error.description)
-            }
-        }
-        return settings
+        return try SecretReference.fill(assignment.config, values).map { ($0.name, $0.value) }
     }
 
     /// Takes what it has printed.
@@ -73,14 +65,7 @@ extension Runner {
         case .asked: return false
         case .read, .unknown: return true
         case .none:
-            var names: [String] = []
-            for setting in run.assignment.config {
-                // A malformed one is named when the settings are read.
-                for name in (try? SecretReference.names(in: setting.value)) ?? []
-                where !names.contains(name) {
-                    names.append(name)
-                }
-            }
+            let names = SecretReference.names(in: run.assignment.config)
             guard !names.isEmpty else { return true }
             runs.update(key) { $0.secrets = .asked }
             if case .queued = run.phase { awaitingSecrets[key] = true }
@@ -104,10 +89,10 @@ extension Runner {
             finish(key, unstarted(run, .failed, reason, now.wall), into: &actions)
         case (.running, .read(let values)):
             runs.update(key) { $0.secrets = .read(values, SecretMask(values)) }
-            actions.append(.adopt(id, run.identity))
+            takeUp(key, at: now, into: &actions)
         case (.running, .failed):
             runs.update(key) { $0.secrets = .unknown }
-            actions.append(.adopt(id, run.identity))
+            takeUp(key, at: now, into: &actions)
         case (.accepting, _), (.finishing, _), (.finished, _): break
         }
     }

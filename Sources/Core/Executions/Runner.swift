@@ -111,12 +111,13 @@ package struct Runner {
 
     /// Which life of the agent this is.
     private let incarnation: UInt64
-    /// Executors that plugins bring.
-    let pluginExecutors: [String]
+    let offers: ExecutorOffers
+    /// What is told of this node to whatever begins from now on.
+    var place: [EnvironmentEntry] = []
 
-    init(tunables: Tunables, incarnation: UInt64 = 1, pluginExecutors: [String] = []) {
+    init(tunables: Tunables, incarnation: UInt64 = 1, offers: ExecutorOffers = ExecutorOffers()) {
         self.incarnation = incarnation
-        self.pluginExecutors = pluginExecutors
+        self.offers = offers
         self.tunables = tunables
         outputLimit = tunables.outputLimit
     }

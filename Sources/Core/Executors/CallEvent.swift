@@ -34,12 +34,18 @@ package struct CallEnd: Hashable, Sendable {
 
     package var cause: Cause
     /// Why it failed, a sentence without the full stop; empty for a success.
+    /// Of one that was ended from outside: what became of what it had started, if that is known.
     package var error: String
+    /// Of a command that somebody else ran, when it exited.
+    package var exitCode: Int32?
     package var at: WallTime
 
-    package init(cause: Cause, error: String = "", at: WallTime) {
+    package init(
+        cause: Cause, error: String = "", exitCode: Int32? = nil, at: WallTime
+    ) {
         self.cause = cause
         self.error = error
+        self.exitCode = exitCode
         self.at = at
     }
 }

@@ -3,7 +3,7 @@
 
 /// A server that a conversation may be held with.
 package struct ConversationServer: Hashable, Sendable {
-    /// A name or IP text.
+    /// A name or IP text; or the path of a socket in the file system, which begins with a slash.
     package var host: String
     package var port: UInt16
     /// TLS from the first byte on; nil: plain bytes, at least to begin with.
@@ -16,7 +16,12 @@ package struct ConversationServer: Hashable, Sendable {
     }
 
     /// For messages.
-    package var name: String { host.utf8.contains(0x3a) ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    package var name: String {
+        if isLocal { return host }
+        return host.utf8.contains(0x3a) ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+    /// It is a socket in the file system.
+    var isLocal: Bool { host.utf8.first == UInt8(ascii: "/") }
 }
 
 /// What a conversation wants, in order.
@@ -33,7 +38,11 @@ package enum ConversationStep: Hashable, Sendable {
     case wait(Duration)
     /// This server won't do, for this reason, and nothing was asked of it: the next one is tried.
     case leave(reason: String)
-    /// It is over: a sentence without the full stop, or nothing for a success.
+    /// The outcome stands: a sentence without the full stop, or nothing for a success. What
+    /// follows is cleaning up, until `end`.
+    case conclude(error: String, exitCode: Int32?)
+    /// It is over: a sentence without the full stop, or nothing for a success. Where the outcome
+    /// stood before, what became of the cleaning up, if that is worth a word.
     case end(error: String)
 }
 
@@ -45,6 +54,13 @@ package protocol Conversation: Sendable {
     var isCommitted: Bool { get }
     /// It may be asked again all the same: it would know that as the same request.
     var mayRepeat: Bool { get }
+    /// How long cleaning up may take once the outcome stands. Zero: there is nothing to clean up,
+    /// and an end from outside is the end.
+    var farewell: Duration { get }
+    /// What has not happened if a time-out comes now; nil: the server's answer.
+    var pending: String? { get }
+    /// What may be left behind if the farewell's time is over now: a sentence.
+    var remains: String { get }
 
     /// A connection with one of the servers is there, or has got TLS.
     mutating func opened(
@@ -61,10 +77,16 @@ package protocol Conversation: Sendable {
     /// step is `move`, `wait` or `end`.
     mutating func exhausted(
         reason: String, at now: Now, into steps: inout [ConversationStep])
+    /// It was ended from outside, and its farewell begins. Without a step it goes on as it was.
+    mutating func interrupted(
+        _ cause: CallEnd.Cause, at now: Now, into steps: inout [ConversationStep])
 }
 
 extension Conversation {
     package var mayRepeat: Bool { false }
+    package var farewell: Duration { .zero }
+    package var pending: String? { nil }
+    package var remains: String { "" }
 
     package mutating func closed(at now: Now, into steps: inout [ConversationStep]) {}
     package mutating func wrote(
@@ -78,6 +100,10 @@ extension Conversation {
     ) {
         steps.append(.end(error: reason))
     }
+
+    package mutating func interrupted(
+        _ cause: CallEnd.Cause, at now: Now, into steps: inout [ConversationStep]
+    ) {}
 }
 
 /// What an executor or a processor that converses wants done.
@@ -91,6 +117,8 @@ package protocol ConversationJob: Hashable, Sendable {
 
 /// What a conversation is to be about.
 package enum ConversationTask: Hashable, Sendable {
+    case docker(DockerJob)
+    case ecs(ECSJob)
     case gcppubsub(PubSubJob)
     case kafka(KafkaJob)
     case nats(NATSJob)
@@ -101,6 +129,8 @@ package enum ConversationTask: Hashable, Sendable {
 
     var job: any ConversationJob {
         switch self {
+        case .docker(let job): job
+        case .ecs(let job): job
         case .gcppubsub(let job): job
         case .kafka(let job): job
         case .nats(let job): job
@@ -120,11 +150,15 @@ package struct ConversationCall: Hashable, Sendable {
     package var identity: [EnvironmentEntry]
     /// Ends the call (fencing) this long after the last `renewFences`; nil for those not fenced.
     package var fence: Duration?
+    /// An earlier life of the agent began it. What it started then goes on or has ended, and is to
+    /// be found, not started again.
+    package var isResumed: Bool
 
     package init(
         execution: ExecutionID, task: ConversationTask, identity: [EnvironmentEntry] = [],
-        fence: Duration?
+        fence: Duration?, isResumed: Bool = false
     ) {
+        self.isResumed = isResumed
         self.execution = execution
         self.task = task
         self.identity = identity
@@ -132,7 +166,7 @@ package struct ConversationCall: Hashable, Sendable {
     }
 
     /// For the whole, from `started` on.
-    var timeout: Duration? { task.job.timeout }
+    package var timeout: Duration? { task.job.timeout }
 
     func begin(on host: any ExecutorHost) -> any Conversation {
         task.job.begin(self, on: host)

@@ -7,7 +7,8 @@
 //                                next address ◄───────┘ (left, and nothing asked for yet)
 //
 // `pausing` is the time that a conversation asked for, with a connection or without; any phase may
-// be the last one.
+// be the last one. Beside them, a call is under way or its outcome stands (`ending`): then the
+// conversation has its farewell's time to clean up, and nothing else ends it.
 
 package struct Conversations: OutgoingCalls {
     package struct Limits: Hashable, Sendable {
@@ -45,6 +46,9 @@ package struct Conversations: OutgoingCalls {
         var connection: ConnectionNumber?
         /// Why the last server that was tried did not do.
         var reason = ""
+        /// The outcome, once it stands, and until when cleaning up may take.
+        var ending: CallEnd?
+        var closesAt = Instant.distantFuture
 
         var serverName: String { server?.name ?? "the server" }
     }
@@ -78,6 +82,11 @@ package struct Conversations: OutgoingCalls {
         self.host = host
     }
 
+    /// Whose a connection is; nil once it is closed.
+    package func execution(on connection: ConnectionNumber) -> ExecutionID? {
+        owners[connection]
+    }
+
     package var count: Int { talks.count }
     package var waitingCount: Int { talks.count - activeCount }
     package var nextDeadline: Instant? { looks.first?.at }
@@ -98,7 +107,7 @@ package struct Conversations: OutgoingCalls {
     package mutating func hangUp(
         _ id: ExecutionID, at now: Now, into out: inout CallOutput
     ) {
-        end(id, CallEnd(cause: .stopped, at: now.wall), at: now, into: &out)
+        interrupt(id, CallEnd(cause: .stopped, at: now.wall), at: now, into: &out)
     }
 
     package mutating func renewFences(ago: Duration, at now: Now) {
@@ -130,7 +139,7 @@ package struct Conversations: OutgoingCalls {
         }
         talk.server = server
         talks[id] = talk
-        if IPAddress(text: server.host) != nil {
+        if server.isLocal || IPAddress(text: server.host) != nil {
             talks[id]?.addresses = [server.host]
             return tryAddress(id, at: now, into: &out)
         }
@@ -243,6 +252,9 @@ package struct Conversations: OutgoingCalls {
             tryServer(id, at: now, into: &out)
         case .wait(let time): enter(.pausing, id, until: now.monotonic + time)
         case .leave(let reason): leave(id, reason, at: now, into: &out)
+        case .conclude(let error, let exitCode):
+            let end = CallEnd(cause: .finished, error: error, exitCode: exitCode, at: now.wall)
+            stand(id, end, at: now)
         case .end(let error): fail(id, error, at: now, into: &out)
         }
     }
@@ -291,10 +303,13 @@ package struct Conversations: OutgoingCalls {
                 continue
             }
             expire(look.execution, talk, at: now, into: &out)
+            // What it goes on with ends later than this look, which is gone.
+            arm(look.execution)
         }
     }
 
     private func deadline(of talk: Talk) -> Instant {
+        if talk.ending != nil { return min(talk.phaseEndsAt, talk.closesAt) }
         let whole = talk.call.timeout.map { talk.startedAt + $0 } ?? .distantFuture
         return min(talk.phaseEndsAt, whole, fenceEnd(of: talk))
     }
@@ -325,26 +340,18 @@ package struct Conversations: OutgoingCalls {
     private mutating func expire(
         _ id: ExecutionID, _ talk: Talk, at now: Now, into out: inout CallOutput
     ) {
-        if now.monotonic >= fenceEnd(of: talk) {
-            return end(id, CallEnd(cause: .fenced, at: now.wall), at: now, into: &out)
-        }
-        let server = talk.serverName
-        if let timeout = talk.call.timeout, now.monotonic >= talk.startedAt + timeout {
-            let time = DurationText.print(timeout)
-            let what =
-                switch talk.phase {
-                case .waiting, .resolving: "the address of \(server) was not found"
-                case .connecting: "\(server) did not accept the connection"
-                case .talking: "\(server) did not answer"
-                case .pausing where talk.connection != nil: "\(server) did not answer"
-                case .pausing: "it was not done"
-                }
-            let before = talk.reason.isEmpty ? "" : " (before that: \(talk.reason))"
-            let caveat = talk.conversation.isCommitted ? Self.caveat : ""
-            let error = "\(what) within the time-out of \(time)\(before)\(caveat)"
-            return end(
+        if talk.ending != nil {
+            guard now.monotonic < talk.closesAt else {
+                return fail(id, talk.conversation.remains, at: now, into: &out)
+            }
+        } else if now.monotonic >= fenceEnd(of: talk) {
+            return interrupt(id, CallEnd(cause: .fenced, at: now.wall), at: now, into: &out)
+        } else if let timeout = talk.call.timeout, now.monotonic >= talk.startedAt + timeout {
+            let error = Self.timeoutText(talk, timeout)
+            return interrupt(
                 id, CallEnd(cause: .timedOut, error: error, at: now.wall), at: now, into: &out)
         }
+        let server = talk.serverName
         switch talk.phase {
         case .waiting: return
         case .resolving:
@@ -362,13 +369,61 @@ package struct Conversations: OutgoingCalls {
         }
     }
 
+    private static func timeoutText(_ talk: Talk, _ timeout: Duration) -> String {
+        let server = talk.serverName
+        let phase =
+            switch talk.phase {
+            case .waiting, .resolving: "the address of \(server) was not found"
+            case .connecting: "\(server) did not accept the connection"
+            case .talking: "\(server) did not answer"
+            case .pausing where talk.connection != nil: "\(server) did not answer"
+            case .pausing: "it was not done"
+            }
+        let what = talk.conversation.pending ?? phase
+        let before = talk.reason.isEmpty ? "" : " (before that: \(talk.reason))"
+        let caveat = talk.conversation.isCommitted ? Self.caveat : ""
+        return "\(what) within the time-out of \(DurationText.print(timeout))\(before)\(caveat)"
+    }
+
     // MARK: Ends
 
+    /// From outside. What the conversation has to clean up it may clean up.
+    private mutating func interrupt(
+        _ id: ExecutionID, _ outcome: CallEnd, at now: Now, into out: inout CallOutput
+    ) {
+        guard let talk = talks[id], talk.ending == nil else { return }
+        guard talk.phase != .waiting, talk.conversation.farewell > .zero else {
+            return end(id, outcome, at: now, into: &out)
+        }
+        stand(id, outcome, at: now)
+        converse(id, at: now, into: &out) {
+            $0.interrupted(outcome.cause, at: now, into: &$1)
+        }
+    }
+
+    /// The outcome stands; the first one does.
+    private mutating func stand(_ id: ExecutionID, _ outcome: CallEnd, at now: Now) {
+        guard let talk = talks[id], talk.ending == nil else { return }
+        talks[id]?.ending = outcome
+        talks[id]?.closesAt = now.monotonic + talk.conversation.farewell
+        arm(id)
+    }
+
+    /// By the conversation itself, or because it can't go on.
     private mutating func fail(
         _ id: ExecutionID, _ sentence: String, at now: Now, into out: inout CallOutput
     ) {
-        end(
-            id, CallEnd(cause: .finished, error: sentence, at: now.wall), at: now, into: &out)
+        guard var outcome = talks[id]?.ending else {
+            let outcome = CallEnd(cause: .finished, error: sentence, at: now.wall)
+            return end(id, outcome, at: now, into: &out)
+        }
+        if outcome.cause == .finished, outcome.error.isEmpty {
+            // What is left behind makes no failure of a success.
+            if !sentence.isEmpty { out.news.append((id, .output(Array("(\(sentence))\n".utf8)))) }
+        } else {
+            outcome.error = [outcome.error, sentence].filter { !$0.isEmpty }.joined(separator: "; ")
+        }
+        end(id, outcome, at: now, into: &out)
     }
 
     private mutating func end(

@@ -148,3 +148,20 @@ package struct RunEnd: Hashable, Sendable {
         self.outputHeldOpen = outputHeldOpen
     }
 }
+
+extension RunEnd {
+    /// Why it was no success, a sentence without the full stop; empty for a success.
+    /// - Parameter stopped: what is said of one that was stopped.
+    package func failure(stopped: String) -> String {
+        switch cause {
+        case .finished:
+            if let exitCode { return exitCode == 0 ? "" : "exit status \(exitCode)" }
+            return "ended by signal \(signal.map { "\($0)" } ?? "of unknown number")"
+        case .timedOut: return "the command ran longer than its timeout and was ended"
+        case .stopped: return stopped
+        case .outOfMemory: return "the command used more memory than its mem_limit and was ended"
+        case .fenced:
+            return "the lease of this node was not renewed in time; the command was ended"
+        }
+    }
+}

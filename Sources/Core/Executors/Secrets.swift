@@ -81,6 +81,46 @@ package enum SecretReference {
     }
 }
 
+// All the settings of an executor or a processor.
+extension SecretReference {
+    /// The secrets that settings name, each once. A malformed name is none: it is refused when the
+    /// job is saved, and named when they are filled in.
+    static func names(in settings: [Setting]) -> [String] {
+        var names: [String] = []
+        for setting in settings {
+            for name in (try? self.names(in: setting.value)) ?? [] where !names.contains(name) {
+                names.append(name)
+            }
+        }
+        return names
+    }
+
+    /// The settings with values in the place of names.
+    static func fill(
+        _ settings: [Setting], _ values: [Setting]
+    ) throws(ExecutorSettingError) -> [Setting] {
+        var filled = settings
+        for (index, setting) in settings.enumerated() {
+            do throws(TextError) { filled[index].value = try fill(setting.value, values) } catch {
+                throw ExecutorSettingError(key: setting.name, message: error.description)
+            }
+        }
+        return filled
+    }
+
+    /// Refuses malformed references, and what `read` refuses. What a secret is part of is left to
+    /// the node that has it. Linear in their size.
+    static func check(
+        _ settings: [Setting], _ read: () throws(ExecutorSettingError) -> Void
+    ) throws(ExecutorSettingError) {
+        _ = try fill(settings, [])
+        do throws(ExecutorSettingError) { try read() } catch {
+            let value = settings.last { $0.name == error.key }?.value ?? ""
+            guard occurs(in: value) else { throw error }
+        }
+    }
+}
+
 /// What came of reading the secrets of an execution.
 package enum SecretsAnswer: Hashable, Sendable {
     /// A value for each name that was asked for.

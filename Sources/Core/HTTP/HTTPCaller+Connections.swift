@@ -9,15 +9,19 @@ extension HTTPCaller {
         case .resolved(let host, let addresses, let problem):
             for number in resolving.removeValue(forKey: host) ?? [] {
                 guard let call = calls[number], case .resolving = call.phase,
-                    call.exchange.url.host == host
+                    call.exchange.nextHost == host
                 else { continue }
                 calls[number]?.addresses = addresses.reversed()
                 let reason = problem.isEmpty ? "it has no address" : problem
                 connect(number, otherwise: reason, at: now, into: &actions)
             }
         case .opened(let connection):
-            guard let number = owners[connection] else { return }
-            send(number, on: connection, at: now, into: &actions)
+            guard let number = owners[connection], let call = calls[number] else { return }
+            if case .connecting = call.phase, call.exchange.needsTunnel {
+                requestTunnel(number, call.exchange, on: connection, into: &actions)
+            } else {
+                send(number, on: connection, at: now, into: &actions)
+            }
         case .wrote(let connection, let count):
             guard let number = owners[connection] else { return }
             wrote(number, count, at: now)
@@ -60,14 +64,14 @@ extension HTTPCaller {
         into actions: inout [Action]
     ) {
         guard let call = calls[number] else { return }
-        let url = call.exchange.url
+        let host = call.exchange.nextHost
         calls[number]?.isConnectionReused = false
         calls[number]?.isConnectionSpoiled = false
         // A kept connection may have been closed by its server already, which shows only after the
         // request has gone: fine for what can be sent again.
         if mayReuse, call.exchange.method.isIdempotent,
             let index = kept.lastIndex(where: {
-                $0.authority == url.authority && $0.peer == call.exchange.peer
+                $0.route == call.exchange.route && $0.peer == call.exchange.peer
             })
         {
             let connection = kept.remove(at: index).connection
@@ -79,13 +83,13 @@ extension HTTPCaller {
         if activeCount + kept.count > limits.connections, !kept.isEmpty {
             actions.append(.socket(.close(kept.removeFirst().connection)))
         }
-        if IPAddress(text: url.host) != nil {
-            calls[number]?.addresses = [url.host]
+        if IPAddress(text: host) != nil {
+            calls[number]?.addresses = [host]
             return connect(number, otherwise: "", at: now, into: &actions)
         }
         enter(.resolving, number, until: now + limits.resolving)
-        if resolving[url.host] == nil { actions.append(.socket(.resolve(host: url.host))) }
-        resolving[url.host, default: []].append(number)
+        if resolving[host] == nil { actions.append(.socket(.resolve(host: host))) }
+        resolving[host, default: []].append(number)
     }
 
     /// Tries the next address; without one the call ends, for the reason given.
@@ -95,8 +99,8 @@ extension HTTPCaller {
     ) {
         guard let call = calls[number] else { return }
         guard let address = call.addresses.last else {
-            let server = call.exchange.url.authority
-            return fail(number, "can't connect to \(server): \(reason)", at: now, into: &actions)
+            let sentence = "can't connect to \(call.destination): \(reason)"
+            return fail(number, sentence, at: now, into: &actions)
         }
         calls[number]?.addresses.removeLast()
         let connection = nextConnection
@@ -108,8 +112,43 @@ extension HTTPCaller {
         actions.append(
             .socket(
                 .open(
-                    connection, address: address, port: call.exchange.url.port,
-                    tls: call.exchange.peer)))
+                    connection, address: address, port: call.exchange.nextPort,
+                    tls: call.exchange.needsTunnel ? nil : call.exchange.peer)))
+    }
+
+    // MARK: Tunnels
+
+    /// The time for connecting goes on.
+    private mutating func requestTunnel(
+        _ number: HTTPCallNumber, _ exchange: HTTPExchange, on connection: ConnectionNumber,
+        into actions: inout [Action]
+    ) {
+        // A tunnel's beginning has no body, whatever its head says: as of HEAD.
+        calls[number]?.parser = HTTPResponseParser(limits: limits.response, isHead: true)
+        calls[number]?.phase = .tunnelling
+        actions.append(.socket(.send(connection, exchange.tunnelRequest)))
+    }
+
+    private mutating func readTunnel(
+        _ number: HTTPCallNumber, at now: Instant, into actions: inout [Action]
+    ) {
+        guard let call = calls[number], let connection = call.connection,
+            let event = calls[number]?.parser.next()
+        else { return }
+        let (proxy, server) = (call.exchange.nextName, call.exchange.url.authority)
+        switch event {
+        case .head(let head) where head.status / 100 == 2:
+            guard let peer = call.exchange.peer else { return }
+            calls[number]?.phase = .securing
+            actions.append(.socket(.secure(connection, peer)))
+        case .head(let head):
+            let reason = "\(head.status) \(head.reason.prefix(100))"
+            let sentence = "\(proxy) makes no tunnel to \(server): it answered \(reason)"
+            fail(number, sentence, at: now, into: &actions)
+        case .failure(let failure):
+            fail(number, "\(proxy): \(failure)", at: now, into: &actions)
+        case .body, .end: invariant(false, "a head comes first")
+        }
     }
 
     mutating func connectionFailed(
@@ -120,7 +159,8 @@ extension HTTPCaller {
         disconnect(number, into: &actions)
         let server = call.exchange.url.authority
         switch call.phase {
-        case .connecting: connect(number, otherwise: reason, at: now, into: &actions)
+        case .connecting, .tunnelling, .securing:
+            connect(number, otherwise: reason, at: now, into: &actions)
         case _ where call.isConnectionReused && !call.parser.hasBegun:
             approach(number, mayReuse: false, at: now, into: &actions)
         default:
@@ -157,6 +197,9 @@ extension HTTPCaller {
     private mutating func read(
         _ number: HTTPCallNumber, at now: Instant, into actions: inout [Action]
     ) {
+        if case .tunnelling = calls[number]?.phase {
+            return readTunnel(number, at: now, into: &actions)
+        }
         while let event = calls[number]?.parser.next() {
             switch event {
             case .head(let head): take(head, of: number, at: now, into: &actions)
@@ -258,8 +301,8 @@ extension HTTPCaller {
         guard let connection = call.connection else { return }
         owners[connection] = nil
         calls[number]?.connection = nil
-        let authority = call.exchange.url.authority
-        guard kept.count(where: { $0.authority == authority }) < limits.keptPerServer,
+        let route = call.exchange.route
+        guard kept.count(where: { $0.route == route }) < limits.keptPerServer,
             activeCount + kept.count <= limits.connections
         else { return actions.append(.socket(.close(connection))) }
         if kept.count >= limits.kept {
@@ -267,7 +310,7 @@ extension HTTPCaller {
         }
         kept.append(
             Kept(
-                connection: connection, authority: authority, peer: call.exchange.peer,
+                connection: connection, route: route, peer: call.exchange.peer,
                 until: now + limits.keptFor))
     }
 
@@ -306,5 +349,13 @@ extension HTTPCaller {
         if case .waiting = call.phase { return }
         activeCount -= 1
         startWaiting(at: now, into: &actions)
+    }
+}
+
+extension HTTPCaller.Call {
+    /// Whom a connection is tried with, for messages.
+    fileprivate var destination: String {
+        guard case .securing = phase else { return exchange.nextName }
+        return "\(exchange.url.authority) through \(exchange.nextName)"
     }
 }

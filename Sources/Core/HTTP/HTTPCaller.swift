@@ -3,7 +3,8 @@
 // somebody else's matter, in production the adapter's and in a simulation the world's.
 //
 //   begin ─► waiting ─► resolving ─► connecting ─► sending ─► head ─► body ─► ended
-//                │                                    ▲          └► draining ─► the next URL
+//                │                    │      ▲        ▲          └► draining ─► the next URL
+//                │            tunnelling, securing    │
 //                └────── a kept connection ───────────┘
 //
 // A call holds at most one connection. Open connections, kept ones included, have a limit; calls
@@ -69,6 +70,10 @@ package struct HTTPCaller: Sendable {
         case waiting
         case resolving
         case connecting
+        /// A proxy was asked for a tunnel.
+        case tunnelling
+        /// The proxy has made the tunnel, and TLS is agreed about with the server behind it.
+        case securing
         case sending(left: Int)
         case head
         case body
@@ -96,7 +101,7 @@ package struct HTTPCaller: Sendable {
 
     struct Kept {
         var connection: ConnectionNumber
-        var authority: String
+        var route: String
         var peer: TLSPeer?
         var until: Instant
     }
@@ -213,13 +218,16 @@ package struct HTTPCaller: Sendable {
         _ number: HTTPCallNumber, _ call: Call, at now: Instant, into actions: inout [Action]
     ) {
         let server = call.exchange.url.authority
+        let next = call.exchange.nextName
         if now >= fenceEnd(of: call) { return end(number, .fenced, at: now, into: &actions) }
         if now >= end(of: call), let timeout = call.timeout {
             let time = DurationText.print(timeout)
             let what =
                 switch call.phase {
-                case .waiting, .resolving: "the address of \(server) was not found"
-                case .connecting: "\(server) did not accept the connection"
+                case .waiting, .resolving: "the address of \(next) was not found"
+                case .connecting: "\(next) did not accept the connection"
+                case .tunnelling: "\(next) made no tunnel to \(server)"
+                case .securing: "\(server) did not accept the connection"
                 case .sending: "\(server) did not take the whole request"
                 case .head: "\(server) did not answer"
                 case .body, .draining: "the answer of \(server) was not complete"
@@ -228,7 +236,7 @@ package struct HTTPCaller: Sendable {
             return end(number, .timedOut(sentence), at: now, into: &actions)
         }
         switch call.phase {
-        case .connecting:
+        case .connecting, .tunnelling, .securing:
             let time = DurationText.print(limits.connecting)
             connectionFailed(
                 number, "no answer to the attempt to connect within \(time)", at: now,
@@ -237,7 +245,7 @@ package struct HTTPCaller: Sendable {
             let time = DurationText.print(limits.resolving)
             fail(
                 number,
-                "the name servers did not answer within \(time) for the address of \(server)",
+                "the name servers did not answer within \(time) for the address of \(next)",
                 at: now, into: &actions)
         case .sending:
             let time = DurationText.print(limits.stalling)

@@ -11,6 +11,8 @@ package struct HTTPExchange: Hashable, Sendable {
     package var body: [UInt8]
     /// For a URL with `https`.
     package var tls = TLSSettings()
+    /// What the request goes through, after redirects too; nil: nothing.
+    package var proxy: HTTPProxy?
 
     package init(
         method: HTTPMethod, url: HTTPURL, headers: HTTPHeaders = [:],
@@ -33,8 +35,13 @@ package struct HTTPExchange: Hashable, Sendable {
         var fields = headers
         fields.remove("Host")
         for field in openHeaders.fields { fields.append(field.name, field.value) }
+        var target = url.target
+        if let proxy, !url.isSecure {
+            target = "http://\(url.hostField)\(target)"
+            if let value = proxy.authorization { fields.append("Proxy-Authorization", value) }
+        }
         return HTTPRequestWriter.bytes(
-            method, target: url.target, host: headers["Host"] ?? url.hostField, headers: fields,
+            method, target: target, host: headers["Host"] ?? url.hostField, headers: fields,
             body: body, keepsConnection: method.isIdempotent)
     }
 

@@ -35,7 +35,7 @@ package enum HTTPRequestWriter {
     }
 }
 
-/// Text inside a target.
+/// Text inside a target, or inside a body that is a form.
 package enum HTTPEscapes {
     /// Percent escapes for all but RFC 3986's unreserved characters: good for a segment of a path
     /// and for names and values of a query.
@@ -53,5 +53,10 @@ package enum HTTPEscapes {
             }
         }
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The names and values of a query or a form, in this order.
+    static func parameters(_ fields: [(String, String)]) -> String {
+        fields.map { "\(escaped($0.0))=\(escaped($0.1))" }.joined(separator: "&")
     }
 }

@@ -7,7 +7,8 @@ package typealias ConnectionNumber = UInt64
 package enum SocketAction: Hashable, Sendable {
     /// Answered by one `resolved` of the same name. Not asked again before.
     case resolve(host: String)
-    /// Open a connection to the address (IP text), with TLS if there is a peer to be sure of;
+    /// Open a connection to the address (IP text, or the path of a socket in the file system, which
+    /// begins with a slash and has no port), with TLS if there is a peer to be sure of;
     /// answered by `opened` or `failed`.
     case open(ConnectionNumber, address: String, port: UInt16, tls: TLSPeer?)
     /// Agree about TLS on a connection that is open; answered by `opened` or `failed`.

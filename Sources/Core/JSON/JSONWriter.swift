@@ -132,6 +132,13 @@ package struct JSONWriter: Sendable {
         bool(value)
     }
 
+    package mutating func member(_ name: String, _ values: [String]) {
+        key(name)
+        beginArray()
+        for value in values { string(value) }
+        endArray()
+    }
+
     // MARK: Private
 
     private mutating func begin(_ bracket: UInt8) {

@@ -23,6 +23,10 @@ package struct Metrics: Sendable {
     /// How long syncs of files took, by the directory's raw value.
     package private(set) var syncTime = [Histogram](
         repeating: Histogram(bounds: Histogram.storage), count: StorageDirectory.allCases.count)
+    /// What people were told, and what they were not after all, by the place of the channel in
+    /// `NotificationChannels.each`.
+    package private(set) var notified = NotificationChannels.each.map { _ in UInt64(0) }
+    package private(set) var notifyingGivenUp = NotificationChannels.each.map { _ in UInt64(0) }
     package private(set) var storageFailures: UInt64 = 0
     /// Answers by the first digit of their status.
     package private(set) var answers = [UInt64](repeating: 0, count: 6)
@@ -62,6 +66,15 @@ package struct Metrics: Sendable {
         case .killed: killed += 1
         case .lost: lost += 1
         case .pending, .running: break
+        }
+    }
+
+    package mutating func settled(
+        delivered: NotificationChannels, givenUp: NotificationChannels
+    ) {
+        for (place, channel) in NotificationChannels.each.enumerated() {
+            if delivered.contains(channel) { notified[place] += 1 }
+            if givenUp.contains(channel) { notifyingGivenUp[place] += 1 }
         }
     }
 
@@ -105,6 +118,8 @@ package struct Gauges: Sendable {
     package var jobs = 0
     package var activeGroups = 0
     package var storedExecutions = 0
+    /// Executions and ticks of which somebody is still to be told.
+    package var notices = 0
     /// Of this node: commands that run, that wait for a place, and executions not settled.
     package var running = 0
     package var waiting = 0

@@ -92,6 +92,19 @@ extension MetricsText {
         write(gauges)
         writeLedger(metrics)
         writeLog(metrics)
+        family(
+            "dkron_notifications_total", .counter,
+            "Notifications that this server delivered, or gave up, while it led.")
+        for (place, channel) in NotificationChannels.each.enumerated() {
+            for (result, count) in [
+                ("delivered", metrics.notified[place]),
+                ("given_up", metrics.notifyingGivenUp[place]),
+            ] {
+                sample(
+                    "dkron_notifications_total",
+                    [("channel", channel.name), ("result", result)], count)
+            }
+        }
         family("dkron_events_total", .counter, "Rare situations that occurred.")
         for mark in Mark.allCases {
             sample(
@@ -117,6 +130,9 @@ extension MetricsText {
         single(
             "dkron_stored_executions", .gauge, "Executions that are kept.",
             gauges.storedExecutions)
+        single(
+            "dkron_notifications_waiting", .gauge,
+            "Executions and ticks of which somebody is still to be told.", gauges.notices)
         single(
             "dkron_running_executions", .gauge, "Commands that run on this node.", gauges.running)
         single(

@@ -15,7 +15,8 @@ struct ExecutorLink: PluginLink {
     }
 
     private var client: GRPCClient
-    private var pipe: PluginPipe
+    let connection: ConnectionNumber
+    private var pipe = HTTP2Pipe()
     private var broker: UInt64?
     private var prints: UInt64?
     private var attempts = SortedMap<UInt64, Attempt>()
@@ -41,13 +42,12 @@ struct ExecutorLink: PluginLink {
         client = GRPCClient(
             authority: "localhost", limits: limits, timeouts: timeouts,
             messageLimit: Self.messageLimit, waitingLimit: calls + 8, at: now)
-        pipe = PluginPipe(connection)
+        self.connection = connection
         broker = try? client.call(ExecutorService.broker, answers: .stream, at: now)
         prints = try? client.call(ExecutorService.output, answers: .stream, at: now)
         if let prints { client.send(prints, [], last: true, at: now) }
     }
 
-    var connection: ConnectionNumber { pipe.connection }
     var deadline: Instant? { client.deadline }
 
     // MARK: Calls
@@ -133,7 +133,7 @@ struct ExecutorLink: PluginLink {
             isReady = true
             news.append(.ready)
         }
-        pipe.flush(client.http, into: &out)
+        if let bytes = pipe.next(of: client.http) { out.actions.append(.send(connection, bytes)) }
     }
 
     private mutating func take(

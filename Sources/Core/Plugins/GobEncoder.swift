@@ -68,6 +68,7 @@ struct GobEncoder: Sendable {
         case .structure(let name, let fields):
             body.append(3)
             common(name)
+            guard !fields.isEmpty else { break }
             body.append(1)
             Self.append(unsigned: UInt64(fields.count), to: &body)
             for field in fields {

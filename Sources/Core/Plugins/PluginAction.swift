@@ -139,17 +139,18 @@ enum PluginNews {
 }
 
 /// The bytes of an HTTP/2 connection on their way to a socket, one piece at a time.
-struct PluginPipe: Sendable {
-    let connection: ConnectionNumber
+struct HTTP2Pipe: Sendable {
     private var inFlight = 0
 
-    init(_ connection: ConnectionNumber) { self.connection = connection }
+    /// A piece has not left yet.
+    var isBusy: Bool { inFlight > 0 }
 
-    mutating func flush(_ http: HTTP2Connection, into out: inout PluginOutput) {
-        guard inFlight == 0, http.hasOutgoing else { return }
+    /// The next piece; nil while the one before is on its way.
+    mutating func next(of http: HTTP2Connection) -> [UInt8]? {
+        guard inFlight == 0, http.hasOutgoing else { return nil }
         let bytes = Array(http.outgoing)
         inFlight = bytes.count
-        out.actions.append(.send(connection, bytes))
+        return bytes
     }
 
     mutating func wrote(_ count: Int, _ http: inout HTTP2Connection, at now: Instant) {

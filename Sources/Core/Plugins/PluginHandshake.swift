@@ -28,12 +28,17 @@ package struct PluginHandshake: Hashable, Sendable {
     /// Bytes in which the line has to end.
     static let longestLine = 4_096
 
-    /// Variables that a plugin gets besides the host's own. The cookie is no secret: it keeps
-    /// plugins from being run by hand.
+    /// No secret: it keeps plugins from being run by hand.
+    private static let cookie = EnvironmentEntry(
+        name: "DKRON_PLUGIN_MAGIC_COOKIE",
+        value: "b29a76488b6f3ca7955c5f769b50641f0fcd88748d8cedecda313d516320ca19")
+
+    /// Says that a processor may refuse: Dkron's own servers end when one does.
+    private static let refusals = EnvironmentEntry(name: "DKRON_PLUGIN_REFUSALS", value: "1")
+
+    /// Variables that a plugin gets besides the host's own.
     package static let environment: [EnvironmentEntry] = [
-        EnvironmentEntry(
-            name: "DKRON_PLUGIN_MAGIC_COOKIE",
-            value: "b29a76488b6f3ca7955c5f769b50641f0fcd88748d8cedecda313d516320ca19"),
+        cookie, refusals,
         EnvironmentEntry(name: "PLUGIN_MIN_PORT", value: "10000"),
         EnvironmentEntry(name: "PLUGIN_MAX_PORT", value: "25000"),
         EnvironmentEntry(name: "PLUGIN_PROTOCOL_VERSIONS", value: version),
@@ -49,6 +54,44 @@ package struct PluginHandshake: Hashable, Sendable {
         case .processor: "netrpc"
         }
     }
+
+    // MARK: The plugin's side
+
+    /// The line with which a plugin says where it listens, its end included.
+    package static func line(_ address: PluginAddress, of kind: PluginKind) -> String {
+        let network =
+            switch address {
+            case .local: "unix"
+            case .tcp: "tcp"
+            }
+        return "\(version)|\(version)|\(network)|\(address)|\(transport(of: kind))|\n"
+    }
+
+    /// Why a plugin can't serve whoever has started it, by the variables of its environment; nil if
+    /// it can. Whole sentences for a person.
+    package static func refusal(variable: (String) -> String?) -> String? {
+        guard variable(cookie.name) == cookie.value else {
+            return """
+                This program is a plugin of dkron and is of no use by itself: put it, or a link to \
+                it, into the folder for plugins (/etc/dkron/plugins, or plugins beside the \
+                configuration file), and dkron agent starts it.
+                """
+        }
+        guard (variable("PLUGIN_CLIENT_CERT") ?? "").isEmpty else {
+            return """
+                The host asks for mutual TLS (PLUGIN_CLIENT_CERT), which this plugin does not \
+                speak; its socket is open to nobody but the user that runs both.
+                """
+        }
+        return nil
+    }
+
+    /// Whether the host survives a processor's refusal.
+    package static func allowsRefusals(variable: (String) -> String?) -> Bool {
+        variable(refusals.name) == refusals.value
+    }
+
+    // MARK: The host's side
 
     /// Reads the line, without its end.
     package init(
@@ -77,7 +120,7 @@ package struct PluginHandshake: Hashable, Sendable {
         address = try Self.address(network: fields[2], fields[3])
     }
 
-    private static func address(
+    static func address(
         network: String, _ text: String
     ) throws(PluginHandshakeError) -> PluginAddress {
         switch network {

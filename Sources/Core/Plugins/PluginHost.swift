@@ -367,6 +367,8 @@ package struct PluginHost: Sendable {
         }
         plugins[index].address = nil
         plugins[index].reason = reason
+        // Before calls end: what waits for their places is not for a plugin that is gone.
+        plugins[index].phase = .ending(reason: reason)
         for (number, attempt) in attempts where attempt.plugin == index {
             if attempt.isRunning {
                 fail(

@@ -85,6 +85,7 @@ struct ProcessorLink: PluginLink {
 
     private mutating func take(_ event: YamuxEvent, _ news: inout [PluginNews]) {
         switch event {
+        case .opened: break
         case .failed(let reason): lose(reason, &news)
         case .ended(let stream):
             if stream == controlStream || stream == callStream {

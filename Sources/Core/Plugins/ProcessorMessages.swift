@@ -81,6 +81,7 @@ enum ProcessorService {
     static let process = "Plugin.Process"
     static let dispense = "Dispenser.Dispense"
     static let quit = "Control.Quit"
+    static let ping = "Control.Ping"
 
     static let arguments = GobType.structure(
         "ProcessorArgs",
@@ -96,6 +97,30 @@ enum ProcessorService {
         return .structure([
             GobMember("Execution", execution.value), GobMember("Config", .map(entries)),
         ])
+    }
+
+    /// Nil for what releases before 2.1 send, and for anything else. Settings in the order of their
+    /// names: Go's have none.
+    static func arguments(
+        _ value: GobValue
+    ) -> (execution: PluginExecution, config: [ProtobufEntry])? {
+        guard let inner = value["Execution"], let execution = PluginExecution(inner),
+            !["StartedAt", "FinishedAt"].contains(where: {
+                if case .opaque? = inner[$0] { true } else { false }
+            })
+        else { return nil }
+        var config: [ProtobufEntry] = []
+        if let settings = value["Config"] {
+            guard case .map(let entries) = settings else { return nil }
+            for index in stride(from: 0, to: entries.count - 1, by: 2) {
+                guard let key = entries[index].text, let text = entries[index + 1].text else {
+                    return nil
+                }
+                config.append(ProtobufEntry(key, text))
+            }
+        }
+        config.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        return (execution, config)
     }
 }
 

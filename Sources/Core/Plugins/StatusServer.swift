@@ -4,12 +4,13 @@ struct StatusServer: Sendable {
     /// The call of the host that it belongs to.
     let call: UInt64
     private var server: GRPCServer
-    private var pipe: PluginPipe
+    private let connection: ConnectionNumber
+    private var pipe = HTTP2Pipe()
 
     init(_ connection: ConnectionNumber, of call: UInt64, at now: Instant) {
         self.call = call
         server = GRPCServer(methods: ExecutorService.update.map { GRPCMethod($0) }, at: now)
-        pipe = PluginPipe(connection)
+        self.connection = connection
     }
 
     var deadline: Instant? { server.deadline }
@@ -45,7 +46,7 @@ struct StatusServer: Sendable {
                 server.finish(call, status, at: now)
             }
         }
-        pipe.flush(server.http, into: &out)
+        if let bytes = pipe.next(of: server.http) { out.actions.append(.send(connection, bytes)) }
         return pieces
     }
 }

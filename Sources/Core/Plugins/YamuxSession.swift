@@ -2,9 +2,11 @@
 // of 12 bytes and, for data, what follows it. Bytes in, events and bytes out, time as an argument.
 //
 // What comes is handed on at once, and the window given back; whoever takes the events bounds what
-// is kept. Streams that the other side opens are refused: plugins have nothing to ask.
+// is kept. Streams are opened by the client alone: plugins have nothing to ask.
 
 enum YamuxEvent: Hashable, Sendable {
+    /// The other side has begun a stream.
+    case opened(UInt32)
     case received(UInt32, [UInt8])
     /// The other side says no more on this stream, or has broken it off.
     case ended(UInt32)
@@ -13,6 +15,13 @@ enum YamuxEvent: Hashable, Sendable {
 }
 
 struct YamuxSession: Sendable {
+    enum Role: Sendable {
+        /// Opens streams.
+        case client
+        /// Takes them.
+        case server
+    }
+
     private struct Stream: Sendable {
         /// Bytes that may still be sent.
         var window = UInt64(YamuxSession.window)
@@ -40,24 +49,34 @@ struct YamuxSession: Sendable {
 
     private static let window = 262_144
     private static let headerSize = 12
+    /// Streams that the other side may have open at a time.
+    private static let mostStreams = 256
     /// The largest piece that is sent at once.
     private static let pieceLimit = 32 << 10
     static let pingInterval = Duration.seconds(30)
     static let pingPatience = Duration.seconds(10)
 
+    private let role: Role
     private var header: [UInt8] = []
     /// What is left of the data that a header has told.
     private var body: (stream: UInt32, left: Int, flags: UInt16)?
     private var streams = SortedMap<UInt32, Stream>()
     private var nextStream: UInt32 = 1
+    /// The highest that the other side has opened.
+    private var lastOpened: UInt32 = 0
     private var events: [YamuxEvent] = []
     private(set) var output: [UInt8] = []
     private var isOver = false
+    /// The other side has closed the connection, or said that it is about to.
+    private(set) var isEnded = false
     private var pingAt: Instant
     private var pingedAt: Instant?
     private var pings: UInt32 = 0
 
-    init(at now: Instant) { pingAt = now + Self.pingInterval }
+    init(_ role: Role = .client, at now: Instant) {
+        self.role = role
+        pingAt = now + Self.pingInterval
+    }
 
     var deadline: Instant {
         if isOver { return .distantFuture }
@@ -85,6 +104,11 @@ struct YamuxSession: Sendable {
         streams.update(stream) { $0.isClosing = true }
         pump(stream)
     }
+
+    /// Bytes of a stream for which the other side has no room.
+    func waitingCount(_ stream: UInt32) -> Int { streams[stream]?.queue.count ?? 0 }
+
+    var hasOutput: Bool { !output.isEmpty }
 
     /// What waits to be sent.
     mutating func takeOutput() -> [UInt8] {
@@ -141,7 +165,10 @@ struct YamuxSession: Sendable {
         }
     }
 
-    mutating func receiveEnd() { fail("it closed the connection") }
+    mutating func receiveEnd() {
+        isEnded = true
+        fail("it closed the connection")
+    }
 
     mutating func fail(_ reason: String) {
         guard !isOver else { return }
@@ -174,14 +201,14 @@ struct YamuxSession: Sendable {
             guard Int(length) <= Self.window - unreturned else {
                 return fail("it sends more than it was told to (yamux)")
             }
-            refuseIfNew(stream, flags)
+            beginIfNew(stream, flags)
             if length > 0 {
                 body = (stream, Int(length), flags)
             } else {
                 finish(stream, flags)
             }
         case .windowUpdate:
-            refuseIfNew(stream, flags)
+            beginIfNew(stream, flags)
             streams.update(stream) { $0.window = min($0.window + UInt64(length), 1 << 40) }
             finish(stream, flags)
             pump(stream)
@@ -192,13 +219,21 @@ struct YamuxSession: Sendable {
                 pingedAt = nil
                 pingAt = now + Self.pingInterval
             }
-        case .goAway: fail("it takes no more calls")
+        case .goAway:
+            isEnded = true
+            fail("it takes no more calls")
         }
     }
 
-    private mutating func refuseIfNew(_ stream: UInt32, _ flags: UInt16) {
+    private mutating func beginIfNew(_ stream: UInt32, _ flags: UInt16) {
         guard flags & Flag.begin != 0 else { return }
-        write(.windowUpdate, Flag.reset, stream, 0)
+        guard role == .server, stream > lastOpened, !stream.isMultiple(of: 2),
+            streams.count < Self.mostStreams
+        else { return write(.windowUpdate, Flag.reset, stream, 0) }
+        lastOpened = stream
+        streams[stream] = Stream()
+        write(.windowUpdate, Flag.acknowledge, stream, 0)
+        events.append(.opened(stream))
     }
 
     private mutating func take(_ number: UInt32, _ bytes: [UInt8]) {

@@ -1,12 +1,12 @@
 /// The processors of this release.
-enum BuiltInProcessor: String, CaseIterable {
+package enum BuiltInProcessor: String, CaseIterable, Sendable {
     case log
     case files
     case syslog
     case email
     case webhook
 
-    static let names = allCases.map(\.rawValue).sorted()
+    package static let names = allCases.map(\.rawValue).sorted()
 
     /// Its settings: what is read, refused and described.
     var table: [SettingKey] {
@@ -34,7 +34,7 @@ enum BuiltInProcessor: String, CaseIterable {
 
     /// What a processor of a job is to do. A name that is none of ours is that of a plugin, which
     /// knows its own settings.
-    static func task(
+    package static func task(
         _ processor: ProcessorSettings
     ) throws(ExecutorSettingError) -> ProcessorTask {
         guard let builtIn = BuiltInProcessor(rawValue: processor.name) else {
@@ -50,6 +50,14 @@ enum BuiltInProcessor: String, CaseIterable {
         }
         task.timeout = timeout
         return task
+    }
+
+    /// Refuses settings that it could not run with. What a secret is part of is checked by the
+    /// server that has it. Linear in their size.
+    static func check(_ processor: ProcessorSettings) throws(ExecutorSettingError) {
+        try SecretReference.check(processor.settings) { () throws(ExecutorSettingError) in
+            _ = try task(processor)
+        }
     }
 
     private func work(

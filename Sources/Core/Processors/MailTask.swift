@@ -11,6 +11,8 @@ package struct MailTask: Hashable, Sendable {
     package var subjectPrefix: String
     /// Otherwise failures alone are worth a mail.
     package var tellsSuccess: Bool
+    /// Nil sends the output, or why there is none.
+    package var payload: ReportTemplate?
 
     static let table =
         [
@@ -60,6 +62,53 @@ package struct MailTask: Hashable, Sendable {
         tellsSuccess = try settings.flag("on_success")
     }
 
+    /// Mails whose recipients are filled in later.
+    /// - Parameters:
+    ///   - port: 465 speaks TLS from the first byte on, others as the server offers it.
+    ///   - sender: an address, perhaps as `Name <address>`.
+    init(
+        host: String, port: UInt16, user: String?, password: String?, sender: String,
+        subjectPrefix: String, payload: ReportTemplate?
+    ) throws(ExecutorSettingError) {
+        self.host = host
+        self.port = port
+        security = port == 465 ? .implicit : .offered
+        tls = TLSSettings()
+        (self.user, self.password) = (user, password)
+        self.sender = try Self.address(Self.bareAddress(sender[...]), "from")
+        recipients = []
+        self.subjectPrefix = subjectPrefix
+        tellsSuccess = true
+        self.payload = payload
+    }
+
+    /// The addresses of a list with commas between them, each perhaps as `Name <address>`, and what
+    /// there is none.
+    static func addresses(in list: String) -> (valid: [String], others: [String]) {
+        var (valid, others): ([String], [String]) = ([], [])
+        for part in list.split(separator: ",") {
+            let text = bareAddress(part)
+            if text.isEmpty { continue }
+            if let address = try? address(text, "to") {
+                if !valid.contains(address) { valid.append(address) }
+            } else {
+                others.append(text)
+            }
+        }
+        return (Array(valid.prefix(100)), others)
+    }
+
+    private static func bareAddress(_ text: Substring) -> String {
+        func trimmed(_ text: Substring) -> Substring {
+            let rest = text.drop { $0 == " " || $0 == "\t" }
+            let end = rest.lastIndex { $0 != " " && $0 != "\t" }
+            return end.map { rest[...$0] } ?? ""
+        }
+        let whole = trimmed(text)
+        guard whole.last == ">", let start = whole.lastIndex(of: "<") else { return String(whole) }
+        return String(trimmed(whole[whole.index(after: start)...].dropLast()))
+    }
+
     private static func address(
         _ text: String, _ key: String
     ) throws(ExecutorSettingError) -> String {
@@ -79,13 +128,16 @@ package struct MailTask: Hashable, Sendable {
         of execution: ProcessedExecution, _ output: [UInt8], at time: WallTime, timeout: Duration
     ) -> MailDelivery {
         let word = execution.state == .success ? "Success" : "Failed"
+        let body =
+            payload?.filled(execution, output)
+            ?? (output.isEmpty ? Array(execution.error.utf8) : output)
         var delivery = MailDelivery(
             host: host, port: port, sender: sender, recipients: recipients,
             message: MailText.message(
                 from: sender, to: recipients,
                 subject: "\(subjectPrefix)\(word) \(execution.job) execution report",
                 id: "\(execution.id).\(execution.attempt)@\(execution.reportingNode)",
-                at: time, body: output),
+                at: time, body: body),
             timeout: timeout)
         delivery.security = security
         delivery.tls = tls

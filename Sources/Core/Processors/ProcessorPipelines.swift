@@ -12,6 +12,7 @@
 package struct ProcessorPipelines {
     enum Action {
         case read(StorageTicket, StorageOperation)
+        case readSecrets(ExecutionID, [String])
         case process(ProcessorRun)
         case abandon(ProcessorRunID)
         case log(LogRecord)
@@ -21,6 +22,8 @@ package struct ProcessorPipelines {
     private enum Phase {
         /// Nothing was asked yet, or a part of the output was.
         case reading(OutputFetch, ticket: UInt64)
+        /// The next processor's secrets are being read.
+        case asking(ProcessorRunID)
         case running(ProcessorRunID, until: Instant)
         case finished
         case proposed
@@ -38,6 +41,19 @@ package struct ProcessorPipelines {
         var phase = Phase.finished
         /// What the present processor leaves if it says nothing.
         var replacement: [UInt8]?
+        /// Those of the present processor, once they were read.
+        var secrets: [Setting]?
+
+        /// On to the next processor.
+        mutating func advance() {
+            position += 1
+            secrets = nil
+        }
+
+        /// A text without the secrets of the present processor.
+        func masked(_ text: String) -> String {
+            secrets.map { SecretMask($0).hide(in: text) } ?? text
+        }
     }
 
     /// Executions whose processors run at the same time; their outputs are in memory.
@@ -158,16 +174,18 @@ package struct ProcessorPipelines {
         with key: ExecutionKey, at now: Instant, into actions: inout [Action]
     ) {
         while let pipeline = pipelines[key], pipeline.position < pipeline.stages.count {
-            let stage = pipeline.stages[pipeline.position]
+            if asksForSecrets(pipeline, key, into: &actions) { return }
             let task: ProcessorTask
             do throws(ExecutorSettingError) {
+                var stage = pipeline.stages[pipeline.position]
+                stage.settings = try SecretReference.fill(stage.settings, pipeline.secrets ?? [])
                 task = try BuiltInProcessor.task(stage)
             } catch {
                 failed("its settings are refused: \(error)", key, into: &actions)
                 continue
             }
             guard !task.isNotFor(pipeline.execution) else {
-                pipelines.update(key) { $0.position += 1 }
+                pipelines.update(key) { $0.advance() }
                 continue
             }
             lastRun += 1
@@ -186,6 +204,46 @@ package struct ProcessorPipelines {
         pipelines.update(key) { $0.phase = .finished }
     }
 
+    // MARK: Secrets
+
+    /// Names the question for a processor's secrets. No node has a slash in its name.
+    private static func question(_ number: ProcessorRunID) -> ExecutionID {
+        ExecutionID("\(number)/processor")
+    }
+
+    /// Whether secrets were asked for under this name by a processor.
+    func isAsking(_ id: ExecutionID) -> Bool { id.text.hasSuffix("/processor") }
+
+    /// - Returns: whether the present processor has to wait for its secrets.
+    private mutating func asksForSecrets(
+        _ pipeline: Pipeline, _ key: ExecutionKey, into actions: inout [Action]
+    ) -> Bool {
+        let names = SecretReference.names(in: pipeline.stages[pipeline.position].settings)
+        guard pipeline.secrets == nil, !names.isEmpty else { return false }
+        lastRun += 1
+        pipelines.update(key) { $0.phase = .asking(lastRun) }
+        actions.append(.readSecrets(Self.question(lastRun), names))
+        return true
+    }
+
+    /// The answer to `readSecrets` came.
+    mutating func secrets(
+        _ id: ExecutionID, _ answer: SecretsAnswer, at now: Instant, into actions: inout [Action]
+    ) {
+        for (key, pipeline) in pipelines {
+            guard case .asking(let number) = pipeline.phase, Self.question(number) == id else {
+                continue
+            }
+            switch answer {
+            case .read(let values): pipelines.update(key) { $0.secrets = values }
+            case .failed(let reason): failed(reason, key, into: &actions)
+            }
+            return proceed(with: key, at: now, into: &actions)
+        }
+    }
+
+    // MARK: Answers
+
     /// A processor has answered.
     mutating func processed(
         _ run: ProcessorRunID, _ outcome: ProcessorOutcome, at now: Instant,
@@ -196,7 +254,8 @@ package struct ProcessorPipelines {
         case .failed(let reason): failed(reason, key, into: &actions)
         case .done(let output, let failure):
             pipelines.update(key) { pipeline in
-                pipeline.position += 1
+                let failure = failure.map { pipeline.masked($0) }
+                pipeline.advance()
                 if let output = output ?? pipeline.replacement {
                     pipeline.output = Array(output.suffix(outputLimit))
                     pipeline.isTruncated = output.count > outputLimit
@@ -232,7 +291,7 @@ package struct ProcessorPipelines {
     ) {
         guard let pipeline = pipelines[key] else { return }
         let name = pipeline.stages[pipeline.position].name
-        let text = Self.cut(reason)
+        let text = Self.cut(pipeline.masked(reason))
         actions.append(.mark(.processorFailed))
         actions.append(
             .log(
@@ -244,7 +303,7 @@ package struct ProcessorPipelines {
                         .init("error", text),
                     ])))
         note("processor \(name): \(text)", key)
-        pipelines.update(key) { $0.position += 1 }
+        pipelines.update(key) { $0.advance() }
     }
 
     private mutating func note(_ text: String, _ key: ExecutionKey) {
@@ -254,7 +313,7 @@ package struct ProcessorPipelines {
         }
     }
 
-    private static func cut(_ text: String) -> String {
+    static func cut(_ text: String) -> String {
         guard text.utf8.count > Processed.noteSize else { return text }
         var end = text.utf8.index(text.startIndex, offsetBy: Processed.noteSize - 4)
         while end > text.startIndex, end.samePosition(in: text.unicodeScalars) == nil {

@@ -43,6 +43,19 @@ package struct ProcessedExecution: Hashable, Sendable {
     package var startedAt: WallTime?
     package var finishedAt: WallTime?
     package var exitCode: Int32?
+    /// The executions of its group, for reports; as many as are worth a line.
+    package var siblings: [GroupExecution] = []
+
+    /// What a report says of each execution of a group.
+    package struct GroupExecution: Hashable, Sendable {
+        package var node: NodeName
+        package var startedAt: WallTime?
+        package var finishedAt: WallTime?
+        package var isSuccess: Bool
+    }
+
+    /// More of them have no line.
+    static let mostSiblings = 64
 
     package init(_ execution: Execution, of job: JobName, reportedBy node: NodeName) {
         id = execution.id
@@ -57,6 +70,24 @@ package struct ProcessedExecution: Hashable, Sendable {
         startedAt = execution.startedAt
         finishedAt = execution.finishedAt
         exitCode = execution.exitCode
+    }
+
+    /// One of which only that is known which hosts tell plugins.
+    package init(
+        id: ExecutionID, job: JobName, group: GroupID, attempt: UInt32, node: NodeName,
+        reportingNode: NodeName, isSuccess: Bool, startedAt: WallTime?, finishedAt: WallTime?
+    ) {
+        self.id = id
+        self.job = job
+        self.group = group
+        self.attempt = attempt
+        self.node = node
+        self.reportingNode = reportingNode
+        state = isSuccess ? .success : .failed
+        error = ""
+        scheduledAt = startedAt ?? WallTime(seconds: 0)
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
     }
 }
 
@@ -94,7 +125,7 @@ package struct ProcessorTask: Hashable, Sendable {
     package init(_ work: Work) { self.work = work }
 
     /// There is nothing to do for this execution.
-    func isNotFor(_ execution: ProcessedExecution) -> Bool {
+    package func isNotFor(_ execution: ProcessedExecution) -> Bool {
         guard case .email(let mail) = work else { return false }
         return execution.state == .success && !mail.tellsSuccess
     }

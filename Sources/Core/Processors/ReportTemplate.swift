@@ -1,6 +1,6 @@
 /// A text with places for what is known of an execution: `{{.JobName}}`, as Go's templates write
-/// them. Of their language there are these places and blanks inside and around the braces (`{{-`
-/// and `-}}`); nothing is escaped.
+/// them. Of their language there are these places, `{{.StartTime.Format "15:04"}}` for times, and
+/// blanks inside and around the braces (`{{-` and `-}}`); nothing is escaped.
 package struct ReportTemplate: Hashable, Sendable {
     package enum Variable: String, CaseIterable, Sendable {
         case report = "Report"
@@ -17,16 +17,19 @@ package struct ReportTemplate: Hashable, Sendable {
         case state = "State"
         case error = "Error"
         case json = "JSON"
+
+        fileprivate var isTime: Bool { self == .startTime || self == .finishedAt }
     }
 
     private enum Part: Hashable, Sendable {
         case text([UInt8])
         case variable(Variable)
+        case time(Variable, TimeLayout)
     }
 
     private var parts: [Part] = []
 
-    /// Linear in the text.
+    /// Linear in the text. Errors name the place, in a text of several lines with its line.
     package init(_ text: String) throws(TextError) {
         var rest = Array(text.utf8)[...]
         let (open, close) = (Array("{{".utf8), Array("}}".utf8))
@@ -45,7 +48,7 @@ package struct ReportTemplate: Hashable, Sendable {
                 return
             }
             guard let end = find(close, in: rest[(start + 2)...]) else {
-                throw TextError(column: start + 1, "\"{{\" is never closed with \"}}\"")
+                throw Self.mistake("\"{{\" is never closed with \"}}\"", at: start, text)
             }
             var inside = rest[(start + 2)..<end]
             if inside.first == UInt8(ascii: "-"),
@@ -57,7 +60,15 @@ package struct ReportTemplate: Hashable, Sendable {
             trims = inside.last == UInt8(ascii: "-")
             if trims { inside.removeLast() }
             append(plain)
-            parts.append(.variable(try Self.variable(inside, at: start + 1)))
+            guard let part = Self.part(inside) else {
+                let names = Variable.allCases.map { ".\($0.rawValue)" }.joined(separator: ", ")
+                let word = String(decoding: inside.prefix(100), as: UTF8.self)
+                throw Self.mistake(
+                    "\"{{\(word)}}\" is nothing that can be filled in; allowed are \(names), and "
+                        + "of the times .Format with a layout, such as {{.StartTime.Format "
+                        + "\"2006-01-02\"}}", at: start, text)
+            }
+            parts.append(part)
             rest = rest[(end + 2)...]
         }
     }
@@ -70,22 +81,33 @@ package struct ReportTemplate: Hashable, Sendable {
         byte == 0x20 || byte == 0x09 || byte == 0x0a || byte == 0x0d
     }
 
-    private static func variable(
-        _ inside: ArraySlice<UInt8>, at column: Int
-    ) throws(TextError) -> Variable {
+    private static func mistake(_ message: String, at offset: Int, _ text: String) -> TextError {
+        let before = Array(text.utf8.prefix(offset))
+        let line = before.count { $0 == 0x0a } + 1
+        let start = before.lastIndex(of: 0x0a).map { $0 + 1 } ?? 0
+        let place = String(decoding: before[start...], as: UTF8.self).unicodeScalars.count + 1
+        return TextError(column: place, line == 1 ? message : "(line \(line)) \(message)")
+    }
+
+    /// What stands between braces; nil if it is nothing known.
+    private static func part(_ inside: ArraySlice<UInt8>) -> Part? {
         var word = inside.drop(while: isBlank)
         while word.last.map(isBlank) ?? false { word.removeLast() }
         let text = String(decoding: word, as: UTF8.self)
-        guard text.utf8.first == UInt8(ascii: "."),
-            let variable = Variable(rawValue: String(text.dropFirst()))
-        else {
-            let names = Variable.allCases.map { ".\($0.rawValue)" }.joined(separator: ", ")
-            throw TextError(
-                column: column,
-                "\"{{\(text)}}\" is nothing that can be filled in; allowed are "
-                    + names)
+        guard text.utf8.first == UInt8(ascii: ".") else { return nil }
+        if let variable = Variable(rawValue: String(text.dropFirst())) {
+            return .variable(variable)
         }
-        return variable
+        let words = text.dropFirst().split(separator: " ", maxSplits: 1)
+        guard words.count == 2, words[0].hasSuffix(".Format"),
+            let variable = Variable(rawValue: String(words[0].dropLast(7))), variable.isTime
+        else { return nil }
+        let layout = words[1].drop { $0 == " " }
+        guard layout.utf8.count >= 2, let quote = layout.first, quote == layout.last,
+            quote == "\"" || quote == "`", !layout.dropFirst().dropLast().contains(quote),
+            !layout.contains("\\")
+        else { return nil }
+        return .time(variable, TimeLayout(String(layout.dropFirst().dropLast())))
     }
 
     // MARK: Filling in
@@ -99,6 +121,10 @@ package struct ReportTemplate: Hashable, Sendable {
             case .variable(.json): bytes += Self.json(execution, output)
             case .variable(.report): bytes += Self.report(execution, output)
             case .variable(let variable): bytes += Self.text(variable, execution).utf8
+            case .time(let variable, let layout):
+                let time =
+                    variable == .startTime ? execution.startedAt : execution.finishedAt
+                bytes += layout.text(time).utf8
             }
         }
         return bytes
@@ -137,7 +163,12 @@ package struct ReportTemplate: Hashable, Sendable {
             "Success: \(execution.state == .success)", "Node: \(execution.node)", "Output: ",
         ]
         let head = lines.joined(separator: "\n")
-        let tail = "\nExecution group: \(execution.group)\n"
+        var tail = "\nExecution group: \(execution.group)\n"
+        for sibling in execution.siblings {
+            tail +=
+                "\t[Node]: \(sibling.node) [Start]: \(time(sibling.startedAt)) "
+                + "[End]: \(time(sibling.finishedAt)) [Success]: \(sibling.isSuccess)\n"
+        }
         return Array(head.utf8) + output + tail.utf8
     }
 

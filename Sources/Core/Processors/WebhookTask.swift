@@ -1,8 +1,14 @@
 /// What the processor `webhook` does: one request that tells of the execution.
 package struct WebhookTask: Hashable, Sendable {
+    private enum Body: Hashable, Sendable {
+        /// Everything as a JSON object.
+        case everything
+        case template(ReportTemplate)
+        case none
+    }
+
     private var job: HTTPJob
-    /// Nil: everything as a JSON object.
-    private var payload: ReportTemplate?
+    private var body = Body.everything
 
     static let table =
         [
@@ -25,8 +31,7 @@ package struct WebhookTask: Hashable, Sendable {
             (key: "timeout", value: settings["timeout"] ?? ""),
         ]
         for key in TLSSettingKeys.all { config.append((key, settings[key] ?? "")) }
-        let standard = (200...299).map(String.init).joined(separator: ",")
-        config.append(("expectCode", settings["expect_code"] ?? standard))
+        config.append(("expectCode", settings["expect_code"] ?? Self.successes))
         do throws(ExecutorSettingError) {
             job = try HTTPJob.parse(config)
         } catch {
@@ -34,10 +39,41 @@ package struct WebhookTask: Hashable, Sendable {
             throw ExecutorSettingError(key: key, message: error.message)
         }
         guard let text = settings["payload"] else { return }
-        do throws(TextError) { payload = try ReportTemplate(text) } catch {
+        do throws(TextError) { body = .template(try ReportTemplate(text)) } catch {
             throw ExecutorSettingError(key: "payload", message: error.description)
         }
     }
+
+    /// A request with a body made of a template. What its answer says counts as delivered from 200
+    /// to 299.
+    /// - Parameter headers: each `Name: value`; the value may hold more colons.
+    init(
+        url: String, headers: [String], payload: ReportTemplate
+    ) throws(ExecutorSettingError) {
+        var list = JSONWriter(.compact)
+        list.beginArray()
+        for header in headers { list.string(header) }
+        list.endArray()
+        let text = String(decoding: list.take(), as: UTF8.self)
+        job = try HTTPJob.parse(
+            Self.config(url, "POST") + [(key: "headers", value: headers.isEmpty ? "" : text)])
+        body = .template(payload)
+    }
+
+    /// A request without a body.
+    init(ping url: String) throws(ExecutorSettingError) {
+        job = try HTTPJob.parse(Self.config(url, "GET"))
+        body = .none
+    }
+
+    private static func config(_ url: String, _ method: String) -> [(key: String, value: String)] {
+        [
+            (key: "url", value: url), (key: "method", value: method),
+            (key: "expectCode", value: successes),
+        ]
+    }
+
+    private static let successes = (200...299).map(String.init).joined(separator: ",")
 
     /// The call that carries it out.
     /// - Parameter id: names the call among others.
@@ -50,10 +86,14 @@ package struct WebhookTask: Hashable, Sendable {
                 EnvironmentEntry(name: "DKRON_EXECUTION_ID", value: execution.id.text),
                 EnvironmentEntry(name: "DKRON_JOB_NAME", value: execution.job.text),
             ], fence: nil)
-        call.exchange.body =
-            payload?.filled(execution, output) ?? ReportTemplate.json(execution, output)
-        if payload == nil, !call.exchange.headers.contains("Content-Type") {
-            call.exchange.headers.append("Content-Type", "application/json")
+        switch body {
+        case .none: break
+        case .template(let template): call.exchange.body = template.filled(execution, output)
+        case .everything:
+            call.exchange.body = ReportTemplate.json(execution, output)
+            if !call.exchange.headers.contains("Content-Type") {
+                call.exchange.headers.append("Content-Type", "application/json")
+            }
         }
         return call
     }

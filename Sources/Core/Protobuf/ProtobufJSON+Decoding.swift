@@ -25,9 +25,15 @@ extension ProtobufJSON {
         if let known = ProtobufWellKnown(typeName) {
             return try write(start, as: known, to: &writer)
         }
-        let type = try schema.type(typeName)
-        let found = try occurrences(start, type)
         writer.beginObject()
+        try writeMembers(start, try schema.type(typeName), to: &writer)
+        writer.endObject()
+    }
+
+    func writeMembers(
+        _ start: ProtobufReader, _ type: ProtobufType, to writer: inout JSONWriter
+    ) throws(ProtobufError) {
+        let found = try occurrences(start, type)
         var first = 0
         while first < found.count {
             var end = first + 1
@@ -46,7 +52,6 @@ extension ProtobufJSON {
                 }
             } catch { throw error.inside(member.jsonName) }
         }
-        writer.endObject()
     }
 
     /// The declared fields by member, then as they came. Of a oneof only what came last is left.

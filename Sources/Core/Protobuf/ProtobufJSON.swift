@@ -3,7 +3,8 @@
 /// Translates between JSON and messages whose types are known at run time only.
 ///
 /// Names of members are taken in lowerCamelCase and as declared, and given in lowerCamelCase. The
-/// well-known types have their own forms; `google.protobuf.Any` is refused.
+/// well-known types have their own forms. What is in a `google.protobuf.Any` has that of its type
+/// if the schema describes it, and is given by its bytes otherwise.
 package struct ProtobufJSON: Sendable {
     let schema: ProtobufSchema
     /// Whether members that are not declared are passed over.
@@ -22,9 +23,10 @@ package struct ProtobufJSON: Sendable {
     }
 
     /// Appends the fields of one message.
+    /// - Parameter passedOver: the name of a member that says nothing of the message.
     func write(
         _ source: ProtobufJSONSource, _ value: JSONValue, as typeName: String,
-        to writer: inout ProtobufWriter, depth: Int
+        passingOver passedOver: String? = nil, to writer: inout ProtobufWriter, depth: Int
     ) throws(ProtobufError) {
         guard depth > 0 else {
             throw ProtobufError("messages nest more than \(ProtobufLimits.depth) deep")
@@ -40,6 +42,7 @@ package struct ProtobufJSON: Sendable {
         var chosen = [Int?](repeating: nil, count: type.oneofs.count)
         for member in source.document.members(of: value) {
             let name = source.text(member.name)
+            if name == passedOver { continue }
             guard let index = type.index(named: name) else {
                 if ignoresUnknown { continue }
                 throw ProtobufError("the message \(typeName) has no such member").inside(name)

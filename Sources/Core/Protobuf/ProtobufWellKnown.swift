@@ -34,9 +34,6 @@ enum ProtobufWellKnown: Hashable {
         default: return nil
         }
     }
-
-    fileprivate static let anyReason =
-        "google.protobuf.Any can't be translated: its contents are described elsewhere"
 }
 
 // MARK: JSON into messages
@@ -64,7 +61,7 @@ extension ProtobufJSON {
                 throw source.mismatch("a string of field names", value)
             }
             for path in text.split(separator: ",") { writer.string(1, Self.snakeCased(path)) }
-        case .any: throw ProtobufError(ProtobufWellKnown.anyReason)
+        case .any: try writeAny(source, value, to: &writer, depth: depth)
         case .wrapper(.string):
             guard let text = document.string(value) else {
                 throw source.mismatch("a string", value)
@@ -183,7 +180,7 @@ extension ProtobufJSON {
                 if field.number == 1 { paths.append(ProtobufSchema.camelCased(try field.string())) }
             }
             writer.string(paths.joined(separator: ","))
-        case .any: throw ProtobufError(ProtobufWellKnown.anyReason)
+        case .any: try writeAny(start, to: &writer)
         case .wrapper(let kind): try writeWrapped(&reader, kind, to: &writer)
         }
     }

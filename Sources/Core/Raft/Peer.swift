@@ -29,6 +29,8 @@ struct Peer {
     /// The heartbeat during which entries were sent last: an answer to a later one tells whether
     /// they came.
     private var sentRound: UInt64 = 0
+    /// The heartbeat during which a refusal last had entries sent again.
+    private var wentBackIn: UInt64?
     private var isProbing = false
     private var flights = RingBuffer<Flight>()
     private var flightBytes = 0
@@ -103,6 +105,16 @@ struct Peer {
         isProbing = false
         flights.removeAll()
         flightBytes = 0
+    }
+
+    /// It refused what was sent ahead: something before it is late or lost.
+    /// - Returns: whether to go back. Once a heartbeat is enough: what was overtaken on its way has
+    ///   everything behind it refused, and sending all of that anew for each refusal would grow
+    ///   into a flood.
+    mutating func mayGoBack(round: UInt64) -> Bool {
+        guard wentBackIn != round else { return false }
+        wentBackIn = round
+        return true
     }
 
     /// It answered a heartbeat of `round`: what was sent two rounds before and did not come is

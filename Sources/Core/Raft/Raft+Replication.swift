@@ -100,7 +100,7 @@ extension Raft {
         switch peer.mode {
         case .snapshot: return
         case .probe: guard previous == peer.next - 1 else { return }
-        case .replicate: break
+        case .replicate: guard peers[position].mayGoBack(round: round) else { return }
         }
         let agreeing = log.lastIndex(upTo: hint, termAtMost: term)
         peers[position].probe(from: min(previous, agreeing + 1))

@@ -42,6 +42,8 @@ package struct ClusterState: Hashable, Sendable {
     package var featureLevel = FeatureLevel.first
     /// Nodes that get no new executions, in order.
     package var drained: [NodeName] = []
+    /// What is owed of executions from here on: what the leader has settings for.
+    package var notifying: NotificationChannels = []
 
     package init() {}
 
@@ -58,9 +60,10 @@ package struct ClusterState: Hashable, Sendable {
 
 extension ClusterState: StoreRecord {
     func encode(into writer: inout ByteWriter) {
-        // As servers of the first level wrote it, until all know more: their hashes must agree.
-        let isFirst = featureLevel < FeatureLevel.second
-        writer.u8(isFirst ? 1 : 2)
+        // As servers of earlier levels wrote it, until all know more: their hashes must agree.
+        let version: UInt8 =
+            featureLevel < FeatureLevel.second ? 1 : featureLevel < FeatureLevel.fifth ? 2 : 3
+        writer.u8(version)
         writer.string(clusterID)
         writer.clusterSettings(settings)
         writer.i64(lastNumber)
@@ -71,16 +74,17 @@ extension ClusterState: StoreRecord {
             writer.optionalTime(pause.to)
         }
         writer.bool(editsAllowedWhilePaused)
-        guard !isFirst else { return }
+        guard version > 1 else { return }
         writer.u32(featureLevel)
         writer.nodes(drained)
+        if version > 2 { writer.u8(notifying.rawValue) }
     }
 
     init(from reader: inout ByteReader) throws(ByteError) {
         let version = try reader.u8()
-        guard version == 1 || version == 2 else {
+        guard (1...3).contains(version) else {
             throw .malformed(
-                offset: 0, what: "the cluster's state of version \(version), this is 2")
+                offset: 0, what: "the cluster's state of version \(version), this is 3")
         }
         clusterID = try reader.string()
         settings = try reader.clusterSettings()
@@ -94,6 +98,7 @@ extension ClusterState: StoreRecord {
         guard version > 1 else { return }
         featureLevel = try reader.u32()
         drained = try reader.nodes()
+        if version > 2 { notifying = NotificationChannels(rawValue: try reader.u8()) }
     }
 }
 

@@ -107,7 +107,11 @@ extension Command.Body {
         case .processed(let processed):
             writer.u8(21)
             processed.encode(into: &writer)
-        case .raiseLevel, .nodes, .drain, .rewind, .succeed: encodeOfCluster(into: &writer)
+        case .notified(let news):
+            writer.u8(22)
+            writer.array(news) { $1.encode(into: &$0) }
+        case .raiseLevel, .nodes, .drain, .rewind, .succeed, .notifying:
+            encodeOfCluster(into: &writer)
         }
     }
 
@@ -131,6 +135,9 @@ extension Command.Body {
         case .succeed(let clusterID):
             writer.u8(20)
             writer.string(clusterID)
+        case .notifying(let channels):
+            writer.u8(23)
+            writer.u8(channels.rawValue)
         default: invariant(false, "all others are written by `encode`")
         }
     }
@@ -185,6 +192,10 @@ extension Command.Body {
         case 19: self = .rewind(try Rewind(from: &reader))
         case 20: self = .succeed(clusterID: try reader.string())
         case 21: self = .processed(try Processed(from: &reader))
+        case 22:
+            self = .notified(
+                try reader.array { reader throws(ByteError) in try Notified(from: &reader) })
+        case 23: self = .notifying(NotificationChannels(rawValue: try reader.u8()))
         case let other: throw .malformed(offset: start, what: "a command of unknown kind \(other)")
         }
     }

@@ -45,6 +45,10 @@ package struct Command: Hashable, Sendable {
         case succeed(clusterID: String)
         /// What the processors of one execution left.
         case processed(Processed)
+        /// What the leader can tell people by.
+        case notifying(NotificationChannels)
+        /// What came of telling people.
+        case notified([Notified])
     }
 
     package init(

@@ -13,8 +13,10 @@ package enum FeatureLevel {
     package static let third: UInt32 = 3
     /// Adds: outcomes whose processors have yet to run.
     package static let fourth: UInt32 = 4
+    /// Adds: notifications that are owed, jobs that say what is told of them.
+    package static let fifth: UInt32 = 5
     /// What this program understands.
-    package static let newest = fourth
+    package static let newest = fifth
 }
 
 extension Store {
@@ -33,6 +35,12 @@ extension Store {
     }
 }
 
+extension JobDocument {
+    fileprivate var neededLevel: UInt32 {
+        notifyOn == nil ? FeatureLevel.first : FeatureLevel.fifth
+    }
+}
+
 extension Command.Body {
     /// The lowest level at which every server understands it.
     package var featureLevel: UInt32 {
@@ -41,9 +49,13 @@ extension Command.Body {
         case .raiseLevel: FeatureLevel.first
         case .nodes, .drain, .rewind, .succeed: FeatureLevel.second
         case .processed: FeatureLevel.fourth
-        case .decide, .bootstrap, .putJob, .deleteJob, .deleteExecutions, .runNow, .decideChild,
-            .startRetry, .reports, .kill, .pause, .unpause, .settings, .restorePart,
-            .restoreCommit, .restoreAbandon:
+        case .notifying, .notified: FeatureLevel.fifth
+        case .putJob(let put): put.document.neededLevel
+        case .restorePart(_, let jobs):
+            jobs.map(\.document.neededLevel).max() ?? FeatureLevel.first
+        case .decide, .bootstrap, .deleteJob, .deleteExecutions, .runNow, .decideChild,
+            .startRetry, .reports, .kill, .pause, .unpause, .settings, .restoreCommit,
+            .restoreAbandon:
             FeatureLevel.first
         }
     }

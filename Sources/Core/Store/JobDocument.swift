@@ -109,6 +109,8 @@ package struct JobDocument: Hashable, Sendable {
     package var catchUpWindow: Duration?
     package var lostAfter: Duration?
     package var fence: Bool?
+    /// Nil tells everything, as `always` does, and prints nothing.
+    package var notifyOn: NotifyRule?
     /// Why an imported job can't run as it is; such a job is stored disabled.
     package var invalidReason: String?
 
@@ -124,7 +126,8 @@ package struct JobDocument: Hashable, Sendable {
 
 extension JobDocument: StoreRecord {
     func encode(into writer: inout ByteWriter) {
-        writer.u8(1)
+        // The least that says everything, so that servers which know less write the same bytes.
+        writer.u8(notifyOn == nil ? 1 : 2)
         writer.string(name.text)
         writer.string(displayName)
         writer.string(timezone)
@@ -153,10 +156,15 @@ extension JobDocument: StoreRecord {
         writer.optional(lostAfter) { $0.i64($1.nanoseconds) }
         writer.optional(fence) { $0.bool($1) }
         writer.optional(invalidReason) { $0.string($1) }
+        if let notifyOn { writer.u8(notifyOn.rawValue) }
     }
 
     init(from reader: inout ByteReader) throws(ByteError) {
-        try reader.expectVersion(1, of: "a job document")
+        let start = reader.offset
+        let version = try reader.u8()
+        guard version == 1 || version == 2 else {
+            throw .malformed(offset: start, what: "version \(version) of a job document")
+        }
         name = JobName(try reader.string())
         displayName = try reader.string()
         timezone = try reader.string()
@@ -185,5 +193,6 @@ extension JobDocument: StoreRecord {
         lostAfter = try reader.optionalDuration()
         fence = try reader.optional { reader throws(ByteError) in try reader.bool() }
         invalidReason = try reader.optional { reader throws(ByteError) in try reader.string() }
+        if version > 1 { notifyOn = try reader.choice("a rule of notifications") }
     }
 }

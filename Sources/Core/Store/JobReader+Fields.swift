@@ -18,6 +18,7 @@ extension JobReader {
         case catchUpWindow = "catch_up_window"
         case lostAfter = "lost_after"
         case fence
+        case notifyOn = "notify_on"
         // What the server maintains.
         case id
         case successCount = "success_count"
@@ -43,8 +44,8 @@ extension JobReader {
             case .name, .displayname, .timezone, .schedule, .owner, .ownerEmail, .disabled, .tags,
                 .metadata, .retries, .parentJob, .processors, .concurrency, .executor,
                 .executorConfig, .ephemeral, .startsAt, .expiresAt, .dst, .catchUp,
-                .catchUpWindow, .lostAfter, .fence, .command, .shell, .environmentVariables,
-                .runAsUser:
+                .catchUpWindow, .lostAfter, .fence, .notifyOn, .command, .shell,
+                .environmentVariables, .runAsUser:
                 false
             }
         }

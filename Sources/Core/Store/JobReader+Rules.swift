@@ -134,6 +134,12 @@ extension JobReader {
                 violate(.catchUp, notAChoice(.catchUp, text, "latest, all and none"))
             }
         }
+        if let text = json.text(notifyOn), !text.isEmpty {
+            input.document.notifyOn = NotifyRule(text: text)
+            if input.document.notifyOn == nil {
+                violate(.notifyOn, notAChoice(.notifyOn, text, "always and failure"))
+            }
+        }
         if input.document.retries > Limit.retries {
             violate(.retries, "The field retries is \(input.document.retries); the most is 1000.")
         }

@@ -64,6 +64,7 @@ package struct JobReader: ~Copyable {
     var catchUp: JSONValue?
     var catchUpWindow: JSONValue?
     var lostAfter: JSONValue?
+    var notifyOn: JSONValue?
     var older = OlderFields()
 
     /// Reads one job from a value of a JSON text. O(n).
@@ -143,6 +144,7 @@ package struct JobReader: ~Copyable {
         case .catchUpWindow: catchUpWindow = try json.string(value, field)
         case .lostAfter: lostAfter = try json.string(value, field)
         case .fence: input.document.fence = try json.bool(value, field)
+        case .notifyOn: notifyOn = try json.string(value, field)
         case .command: older.command = try json.string(value, field)
         case .shell: older.shell = try json.bool(value, field)
         case .environmentVariables: older.environment = try json.strings(value, field)

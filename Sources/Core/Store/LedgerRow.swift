@@ -112,3 +112,34 @@ extension ByteReader {
         }
     }
 }
+
+extension LedgerRow {
+    /// The outcome as a sentence without its full stop.
+    var words: String {
+        switch outcome {
+        case .ran:
+            if let cause { return cause.words }
+            let late = decidedAt - from
+            return late < .seconds(1) ? "ran on time" : "ran \(DurationText.print(late)) late"
+        case .skipped(.overlap): return "skipped: a run was still active and concurrency is forbid"
+        case .skipped(.paused): return "skipped: the cluster was paused"
+        case .skipped(.noTarget): return "skipped: no node that was alive matched the job's tags"
+        case .skipped(.disabled): return "skipped: the job was disabled"
+        case .missed(.window): return "missed: too late for the catch-up window"
+        case .missed(.superseded): return "missed: a younger tick ran in its place"
+        case .missed(.policy): return "missed: the job's catch_up is none"
+        case .missed(.zone):
+            return "missed: the job was changed while its time zone could not be read"
+        }
+    }
+}
+
+extension Trigger {
+    fileprivate var words: String {
+        switch self {
+        case .tick: "ran"
+        case .request: "ran on request"
+        case .parent(let job, _): "ran after a success of \(job)"
+        }
+    }
+}

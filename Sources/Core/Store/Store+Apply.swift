@@ -79,6 +79,8 @@ extension Store {
         case .rewind(let rewind): return self.rewind(rewind, &events)
         case .succeed(let id): return succeed(id, &events)
         case .processed(let processed): return apply(processed, stamp, &events)
+        case .notifying(let channels): return setNotifying(channels)
+        case .notified(let news): return apply(news, &events)
         }
     }
 
@@ -115,18 +117,21 @@ extension Store {
             }
             state.cursor = ticks.to
             events.append(.decided(outcome, tick: ticks.from))
-            record(
-                LedgerRow(
-                    from: ticks.from, to: ticks.to, outcome: outcome, decidedAt: stamp,
-                    revision: state.revision),
-                &state)
+            let row = LedgerRow(
+                from: ticks.from, to: ticks.to, outcome: outcome, decidedAt: stamp,
+                revision: state.revision)
+            // Of equal ones in a row people are told once.
+            if record(row, &state) {
+                oweNothingRan(row, document, state.generation, stamp, &events)
+            }
         }
         put(decision.job, state)
         events.append(.jobChanged(decision.job))
     }
 
     /// Adds a row for ticks; equal neighbours of one revision become one row.
-    private mutating func record(_ row: LedgerRow, _ state: inout JobState) {
+    /// - Returns: whether it is a row of its own.
+    private mutating func record(_ row: LedgerRow, _ state: inout JobState) -> Bool {
         if case .ran = row.outcome {
         } else if let last = lastTickRow(of: state.generation), last.row.outcome == row.outcome,
             last.row.revision == row.revision
@@ -135,9 +140,10 @@ extension Store {
             merged.to = row.to
             merged.decidedAt = row.decidedAt
             put(Key.ledger(state.generation, last.place), merged.encoded)
-            return
+            return false
         }
         add(row, at: LedgerPlace(time: row.from, sequence: 0), &state)
+        return true
     }
 
     /// The newest row, when it is one of ticks: rows of runs without a tick end a neighbourhood.
@@ -149,15 +155,17 @@ extension Store {
     }
 
     /// Adds a row for a run without a tick.
+    @discardableResult
     mutating func record(
         _ outcome: Outcome, cause: Trigger, _ stamp: WallTime, _ state: inout JobState,
         _ events: inout [StoreEvent]
-    ) {
+    ) -> LedgerRow {
         events.append(.decided(outcome, tick: nil))
         let row = LedgerRow(
             from: stamp, to: stamp, outcome: outcome, decidedAt: stamp, revision: state.revision,
             cause: cause)
         add(row, at: LedgerPlace(time: stamp, sequence: nextNumber(stamp)), &state)
+        return row
     }
 
     private mutating func add(
@@ -302,8 +310,10 @@ extension Store {
         _ events: inout [StoreEvent]
     ) {
         for index in group.targets.indices {
-            cancelRetry(of: &group, target: index, document.name, state.generation)
+            let isFinal = cancelRetry(
+                of: &group, target: index, document.name, state.generation)
             guard let number = group.targets[index].attempts.last else { continue }
+            if isFinal { oweEnd(of: number, document, state.generation, &events) }
             let key = ExecutionKey(generation: state.generation, number: number)
             guard var execution = execution(key),
                 !execution.state.isEnded || execution.isProcessing
@@ -355,7 +365,7 @@ extension Store {
         for number in group.targets.flatMap(\.attempts) {
             let key = ExecutionKey(generation: state.generation, number: number)
             remove(Key.execution(key))
-            events.append(.forgetOutput(key))
+            forgetOutput(of: key, &events)
         }
         if case .request(let id) = group.trigger { remove(Key.request(state.generation, id)) }
         remove(Key.group(state.generation, group.id))

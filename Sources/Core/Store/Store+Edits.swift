@@ -148,9 +148,9 @@ extension Store {
             events.append(.settled(execution))
         }
         for key in keys(withPrefix: Key.prefix(.execution, generation)) {
-            events.append(
-                .forgetOutput(
-                    ExecutionKey(generation: generation, number: Key.lastNumber(of: key))))
+            let execution = ExecutionKey(
+                generation: generation, number: Key.lastNumber(of: key))
+            forgetOutput(of: execution, &events)
             remove(key)
         }
         for table in [Key.Table.group, .active, .ledger, .request] {
@@ -227,6 +227,7 @@ extension Store {
             })
         else { return .rejected(.executionEnded) }
         cancelRetry(of: &group, target: target, job, key.generation)
+        oweEnd(of: key.number, document, key.generation, &events)
         put(key.generation, group)
         endIfComplete(&group, document, &state, stamp, &events)
         if hasJob(job) { put(job, state) }

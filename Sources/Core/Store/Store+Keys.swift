@@ -32,6 +32,8 @@ enum Key {
         /// Executions whose processors have not all run, by generation and number; the value is
         /// the job's name.
         case processing = 0x50
+        /// What people are still to be told, by generation and number.
+        case notice = 0x4d
     }
 
     static let cluster = ByteKey([Table.cluster.rawValue])
@@ -65,6 +67,10 @@ enum Key {
 
     static func processing(_ key: ExecutionKey) -> ByteKey {
         numbered(.processing, key.generation, key.number)
+    }
+
+    static func notice(_ key: ExecutionKey) -> ByteKey {
+        numbered(.notice, key.generation, key.number)
     }
 
     static func ledger(_ generation: Generation, _ place: LedgerPlace) -> ByteKey {

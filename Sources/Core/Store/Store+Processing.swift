@@ -80,7 +80,7 @@ extension Store {
             return .rejected(.unknownExecution)
         }
         execution.isProcessing = false
-        execution.notes = processed.notes
+        execution.notes += processed.notes
         if let failure = processed.failure, execution.state == .success {
             execution.state = .failed
             execution.error = Execution.shortened(failure)

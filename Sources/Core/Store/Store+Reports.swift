@@ -25,6 +25,7 @@ extension Store {
             execution.state = .running
             execution.startedAt = at
             put(state.generation, execution)
+            oweStart(of: execution, report.job, state.generation, &events)
             if execution.attempt == 1 {
                 events.append(.started(due: execution.scheduledAt, at: at))
             }
@@ -45,7 +46,10 @@ extension Store {
                 events.append(.settled(report.key))
                 attachLate(result, to: execution, &state, report.job, stamp, &events)
             } else if !execution.state.isEnded {
+                let isNews = execution.state == .pending && result.startedAt != nil
                 execution.take(result)
+                // The word of its start was overtaken.
+                if isNews { oweStart(of: execution, report.job, state.generation, &events) }
                 if !awaitsProcessors(report.job) { events.append(.settled(report.key)) }
                 complete(execution, report, &state, stamp, &events)
             } else if !execution.isProcessing {
@@ -120,6 +124,8 @@ extension Store {
                     due: stamp + delay, job: job, generation: state.generation,
                     group: group.id, target: target, after: execution.number),
                 in: &group, &events)
+        } else {
+            oweEnd(of: execution.number, document, state.generation, &events)
         }
         put(state.generation, group)
         endIfComplete(&group, document, &state, stamp, &events)
@@ -149,6 +155,7 @@ extension Store {
         else { return }
         events.append(.mark(.retryCancelledByLateResult))
         cancelRetry(of: &group, target: target, job, state.generation)
+        oweEnd(of: execution.number, document, state.generation, &events)
         put(state.generation, group)
         endIfComplete(&group, document, &state, stamp, &events)
         if hasJob(job) { put(job, state) }
@@ -165,18 +172,21 @@ extension Store {
         events.append(.retryScheduled(retry))
     }
 
+    /// - Returns: whether one waited.
+    @discardableResult
     mutating func cancelRetry(
         of group: inout Group, target: Int, _ job: JobName, _ generation: Generation
-    ) {
+    ) -> Bool {
         guard let due = group.targets[target].retryDue,
             let after = group.targets[target].attempts.last
-        else { return }
+        else { return false }
         group.targets[target].retryDue = nil
         remove(
             Key.retry(
                 PendingRetry(
                     due: due, job: job, generation: generation, group: group.id, target: target,
                     after: after)))
+        return true
     }
 
     mutating func apply(
@@ -323,7 +333,8 @@ extension Store {
                 document, &state, cause, targets: decision.targets, stamp, &events)
             if case .ran = outcome { events.append(.mark(.childLaunched)) }
         }
-        record(outcome, cause: cause, stamp, &state, &events)
+        let row = record(outcome, cause: cause, stamp, &state, &events)
+        oweNothingRan(row, document, state.generation, stamp, &events)
         put(trigger.child, state)
         return .applied
     }

@@ -96,6 +96,8 @@ package struct Store {
         package var executions = 0
         /// Executions whose processors have not all run.
         package var processing = 0
+        /// Executions and ticks of which somebody is still to be told.
+        package var notices = 0
 
         fileprivate mutating func count(_ key: ByteKey, _ step: Int) {
             switch key.bytes.first {
@@ -103,6 +105,7 @@ package struct Store {
             case Key.Table.active.rawValue: activeGroups += step
             case Key.Table.execution.rawValue: executions += step
             case Key.Table.processing.rawValue: processing += step
+            case Key.Table.notice.rawValue: notices += step
             default: break
             }
         }

@@ -16,6 +16,11 @@ package enum StoreEvent: Sendable {
     case processingEnded(ExecutionKey)
     /// A piece of the output that processors left, for the history.
     case processedOutput(ExecutionKey, chunk: UInt32, bytes: [UInt8])
+    /// Somebody is to be told of this.
+    case noticeOwed(ExecutionKey)
+    /// So much of it was told, or will not be told any more.
+    case noticeSettled(
+        ExecutionKey, delivered: NotificationChannels, givenUp: NotificationChannels)
     case groupEnded(JobName, Generation, GroupID)
     case killRequested(ExecutionKey, NodeName)
     case retryScheduled(PendingRetry)

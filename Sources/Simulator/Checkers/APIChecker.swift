@@ -63,7 +63,7 @@ struct APIChecker {
     ) {
         guard operation.draft.method != "HEAD", operation.target.hasPrefix("/v1") else { return }
         let type = reply.headers["Content-Type"] ?? ""
-        guard type.contains("json") || reply.status >= 400 else { return }
+        guard type.holds("json") || reply.status >= 400 else { return }
         guard let json = NaiveJSON(reply.body) else {
             return verdict.fail(
                 .A6,

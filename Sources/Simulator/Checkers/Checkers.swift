@@ -6,10 +6,10 @@ struct Checkers {
     private var verdict = Verdict()
     private let parameters: Parameters
     private(set) var view = StoreView()
-    private var reference = ReferenceLog()
+    private(set) var reference = ReferenceLog()
     /// What was committed, elections and votes.
     private(set) var consensus = RaftJudge()
-    private var seats: [Seat]
+    private(set) var seats: [Seat]
     /// Who votes by what is committed.
     private var voters: [ServerID]
     /// How many of these are servers, the first ones.
@@ -20,6 +20,7 @@ struct Checkers {
     private(set) var schedule = ScheduleChecker()
     private(set) var executions: ExecutionChecker
     private(set) var api = APIChecker()
+    var notifications = NotificationChecker()
     private var resources: ResourceChecker
     private var gossip: GossipChecker?
     /// The cluster that nodes belong to.
@@ -46,7 +47,7 @@ struct Checkers {
         resources = ResourceChecker(TunableNames.tunables(parameters.tunables))
         backups = BackupChecker(parameters.tunables)
         executions = ExecutionChecker(
-            outputLimit: TunableNames.tunables(parameters.tunables).outputLimit,
+            TunableNames.tunables(parameters.tunables),
             targets: TargetChecker(nodes: nodes, isStatic: !parameters.gossips))
         if parameters.gossips { gossip = GossipChecker(nodes: nodes.map(\.name)) }
         let founders = parameters.gossips ? max(1, servers - parameters.lateServers) : servers
@@ -221,6 +222,7 @@ struct Checkers {
         judgeHolders(of: mark, payload)
         guard let command = reference.apply(mark, payload, into: &verdict) else { return }
         let changes = view.look(at: reference.store, changed: reference.changedKeys)
+        notifications.observe(command, changes, view, reference.store, into: &verdict)
         // With a full ledger a new row leaves a job's state as it was.
         var isChild = false
         if case .decideChild = command.body { isChild = true }
@@ -287,6 +289,7 @@ struct Checkers {
             for (place, row) in StoreView.rows(of: generation, after: last, in: reference.store)
             where last.map({ place > $0 }) ?? true {
                 executions.observeRow(row, of: sight, into: &verdict)
+                notifications.observeRow(row, of: sight, view)
                 lastRows[generation] = place
             }
         }
@@ -307,6 +310,16 @@ struct Checkers {
         case .call(let call):
             let job = call.exchange.openHeaders["Dkron-Job-Name"] ?? ""
             executions.willStart(call.execution, of: job, timeout: call.timeout, into: &verdict)
+        case .converse(let call):
+            let job = call.identity.last { $0.name == "DKRON_JOB_NAME" }?.value ?? ""
+            executions.willStart(call.execution, of: job, timeout: call.timeout, into: &verdict)
+        case .execute(let call):
+            executions.willStart(
+                call.execution, of: call.job.text, timeout: call.timeout, into: &verdict)
+        case .process(let run) where NotificationSender.owns(run.id):
+            let isCurrent = seats[node.index].followed == seats[node.index].applied
+            notifications.willSend(
+                run, view, reference.store, isCurrent: isCurrent, into: &verdict)
         case .process(let run):
             executions.processors.willProcess(
                 run, on: node.index, life: node.incarnation, into: &verdict)
@@ -451,15 +464,12 @@ struct Checkers {
     mutating func requireAllEnded(_ nodes: [VirtualNode], _ log: RunLog, at time: TrueTime) {
         verdict.time = time
         executions.requireAllEnded(view, into: &verdict)
+        notifications.requireAllTold(reference.store, into: &verdict)
         for node in nodes {
             resources.requireNothingOpen(
-                node, orphans: orphans(of: node.supervisor), orphanCalls: orphans(of: node.web),
+                node, orphans: orphans(of: node.supervisor), orphanCalls: orphans(of: node.outside),
                 &verdict)
         }
-    }
-
-    func hasAll(_ node: Int) -> Bool {
-        seats[node].followed == LogIndex(consensus.canonical.count)
     }
 
     /// The server has applied everything that was committed.
@@ -483,5 +493,7 @@ struct Checkers {
         supervisor.runningExecutions.count { executions.isOrphan($0) }
     }
 
-    func orphans(of web: Web) -> Int { web.executions.count { executions.isOrphan($0) } }
+    func orphans(of outside: Outside) -> Int {
+        outside.executions.count { executions.isOrphan($0) }
+    }
 }

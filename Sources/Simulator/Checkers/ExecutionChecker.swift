@@ -52,6 +52,8 @@ struct ExecutionChecker {
     var givenUp: Set<String> = []
     /// Bytes of output that the node keeps.
     let outputLimit: Int
+    /// What plugins have beyond a job's time-out.
+    private let grace: Duration
     /// The disk said at some time that it was almost full.
     var diskWasLow = false
     /// Servers whose process does not run now.
@@ -67,8 +69,9 @@ struct ExecutionChecker {
     private var targets: TargetChecker
     var processors: ProcessorChecker
 
-    init(outputLimit: Int, targets: TargetChecker) {
-        self.outputLimit = outputLimit
+    init(_ tunables: Tunables, targets: TargetChecker) {
+        outputLimit = tunables.outputLimit
+        grace = tunables.grace
         self.targets = targets
         processors = ProcessorChecker(outputLimit: outputLimit)
     }
@@ -131,9 +134,11 @@ struct ExecutionChecker {
 
     private func timeout(of document: JobDocument) -> Int64? {
         let text = document.executorConfig.first { $0.name == "timeout" }?.value
-        if document.executor == "http", text == nil { return 30_000_000_000 }
+        if ["http", "nats"].contains(document.executor), text == nil { return 30_000_000_000 }
         guard let text, text != "0" else { return nil }
-        return Int64(text).map { $0 * 1_000_000_000 } ?? OracleSchedule.goDuration(text[...])
+        let own = Int64(text).map { $0 * 1_000_000_000 } ?? OracleSchedule.goDuration(text[...])
+        let isPlugin = PluginModel.Manner.names.contains(document.executor)
+        return own.map { $0 + (isPlugin ? grace.nanoseconds : 0) }
     }
 
     private mutating func judge(
@@ -305,6 +310,7 @@ struct ExecutionChecker {
             "\(name) is recorded with another start")
         // How much of an answer came before it was cut, only the client knows.
         if case .answered(_, whole: false) = run.ending { return }
+        if run.isOutputUnknown { return }
         if isForgotten, result.state == .failed { return }
         judgeOutput(result, run, name, &verdict)
     }
@@ -313,7 +319,8 @@ struct ExecutionChecker {
         _ result: Execution, _ run: RealRun, _ name: String, _ verdict: inout Verdict
     ) {
         // An agent that came back may not have been able to read the secrets again.
-        let isWithheld = result.outputDigest == Checksum.crc32c(Runner.withheldNotice)
+        let notice = Runner.withheldNotice.suffix(outputLimit)
+        let isWithheld = result.outputDigest == Checksum.crc32c(Array(notice))
         if isWithheld, run.agentLife != lives[run.node] { return }
         var kept = min(run.outputLength, outputLimit)
         // Whether the node knew when it wrote the result down is its own business.

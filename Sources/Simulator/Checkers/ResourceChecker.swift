@@ -46,11 +46,19 @@ struct ResourceChecker {
             node.supervisor.heldRuns == orphans, .B5,
             "the supervisor still holds \(node.supervisor.heldRuns) runs")
         verdict.require(
-            node.web.executions.count == orphanCalls, .B5,
-            "the HTTP client still holds \(node.web.executions.count) calls")
+            node.outside.executions.count == orphanCalls, .B5,
+            "the agent still holds \(node.outside.executions.count) calls")
         verdict.require(
-            node.web.keptCount == 0, .B5,
-            "the HTTP client still keeps \(node.web.keptCount) connections")
+            node.outside.web.keptCount == 0, .B5,
+            "the HTTP client still keeps \(node.outside.web.keptCount) connections")
+        let talks = node.outside.talks
+        verdict.require(
+            talks.connectionCount <= talks.executions.count, .B5,
+            "\(talks.connectionCount) connections are open for \(talks.executions.count) talks")
+        let plugins = node.outside.plugins
+        verdict.require(
+            plugins.socketCount == 0 || !plugins.executions.isEmpty, .B5,
+            "\(plugins.socketCount) sockets are open for updates of no call")
         verdict.require(
             node.requests.isEmpty, .B5, "\(node.requests.count) requests are not answered")
     }

@@ -131,7 +131,9 @@ struct ScheduleChecker {
         rowsAreCut = isCut
         if isCut { from = max(from, (rows.first?.row.from ?? cursor) - .nanoseconds(1)) }
         if sameRevision {
-            judge(old, of: watch.era, after, from: from, to: cursor, view, &verdict)
+            // An edit that leaves the schedule alone carries what was due under the old rules.
+            let ruling = watch.era.documentBytes == after.documentBytes ? after : before
+            judge(old, of: watch.era, ruling, from: from, to: cursor, view, &verdict)
         } else if after.state.revision == watch.era.revision + 1 {
             // The edit carried what was due; its stamp is where the new revision begins.
             let new = rows.filter { $0.row.revision == after.state.revision }

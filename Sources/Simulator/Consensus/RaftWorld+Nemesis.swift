@@ -87,6 +87,30 @@ extension RaftWorld {
         }
     }
 
+    /// What leaders of several terms leave behind at a few servers each is where counting copies
+    /// goes wrong (Raft dissertation, section 3.6.2). By chance alone that hardly ever comes about.
+    mutating func beginReign(of index: Int) {
+        cuts = []
+        for other in servers.indices where servers[other].raft == nil && random.chance(1, 2) {
+            start(other)
+        }
+        for other in servers.indices where other != index && random.chance(1, 2) {
+            cuts.insert(index * 16 + other)
+            cuts.insert(other * 16 + index)
+        }
+        let length = meanDelay * Int64(random.int(in: 0...8)) + .milliseconds(1)
+        push(.reignEnds(index, life: servers[index].life), after: length)
+    }
+
+    mutating func endReign(of index: Int) {
+        cuts = []
+        if random.chance(1, 2) { return crash(index) }
+        for other in servers.indices where other != index {
+            cuts.insert(index * 16 + other)
+            cuts.insert(other * 16 + index)
+        }
+    }
+
     /// From here on everything works, but perhaps for one server that hears nobody, though all hear
     /// it: it never heals, and must not disturb the others.
     mutating func calm() {

@@ -27,6 +27,7 @@ struct RaftWorld {
         case wake(Int, life: Int)
         case client
         case nemesis
+        case reignEnds(Int, life: Int)
     }
 
     private struct Item: Comparable {
@@ -52,6 +53,8 @@ struct RaftWorld {
     /// In peace: the one server that hears nobody.
     var outcast: Int?
     var changesMembers: Bool
+    /// Nobody leads for long, and each leader reaches few others.
+    var hasShortReigns: Bool
     var judge = RaftJudge()
     /// The entries that were committed anywhere.
     private var committed: [LogEntry] = []
@@ -73,6 +76,12 @@ struct RaftWorld {
         tunables.followerCacheBytes = random.chance(4, 5) ? random.int(in: 0...300) : 1 << 20
         tunables.messageBytes = random.chance(1, 2) ? random.int(in: 1...100) : 256 << 10
         tunables.inFlightMessages = random.int(in: 1...64)
+        hasShortReigns = random.chance(1, 5)
+        if hasShortReigns {
+            // So that a reign may end between one entry and the next.
+            tunables.messageBytes = random.int(in: 1...60)
+            tunables.inFlightMessages = random.int(in: 1...2)
+        }
         let voters = RaftConfiguration(voters: (0..<count).map { ServerID($0 + 1) })
         let spare = changesMembers ? 2 : 0
         servers = (0..<count + spare).map { Server(id: ServerID($0 + 1)) }
@@ -119,6 +128,8 @@ struct RaftWorld {
             step(index) { _, _, _ in }
         case .client: actAsClient()
         case .nemesis: if !isCalm { strike() }
+        case .reignEnds(let index, let life):
+            if servers[index].life == life, !isCalm { endReign(of: index) }
         }
     }
 
@@ -170,7 +181,9 @@ struct RaftWorld {
             servers[index].applied.append(entry)
             judge.committed(EntryMark(entry), at: servers[index].applied.count)
             if committed.count < judge.canonical.count { committed.append(entry) }
-        case .lead: judge.leads(servers[index].raft!)
+        case .lead:
+            judge.leads(servers[index].raft!)
+            if hasShortReigns, !isCalm { beginReign(of: index) }
         case .resign: break
         case .send(let id, let message):
             judge.sends(

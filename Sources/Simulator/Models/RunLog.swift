@@ -18,6 +18,16 @@ struct RealRun: Sendable {
         case agentLost
         /// The machine lost its power.
         case powerLost
+
+        /// How a call ended, if not as it `otherwise` did by itself.
+        init(_ cause: CallEnd.Cause, otherwise: Ending) {
+            switch cause {
+            case .finished: self = otherwise
+            case .timedOut: self = .timedOut
+            case .stopped: self = .stopped
+            case .fenced: self = .fenced
+            }
+        }
     }
 
     let execution: String
@@ -39,6 +49,10 @@ struct RealRun: Sendable {
     var ending: Ending?
     /// Bytes really written.
     var outputLength = 0
+    /// What was put out, where it is not drawn.
+    var words: [UInt8]?
+    /// How much was heard of what was put out nobody can tell.
+    var isOutputUnknown = false
     /// A grandchild held the output open after the command's end.
     var heldOpenFor = Duration.zero
 
@@ -61,7 +75,22 @@ struct RealRun: Sendable {
     }
 
     func output(_ range: Range<Int>) -> [UInt8] {
-        Self.output(outputKey, range, binary: behaviour.isBinary)
+        if let words { return Array(words[range]) }
+        return Self.output(outputKey, range, binary: behaviour.isBinary)
+    }
+
+    /// A call's, with what its peer is told of the attempt.
+    static func ofCall(
+        _ id: ExecutionID, _ identity: [EnvironmentEntry], on node: Int, _ moment: Moment,
+        wall: WallTime, timeout: Duration?, isFenced: Bool
+    ) -> RealRun {
+        let told = { name in identity.last { $0.name == name }?.value ?? "" }
+        return RealRun(
+            execution: id.text, job: told("DKRON_JOB_NAME"), group: told("DKRON_GROUP"),
+            attempt: Int(told("DKRON_ATTEMPT")) ?? 0, scheduledAt: told("DKRON_SCHEDULED_AT"),
+            node: node, agentLife: moment.agentLife, timeout: timeout, grace: .zero,
+            isFenced: isFenced, behaviour: Behaviour(), outputKey: 0, startedAt: moment.time,
+            startedWall: wall)
     }
 
     /// Part of what a command prints: text in lines of 32, or anything. Byte by byte a function of
@@ -131,6 +160,12 @@ struct RunLog: Sendable {
     }
 
     mutating func wrote(_ index: Int, upTo length: Int) { runs[index].outputLength = length }
+    /// - Parameter words: nil if nobody can tell how much of them was heard.
+    mutating func said(_ index: Int, _ words: [UInt8]?) {
+        runs[index].words = words
+        runs[index].outputLength = words?.count ?? 0
+        runs[index].isOutputUnknown = words == nil
+    }
     mutating func heldOpen(_ index: Int, _ duration: Duration) {
         runs[index].heldOpenFor = duration
     }

@@ -3,30 +3,8 @@
 
 import Core
 
-/// What happens in a network.
-enum WebStep: Sendable {
-    case event(SocketEvent)
-    /// Bytes of a client get to the server.
-    case arrive(ConnectionNumber, [UInt8])
-    /// Something of a server gets to the client.
-    case deliver(ConnectionNumber, HTTPPeer.Step.Kind)
-    case deadline(Instant)
-}
-
 struct Web: Sendable {
-    struct Output {
-        var later: [(time: TrueTime, step: WebStep)] = []
-        var news: [(execution: ExecutionID, event: CallEvent)] = []
-        /// What servers saw and should not have.
-        var complaints: [String] = []
-    }
-
-    private struct Connection: Sendable {
-        var peer = HTTPPeer()
-        var address: String
-        /// What is sent on it arrives in order.
-        var busyUntil: TrueTime
-    }
+    typealias Step = WireStep<HTTPPeer.Step.Kind>
 
     private struct Live: Sendable {
         var call: HTTPCall
@@ -41,11 +19,10 @@ struct Web: Sendable {
 
     let node: Int
     private var calls: HTTPCalls
-    private var connections: [ConnectionNumber: Connection] = [:]
+    private var wires: Wires
+    private var peers: [ConnectionNumber: HTTPPeer] = [:]
     private var live: [ExecutionID: Live] = [:]
     private let draws: Draws
-    private var delays: DrawStream
-    private let latency: Duration
     private let limits: HTTPCaller.Limits
     private var armed: Instant?
     private var requestsOf: [ExecutionID: UInt64] = [:]
@@ -53,13 +30,13 @@ struct Web: Sendable {
     init(node: Int, draws: Draws, latency: Duration) {
         self.node = node
         self.draws = draws
-        self.latency = latency
-        delays = draws.stream("web/\(node)/delay")
+        var delays = draws.stream("web/\(node)/delay")
         // Few, so that calls wait and kept connections make room.
         var limits = HTTPCaller.Limits()
         limits.connections = delays.element([2, 5, 500])
         limits.keptPerServer = 2
         self.limits = limits
+        wires = Wires(delays: delays, latency: latency)
         calls = HTTPCalls(limits: limits)
     }
 
@@ -72,23 +49,19 @@ struct Web: Sendable {
     // MARK: What the agent asks
 
     mutating func begin(
-        _ call: HTTPCall, at time: TrueTime, now: Now, agentLife: UInt64, log: inout RunLog,
-        into out: inout Output
+        _ call: HTTPCall, _ moment: Moment, log: inout RunLog, into out: inout OutsideOutput
     ) {
         var keys = draws.stream("web/body/\(call.execution.text)")
         live[call.execution] = Live(
             call: call, bodyKey: keys.next(),
             wanted: call.expectedBody?.text.filter(\.isLetter))
-        perform(at: time, now: now, agentLife, &log, &out) {
-            $0.begin(call, at: now, into: &$1)
-        }
+        perform(moment, &log, &out) { $0.begin(call, at: moment.now, into: &$1) }
     }
 
     mutating func hangUp(
-        _ id: ExecutionID, at time: TrueTime, now: Now, agentLife: UInt64, log: inout RunLog,
-        into out: inout Output
+        _ id: ExecutionID, _ moment: Moment, log: inout RunLog, into out: inout OutsideOutput
     ) {
-        perform(at: time, now: now, agentLife, &log, &out) { $0.hangUp(id, at: now, into: &$1) }
+        perform(moment, &log, &out) { $0.hangUp(id, at: moment.now, into: &$1) }
     }
 
     mutating func renewFences(ago: Duration, now: Now) { calls.renewFences(ago: ago, at: now) }
@@ -96,49 +69,46 @@ struct Web: Sendable {
     // MARK: What happens by itself
 
     mutating func step(
-        _ step: WebStep, at time: TrueTime, now: Now, agentLife: UInt64, log: inout RunLog,
-        into out: inout Output
+        _ step: Step, _ moment: Moment, log: inout RunLog, into out: inout OutsideOutput
     ) {
         switch step {
-        case .event(let event):
-            perform(at: time, now: now, agentLife, &log, &out) {
-                $0.take(event, at: now, into: &$1)
-            }
-        case .arrive(let number, let bytes): arrive(number, bytes, at: time, &out)
+        case .event(let event): take(event, moment, &log, &out)
+        case .arrive(let number, let bytes): arrive(number, bytes, at: moment.time, &out)
         case .deliver(let number, let kind):
-            guard connections[number] != nil else { return }
-            let event: SocketEvent
+            guard wires.connections[number] != nil else { return }
             switch kind {
             case .send(let bytes, let answer):
                 if let answer, let id = talking[number] { live[id]?.answer = answer }
-                event = .received(number, bytes)
-            case .close: event = .receivedEnd(number)
-            case .reset: event = .failed(number, reason: "Connection reset by peer")
-            }
-            perform(at: time, now: now, agentLife, &log, &out) {
-                $0.take(event, at: now, into: &$1)
+                take(.received(number, bytes), moment, &log, &out)
+            case .close: take(.receivedEnd(number), moment, &log, &out)
+            case .reset:
+                take(.failed(number, reason: "Connection reset by peer"), moment, &log, &out)
             }
         case .deadline(let instant):
             guard armed == instant else { return }
             armed = nil
-            perform(at: time, now: now, agentLife, &log, &out) {
-                $0.deadline(at: now, into: &$1)
-            }
+            perform(moment, &log, &out) { $0.deadline(at: moment.now, into: &$1) }
         }
+    }
+
+    private mutating func take(
+        _ event: SocketEvent, _ moment: Moment, _ log: inout RunLog, _ out: inout OutsideOutput
+    ) {
+        perform(moment, &log, &out) { $0.take(event, at: moment.now, into: &$1) }
     }
 
     /// Whose request a connection carries, as its server knows.
     private var talking: [ConnectionNumber: ExecutionID] = [:]
 
     private mutating func perform(
-        at time: TrueTime, now: Now, _ agentLife: UInt64, _ log: inout RunLog,
-        _ out: inout Output, _ body: (inout HTTPCalls, inout CallOutput) -> Void
+        _ moment: Moment, _ log: inout RunLog, _ out: inout OutsideOutput,
+        _ body: (inout HTTPCalls, inout CallOutput) -> Void
     ) {
         var wanted = CallOutput()
         body(&calls, &wanted)
-        for action in wanted.sockets { perform(action, at: time, &out) }
+        for action in wanted.sockets { perform(action, at: moment.time, &out) }
         for (id, event) in wanted.news {
-            record(id, event, at: time, agentLife, &log)
+            record(id, event, moment, &log)
             out.news.append((id, event))
         }
     }
@@ -146,81 +116,55 @@ struct Web: Sendable {
     // MARK: Names, connections, servers
 
     private mutating func perform(
-        _ action: SocketAction, at time: TrueTime, _ out: inout Output
+        _ action: SocketAction, at time: TrueTime, _ out: inout OutsideOutput
     ) {
-        let delay = delays.exponential(latency)
-        switch action {
-        case .resolve(let host):
-            guard host != "mute.sim" else { return }
-            let addresses = Self.addresses[host] ?? []
-            let problem = addresses.isEmpty ? "Name or service not known" : ""
-            out.later.append(
-                (
-                    time + delay,
-                    .event(.resolved(host: host, addresses: addresses, problem: problem))
-                ))
-        case .open(let number, let address, _, _):
-            guard address != Self.silent else { return }
-            guard address != Self.refusing else {
-                let event = SocketEvent.failed(number, reason: "Connection refused")
-                return out.later.append((time + delay, .event(event)))
-            }
-            connections[number] = Connection(address: address, busyUntil: time + delay)
-            out.later.append((time + delay, .event(.opened(number))))
-        case .secure(let number, _): out.later.append((time + delay, .event(.opened(number))))
-        case .send(let number, let bytes):
-            let first = delays.int(0...bytes.count)
-            for (part, at) in [(first, delay), (bytes.count - first, delay * 2)] where part > 0 {
-                out.later.append((time + at, .event(.wrote(number, count: part))))
-            }
-            out.later.append((time + delay * 2, .arrive(number, bytes)))
-        case .close(let number):
-            connections[number] = nil
+        var later: [(time: TrueTime, step: Step)] = []
+        wires.perform(action, at: time, into: &later)
+        for (at, step) in later { out.later.append((at, .web(step))) }
+        if case .close(let number) = action {
+            peers[number] = nil
             talking[number] = nil
         }
     }
 
     private mutating func arrive(
         _ number: ConnectionNumber, _ bytes: [UInt8], at time: TrueTime,
-        _ out: inout Output
+        _ out: inout OutsideOutput
     ) {
-        guard var connection = connections[number] else { return }
+        guard let connection = wires.connections[number] else { return }
         let execution = Self.execution(in: bytes)
         let key = execution.flatMap { live[$0]?.bodyKey } ?? 0
         let count = execution.map { requestsOf[$0, default: 0] } ?? 0
-        let (requests, steps) = connection.peer.receive(bytes, bodyKey: key) {
-            draws.stream("web/\($0["dkron-execution-id"] ?? "")").child(count)
+        let (requests, steps) = peers[number, default: HTTPPeer()].receive(bytes, bodyKey: key) {
+            [draws] in draws.stream("web/\($0["dkron-execution-id"] ?? "")").child(count)
         }
         for request in requests {
             if let execution { requestsOf[execution, default: 0] += 1 }
             talking[number] = execution
             complain(of: request, at: connection.address, execution, &out)
         }
-        var at = max(time, connection.busyUntil)
         for step in steps {
-            at = at + step.after + delays.exponential(latency)
-            out.later.append((at, .deliver(number, step.kind)))
+            let at = wires.arrival(on: number, after: step.after, at: time)
+            out.later.append((at, .web(.deliver(number, step.kind))))
         }
-        connection.busyUntil = at
-        connections[number] = connection
     }
 
     private func complain(
         of request: HTTPPeerRequest, at address: String, _ execution: ExecutionID?,
-        _ out: inout Output
+        _ out: inout OutsideOutput
     ) {
         let name = request["dkron-execution-id"] ?? "no execution"
         guard let call = execution.flatMap({ live[$0]?.call }) else {
-            return out.complaints.append("a server was asked for \(name), which is not called")
+            return out.complain(.X18, "a server was asked for \(name), which is not called")
         }
         for field in call.exchange.openHeaders.fields
         where request[field.name.lowercased()] != field.value {
-            out.complaints.append("a server was not told the \(field.name) of \(name)")
+            out.complain(.X18, "a server was not told the \(field.name) of \(name)")
         }
         let home = call.exchange.url.host
-        let homes = Self.addresses[home] ?? [home]
+        let homes = Wires.addresses[home] ?? [home]
         if request["authorization"] != nil, !homes.contains(address) {
-            out.complaints.append("\(address) got the credentials for \(home)")
+            out.complain(.X18, "\(address) got the credentials for \(home)")
         }
     }
 
@@ -234,35 +178,30 @@ struct Web: Sendable {
     // MARK: The record
 
     private mutating func record(
-        _ id: ExecutionID, _ event: CallEvent, at time: TrueTime, _ agentLife: UInt64,
-        _ log: inout RunLog
+        _ id: ExecutionID, _ event: CallEvent, _ moment: Moment, _ log: inout RunLog
     ) {
         guard let run = live[id] else { return }
+        let time = moment.time
         switch event {
         case .started(let wall):
             live[id]?.startedAt = time
-            let entry = log.begin(realRun(run, at: time, wall, agentLife))
+            let entry = log.begin(realRun(run, moment, wall))
             live[id]?.log = entry
         case .output, .wholeOutput: break
         case .ended(let end):
             live[id] = nil
             requestsOf[id] = nil
             guard let entry = run.log else { return }
-            switch end.cause {
-            case .timedOut: log.end(entry, .timedOut, at: time)
-            case .stopped: log.end(entry, .stopped, at: time)
-            case .fenced: log.end(entry, .fenced, at: time)
-            case .finished:
-                let length = run.answer?.bodyLength ?? 0
-                if run.answer != nil { log.wrote(entry, upTo: length) }
-                log.end(
-                    entry, .answered(isGood(run), whole: run.answer != nil), at: time)
+            if end.cause == .finished, let answer = run.answer {
+                log.wrote(entry, upTo: answer.bodyLength)
             }
+            let answered = RealRun.Ending.answered(isGood(run), whole: run.answer != nil)
+            log.end(entry, .init(end.cause, otherwise: answered), at: time)
         }
     }
 
     private func realRun(
-        _ run: Live, at time: TrueTime, _ wall: WallTime, _ agentLife: UInt64
+        _ run: Live, _ moment: Moment, _ wall: WallTime
     ) -> RealRun {
         let told = { run.call.exchange.openHeaders[$0] ?? "" }
         var behaviour = Behaviour()
@@ -270,9 +209,10 @@ struct Web: Sendable {
         return RealRun(
             execution: run.call.execution.text, job: told("Dkron-Job-Name"),
             group: told("Dkron-Group"), attempt: Int(told("Dkron-Attempt")) ?? 0,
-            scheduledAt: told("Dkron-Scheduled-At"), node: node, agentLife: agentLife,
+            scheduledAt: told("Dkron-Scheduled-At"), node: node, agentLife: moment.agentLife,
             timeout: run.call.timeout, grace: .zero, isFenced: run.call.fence != nil,
-            behaviour: behaviour, outputKey: run.bodyKey, startedAt: time, startedWall: wall)
+            behaviour: behaviour, outputKey: run.bodyKey, startedAt: moment.time,
+            startedWall: wall)
     }
 
     /// Whether the answer is what the job wants, by the model's own reckoning.
@@ -308,17 +248,10 @@ struct Web: Sendable {
         }
         live.removeAll()
         requestsOf.removeAll()
-        connections.removeAll()
+        wires.closeAll()
+        peers.removeAll()
         talking.removeAll()
         armed = nil
         calls = HTTPCalls(limits: limits)
     }
-
-    private static let refusing = "10.0.0.8"
-    private static let silent = "10.0.0.9"
-    /// Hosts by name; any other has no address.
-    static let addresses = [
-        "peer.sim": ["10.0.0.1"], "other.sim": ["10.0.0.2"], "refusing.sim": [refusing],
-        "half.sim": [refusing, "10.0.0.1"], "silent.sim": [silent],
-    ]
 }

@@ -135,6 +135,14 @@ struct Plan: Sendable, Hashable {
         ]
     }
 
+    /// The feature level that the program of a node knows in one of its lives, counted from 1: as
+    /// `set version.s2=1,4` lists them, the last one for good. Without it the newest.
+    func featureLevel(of name: String, life: UInt64) -> UInt32 {
+        let levels = self["version.\(name)"]?.split(separator: ",").compactMap { UInt32($0) } ?? []
+        guard let last = levels.last else { return FeatureLevel.newest }
+        return life <= levels.count ? levels[Int(life) - 1] : last
+    }
+
     subscript(setting: String) -> String? { settings.last { $0.name == setting }?.value }
 
     mutating func set(_ name: String, _ value: String) {
@@ -174,6 +182,8 @@ struct Parameters: Sendable {
     /// So many servers, the last ones, do not found the cluster and are taken in.
     var lateServers: Int
     var tags: [Plan.Setting]
+    /// Nil: no node has a plugin.
+    var plugins: PluginModel.Manner?
 
     init(_ plan: Plan) {
         func duration(_ name: String, _ fallback: Duration) -> Duration {
@@ -210,6 +220,7 @@ struct Parameters: Sendable {
         gossips = plan["gossip"] == "1"
         lateServers = Int(number("gossip.late", 0))
         mustHalt = plan["must.halt"] == "1"
+        plugins = plan["plugins.bad"].flatMap { Ratio($0) }.map { PluginModel.Manner(bad: $0) }
     }
 
     func isWild(_ name: String) -> Bool {

@@ -29,6 +29,8 @@ struct PlanGenerator {
         network = draws.stream("plan/network")
         agents = draws.stream("plan/agents")
         if isCluster { swarm.becomeCluster(&network, nodes: nodes) }
+        var executors = draws.stream("plan/executors")
+        swarm.drawExecutors(&executors)
         parameters = draws.stream("plan/parameters")
         faults = draws.stream("plan/faults")
         workload = Workload(swarm: swarm, draws: draws.stream("plan/workload"))
@@ -78,6 +80,7 @@ struct PlanGenerator {
         plan.set("spawn", Self.rounded(parameters.logScale(.milliseconds(1), .milliseconds(200))))
         if parameters.chance(1, 2) { plan.set("tag.role", "web") }
         if parameters.chance(1, 20) { plan.set("start.paused", "1") }
+        if swarm.hasPlugins { plan.set("plugins.bad", parameters.element(["0", "1/5", "2/3"])) }
         if swarm.isCluster { setNetwork() }
         let choices = swarm.isCluster ? TunableNames.clusterChoices : TunableNames.choices
         for (name, values) in choices where parameters.chance(1, 3) {
@@ -106,8 +109,26 @@ struct PlanGenerator {
             let mayBeLate = swarm.servers > 1 && swarm.clockClass != .minority
             let late = mayBeLate && agents.chance(1, 4) ? agents.int(1...swarm.servers - 1) : 0
             if late > 0 { plan.set("gossip.late", "\(late)") }
+            if agents.chance(1, 3) { setVersions(late: late) }
         }
         plan.set("peace", network.element(Phases.Fate.allCases).rawValue)
+    }
+
+    /// An upgrade under way: some nodes begin with older programs, and get newer ones with each of
+    /// their restarts. Who comes late has the newest at once, because a cluster takes in nobody who
+    /// is older than what it has agreed on.
+    private mutating func setVersions(late: Int) {
+        let newest = Int(FeatureLevel.newest)
+        for node in 0..<swarm.servers + swarm.agents {
+            guard !(swarm.servers - late..<swarm.servers).contains(node), agents.chance(2, 3) else {
+                continue
+            }
+            var levels = [agents.int(1...newest - 1)]
+            if agents.chance(1, 2) { levels.append(agents.int(levels[0]...newest)) }
+            levels.append(newest)
+            let text = levels.map { "\($0)" }.joined(separator: ",")
+            plan.set("version.\(plan.name(of: node))", text)
+        }
     }
 
     /// Two significant digits: plans are for reading.

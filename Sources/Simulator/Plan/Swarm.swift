@@ -18,6 +18,8 @@ struct Swarm {
     var servers = 1
     /// Nodes that only run commands.
     var agents = 0
+    /// Executors that jobs have beside those of every run.
+    var executors: [String] = []
     /// Mean time between faults of the network.
     var networkGap = Duration.zero
     /// The shortest period of a job, so that long runs do not drown in ticks.
@@ -57,6 +59,13 @@ struct Swarm {
         shortestPeriod = max(.seconds(1), .seconds(horizon.wholeSeconds / 400))
     }
 
+    /// Half of the runs have nothing but commands and requests over HTTP.
+    mutating func drawExecutors(_ draws: inout DrawStream) {
+        guard draws.chance(1, 2) else { return }
+        executors = draws.element([["nats"], PluginModel.Manner.names, ["nats", "tool"]])
+    }
+
+    var hasPlugins: Bool { executors.contains { $0 != "nats" } }
     var isCluster: Bool { servers + agents > 1 }
 
     /// Several nodes: runs are shorter, because servers are never silent.

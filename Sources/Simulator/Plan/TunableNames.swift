@@ -20,6 +20,11 @@ enum TunableNames {
         ("proposals", ["4", "50"]),
         ("window", ["16", "64"]),
         ("history", ["30000", "1000000"]),
+        (
+            "notify",
+            ["mail", "mail,webhook", "start,webhook", "cronitor", "mail,start,webhook,cronitor"]
+        ),
+        ("attempts", ["1", "2", "15"]),
     ]
 
     /// The same for several servers.
@@ -37,6 +42,9 @@ enum TunableNames {
     static func apply(_ settings: [Plan.Setting], to config: inout Config) {
         for setting in settings {
             apply(setting, to: &config.tunables)
+            if setting.name == "tune.notify", config.isServer {
+                config.notifications = ReceiverModel.settings(setting.value)
+            }
             if setting.name == "tune.history" { config.historyMaxBytes = UInt64(setting.value) }
         }
     }
@@ -66,6 +74,8 @@ enum TunableNames {
         case "grace": tunables.grace = duration ?? tunables.grace
         case "proposals": tunables.proposalLimit = number ?? tunables.proposalLimit
         case "window": tunables.dispatchWindow = number ?? tunables.dispatchWindow
+        case "attempts":
+            tunables.notificationAttempts = number ?? tunables.notificationAttempts
         case "beat":
             guard let duration else { return }
             tunables.raft.heartbeat = duration

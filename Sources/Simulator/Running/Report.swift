@@ -20,7 +20,7 @@ extension RunResult {
             seed, hash, events, statistics.steps, UInt64(statistics.requests),
             UInt64(statistics.runs), UInt64(statistics.crashes),
             UInt64(statistics.acknowledged), UInt64(statistics.ticksJudged), statistics.marks,
-            statistics.simulatorMarks, UInt64(virtualTime.wholeSeconds), violation == nil ? 0 : 1,
+            statistics.peerMarks, UInt64(virtualTime.wholeSeconds), violation == nil ? 0 : 1,
             excuse == nil ? 0 : 1,
         ]
         return "R " + numbers.map(String.init).joined(separator: " ") + " " + line
@@ -63,7 +63,7 @@ struct Tally {
             Statistics(
                 steps: numbers[3], requests: Int(numbers[4]), runs: Int(numbers[5]),
                 crashes: Int(numbers[6]), syncs: 0, marks: numbers[9],
-                simulatorMarks: numbers[10], acknowledged: Int(numbers[7]),
+                peerMarks: numbers[10], acknowledged: Int(numbers[7]),
                 ticksJudged: Int(numbers[8])))
         virtualSeconds += numbers[11]
         excused += numbers[13]
@@ -81,10 +81,17 @@ struct Tally {
             + "\(statistics.crashes) crashes, \(statistics.ticksJudged) ticks judged"
     }
 
-    /// Marks of the core that no run reached.
+    /// Marks of the core and of what surrounds it that no run reached.
     var missingMarks: [String] {
         Mark.allCases.filter { statistics.marks & (1 << UInt64($0.rawValue)) == 0 }
-            .map { "\($0)" }
+            .map { "\($0)" } + PeerMark.allCases.filter { !hasReached($0) }.map { "\($0)" }
+    }
+
+    /// What peers and plugins did in some run.
+    var reachedPeerMarks: [String] { PeerMark.allCases.filter(hasReached).map { "\($0)" } }
+
+    private func hasReached(_ mark: PeerMark) -> Bool {
+        statistics.peerMarks & (1 << UInt64(mark.rawValue)) != 0
     }
 }
 

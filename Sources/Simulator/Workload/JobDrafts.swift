@@ -5,7 +5,7 @@ import Core
 
 struct JobDrafts {
     private let swarm: Swarm
-    private var draws: DrawStream
+    var draws: DrawStream
 
     init(swarm: Swarm, draws: DrawStream) {
         self.swarm = swarm
@@ -29,9 +29,15 @@ struct JobDrafts {
         } else {
             members.append(("schedule", .string(schedule(period, at: time))))
         }
-        let executor = draws.chance(1, 40) ? "no-such-executor" : draws.element(Self.executors)
+        let executor = executor()
         members.append(("executor", .string(executor)))
-        let config = executor == "http" ? httpConfig(period) : executorConfig(period)
+        let config =
+            switch executor {
+            case "http": httpConfig(period)
+            case "nats": natsConfig()
+            case _ where swarm.executors.contains(executor): pluginConfig(period)
+            default: executorConfig(period)
+            }
         members.append(("executor_config", .object(config)))
         addPolicies(&members)
         if draws.chance(1, 4) { members.append(("processors", processors())) }
@@ -42,11 +48,23 @@ struct JobDrafts {
             members.append(("tags", tags()))
         }
         if draws.chance(1, 8) { members.append(("owner", .string(draws.element(["ops", "ü"])))) }
+        if draws.chance(1, 2) {
+            let owner = draws.element(["a@mail.sim", "a@mail.sim, b@mail.sim", "nobody", ","])
+            members.append(("owner_email", .string(owner)))
+        }
+        if draws.chance(1, 4) {
+            members.append(("notify_on", .string(draws.element(["failure", "always"]))))
+        }
         if draws.chance(1, 8) { members.append(("displayname", .string("Job \(name) \"x\""))) }
         if draws.chance(1, 10) {
             members.append(("metadata", .object([.init(name: "team", value: .string("ops"))])))
         }
         return members
+    }
+
+    private mutating func executor() -> String {
+        if !swarm.executors.isEmpty, draws.chance(1, 2) { return draws.element(swarm.executors) }
+        return draws.chance(1, 40) ? "no-such-executor" : draws.element(Self.executors)
     }
 
     private mutating func addPolicies(_ members: inout [(String, NaiveJSON)]) {

@@ -41,13 +41,10 @@ extension Trace {
             absorb(call.exchange.bytes)
             absorb(UInt64(bitPattern: call.timeout?.nanoseconds ?? -1))
             absorb(UInt64(bitPattern: call.fence?.nanoseconds ?? -1))
-        case .converse(let call):
-            absorb(60)
-            absorb(call.execution.text)
         case .hangUp(let id):
             absorb(14)
             absorb(id.text)
-        case .execute, .process, .abandonProcessor, .readSecrets: absorb(asked: effect)
+        case .converse, .execute, .process, .abandonProcessor, .readSecrets: absorb(asked: effect)
         case .release(let id):
             absorb(7)
             absorb(id.text)
@@ -71,12 +68,20 @@ extension Trace {
         }
     }
 
-    /// What is asked of others on the same machine.
+    /// What is asked of others.
     private mutating func absorb(asked effect: Effect) {
         switch effect {
+        case .converse(let call):
+            absorb(60)
+            absorb(call.execution.text)
+            absorb(UInt64(bitPattern: call.timeout?.nanoseconds ?? -1))
+            absorb(UInt64(bitPattern: call.fence?.nanoseconds ?? -1))
         case .execute(let call):
             absorb(63)
             absorb(call.execution.text)
+            for entry in call.config { absorb(entry.value) }
+            absorb(UInt64(bitPattern: call.timeout?.nanoseconds ?? -1))
+            absorb(UInt64(bitPattern: call.fence?.nanoseconds ?? -1))
         case .process(let run):
             absorb(61 &+ run.id << 8)
             absorb(run.output)
@@ -262,7 +267,7 @@ func describe(_ effect: Effect) -> String {
         "call \(call.execution) \(call.exchange.method) \(call.exchange.url.authority)"
             + call.exchange.url.target
     case .converse(let call): "converse \(call.execution)"
-    case .execute(let call): "execute \(call.execution)"
+    case .execute(let call): "execute \(call.execution) by \(call.plugin)"
     case .process(let run):
         "process \(run.id) \(run.execution.id) by \(ProcessorModel.name(of: run.task.work)), "
             + "\(run.output.count) bytes"

@@ -102,8 +102,10 @@ extension World {
             nodes[node].restartAfter = min(nodes[node].restartAfter, .seconds(1))
             steadyClock(node)
             if nodes[node].isRunning {
-                if !nodes[node].heldWeb.isEmpty { wakeWeb(node, at: time) }
-                offer(.control(.reload(tags: nil)), to: node, life: nodes[node].incarnation)
+                if !nodes[node].heldSteps.isEmpty { wakeOutside(node, at: time) }
+                offer(
+                    .control(.reload(tags: nil, notifications: nil)), to: node,
+                    life: nodes[node].incarnation)
                 if !nodes[node].inbox.isEmpty {
                     queue.push(
                         .wake(node: node, life: nodes[node].incarnation), at: time,
@@ -329,8 +331,8 @@ extension World {
     private var isSaturated: Bool {
         let room = configuration(of: 0).tunables.maxRunning
         return nodes.contains {
-            $0.supervisor.runningCount + $0.web.executions.count >= room
-                || $0.web.waitingCount > 0
+            $0.supervisor.runningCount + $0.outside.executions.count >= room
+                || $0.outside.waitingCount > 0
         }
     }
 
@@ -373,7 +375,8 @@ extension World {
     private mutating func drain(_ since: TrueTime, _ lastKill: TrueTime) {
         let open = checkers.view.groups.count
         let healthy = core.map { nodes[$0] }
-        if open == 0, clientsAreIdle, isAllReleased, time - since > .seconds(30) {
+        let isAllTold = !checkers.isSomebodyOwed
+        if open == 0, clientsAreIdle, isAllReleased, isAllTold, time - since > .seconds(30) {
             // Who was behind may still be taking over all of the state, piece by piece.
             phases.restingSince = phases.restingSince ?? time
             if isSomebodyBehind, time - phases.restingSince! < Phases.catchUpBound { return }
@@ -437,8 +440,8 @@ extension World {
     private var isAllReleased: Bool {
         core.map { nodes[$0] }.allSatisfy {
             $0.supervisor.heldRuns == checkers.orphans(of: $0.supervisor)
-                && $0.web.executions.count == checkers.orphans(of: $0.web)
-                && $0.web.keptCount == 0
+                && $0.outside.executions.count == checkers.orphans(of: $0.outside)
+                && $0.outside.web.keptCount == 0
         }
     }
 }

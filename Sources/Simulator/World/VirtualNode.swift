@@ -34,7 +34,7 @@ final class VirtualNode {
     @exclusivity(unchecked) var pausedUntil = TrueTime.zero
     @exclusivity(unchecked) var inbox = RingBuffer<Input>()
     /// What sockets brought during a pause, oldest first.
-    @exclusivity(unchecked) var heldWeb: [WebStep] = []
+    @exclusivity(unchecked) var heldSteps: [OutsideStep] = []
     /// Steps in a row that were followed by another at once.
     var followed = 0
     @exclusivity(unchecked) var isWakeScheduled = false
@@ -44,7 +44,7 @@ final class VirtualNode {
     @exclusivity(unchecked) var clock: Clock
     var disk: Disk
     var supervisor: Supervisor
-    var web: Web
+    var outside: Outside
     @exclusivity(unchecked) var cpu: DrawStream
     var nextRequest: UInt64 = 1
     /// Who waits for which answer.
@@ -73,8 +73,8 @@ final class VirtualNode {
     var tags: [TagEntry]?
 
     init(
-        index: Int, name: String, clock: Clock, disk: Disk, supervisor: Supervisor, web: Web,
-        cpu: DrawStream
+        index: Int, name: String, clock: Clock, disk: Disk, supervisor: Supervisor,
+        outside: Outside, cpu: DrawStream
     ) {
         self.index = index
         identity = World.firstIdentity(of: index)
@@ -82,7 +82,7 @@ final class VirtualNode {
         self.clock = clock
         self.disk = disk
         self.supervisor = supervisor
-        self.web = web
+        self.outside = outside
         self.cpu = cpu
     }
 
@@ -121,15 +121,15 @@ enum EffectKind: String, CaseIterable {
             case .create, .rename, .remove, .truncate: self = .name
             case .list, .read: self = .read
             }
-        case .start, .call: self = .start
+        case .start, .call, .converse, .execute: self = .start
         case .send: self = .send
         case .release: self = .release
         case .loadZone: self = .zone
         case .log: self = .log
         case .halt: self = .halt
-        case .adopt, .stop, .converse, .execute, .process, .abandonProcessor, .readSecrets, .hangUp,
-            .renewFences, .measureDisk, .reach, .belong, .packet, .exchange, .closeExchange,
-            .answerExchange, .changeKeys, .resolve, .exit:
+        case .adopt, .stop, .process, .abandonProcessor, .readSecrets, .hangUp, .renewFences,
+            .measureDisk, .reach, .belong, .packet, .exchange, .closeExchange, .answerExchange,
+            .changeKeys, .resolve, .exit:
             self = .other
         }
     }

@@ -23,7 +23,9 @@ extension World {
             // A later life starts with what the configuration says by then.
             if let tags { nodes[node].tags = tags }
             let all = tags.map { $0 + fixedTags(of: node) }
-            offer(.control(.reload(tags: all)), to: node, life: nodes[node].incarnation)
+            offer(
+                .control(.reload(tags: all, notifications: nil)), to: node,
+                life: nodes[node].incarnation)
         case .disk(let target, let fault):
             guard let node = resolve(target), allowsFaults else { return }
             begin(fault, on: node)

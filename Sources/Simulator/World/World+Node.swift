@@ -32,6 +32,7 @@ extension World {
         nodes[index].core = VirtualNode.Core(
             Node(configuration, seed: seed, at: now, into: &out))
         afterStep(index, nil)
+        if nodes[index].isRunning, nodes[index].incarnation == life { startPlugins(index) }
     }
 
     func configuration(of index: Int) -> Config {
@@ -53,6 +54,9 @@ extension World {
         config.startPaused = parameters.startPaused && nodes[index].incarnation == 1
         if parameters.gossips { setGossip(of: index, &config) }
         config.isServer = servers.contains(index)
+        config.featureLevel = plan.featureLevel(
+            of: nodes[index].name, life: nodes[index].incarnation)
+        if parameters.plugins != nil { config.executors.plugins = PluginModel.Manner.names }
         let tags =
             nodes[index].tags
             ?? parameters.tags.map {
@@ -197,26 +201,15 @@ extension World {
             nodes[index].supervisor.stop(execution, at: time, into: &supervisorOut)
             flushSupervisor(index)
         case .release(let execution): nodes[index].supervisor.release(execution)
-        case .call(let call):
+        case .call, .converse, .execute:
             statistics.runs += 1
-            nodes[index].web.begin(
-                call, at: time, now: nodes[index].clock.now(at: time), agentLife: life,
-                log: &runLog, into: &webOut)
-            flushWeb(index)
-        case .converse(let call):
-            preconditionFailure("no workload has a job that converses: \(call.execution)")
-        case .execute(let call):
-            preconditionFailure("no node of the world has a plugin: \(call.execution)")
+            performOutside(effect, of: index)
         case .process, .abandonProcessor, .readSecrets, .loadZone, .measureDisk:
             answer(effect, of: index, life)
-        case .hangUp(let execution):
-            nodes[index].web.hangUp(
-                execution, at: time, now: nodes[index].clock.now(at: time), agentLife: life,
-                log: &runLog, into: &webOut)
-            flushWeb(index)
+        case .hangUp: performOutside(effect, of: index)
         case .renewFences(let ago):
             nodes[index].supervisor.renewFences(ago: ago, at: time)
-            nodes[index].web.renewFences(ago: ago, now: nodes[index].clock.now(at: time))
+            performOutside(effect, of: index)
         case .log: break
         case .exit: end(index, .stopped)
         case .halt(let reason): end(index, .halted(reason: reason))
@@ -230,6 +223,7 @@ extension World {
         switch effect {
         case .process(let run):
             let stream = draws.stream("node/\(index + 1)/life/\(life)/processor/\(run.id)")
+            if NotificationSender.owns(run.id) { return receive(run, of: index, life, stream) }
             guard let answer = ProcessorModel.answer(to: run, stream) else { return }
             input = .processed(run.id, answer.outcome)
             delay = answer.after
@@ -246,6 +240,18 @@ extension World {
         }
         queue.push(
             .input(node: index, life: life, input), at: time + delay, lane: Lane.node(index))
+    }
+
+    /// What becomes of a notification that was sent.
+    private mutating func receive(
+        _ run: ProcessorRun, of index: Int, _ life: UInt64, _ stream: DrawStream
+    ) {
+        let answer = ReceiverModel.answer(to: run, isHealthy: faultsAreOver, stream)
+        if answer.isDelivered { checkers.didDeliver(run) }
+        guard let outcome = answer.outcome else { return }
+        queue.push(
+            .input(node: index, life: life, .processed(run.id, outcome)),
+            at: time + answer.after, lane: Lane.node(index))
     }
 
     /// Every machine has the same ones, but one is not to be had every now and then.
@@ -309,8 +315,9 @@ extension World {
         nodes[index].life = life
         nodes[index].disk.processDeath()
         nodes[index].supervisor.agentDied()
-        nodes[index].web.agentDied(at: time, log: &runLog)
-        nodes[index].heldWeb.removeAll()
+        nodes[index].outside.agentDied(at: time, log: &runLog, into: &outsideOut)
+        nodes[index].heldSteps.removeAll()
+        flushOutside(index)
         endAskers(of: index)
         let open = nodes[index].requests.sorted { $0.key < $1.key }
         nodes[index].requests.removeAll()

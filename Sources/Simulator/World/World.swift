@@ -13,9 +13,9 @@ enum Event {
     case timer(node: Int, life: UInt64, generation: UInt64)
     case disk(node: Int, life: UInt64, StorageTicket, StorageOperation)
     case supervisor(node: Int, life: UInt64, run: Int, SupervisorStep)
-    case web(node: Int, life: UInt64, WebStep)
+    case outside(node: Int, life: UInt64, OutsideStep)
     /// A process that was paused looks at its sockets again.
-    case webWake(node: Int, life: UInt64)
+    case outsideWake(node: Int, life: UInt64)
     case clientTurn(Int)
     case arrival(client: Int, operation: Int, attempt: Int)
     case reply(client: Int, operation: Int, attempt: Int, Reply?)
@@ -52,7 +52,7 @@ struct World {
     var phases: Phases
     var out = Outbox()
     var supervisorOut = Supervisor.Output()
-    var webOut = Web.Output()
+    var outsideOut = OutsideOutput()
     /// Requests whose answer began in this step and has no piece yet.
     var loneHeads: [RequestID] = []
     var zoneFolder = ZoneFolder()
@@ -89,7 +89,9 @@ struct World {
                     stallOneIn: parameters.stallOneIn),
                 supervisor: Supervisor(
                     node: index, draws: draws, spawnMean: parameters.spawnMean),
-                web: Web(node: index, draws: draws, latency: parameters.clientLatency),
+                outside: Outside(
+                    node: index, draws: draws, latency: parameters.clientLatency,
+                    plugins: parameters.plugins),
                 cpu: draws.stream("cpu/\(index + 1)"))
         }
         var clientCount = 1
@@ -157,8 +159,8 @@ struct World {
             performStorage(node, life, ticket, operation)
         case .supervisor(let node, let life, let run, let step):
             stepSupervisor(node, life, run, step)
-        case .web(let node, let life, let step): stepWeb(node, life, step)
-        case .webWake(let node, let life): resumeWeb(node, life)
+        case .outside(let node, let life, let step): stepOutside(node, life, step)
+        case .outsideWake(let node, let life): resumeOutside(node, life)
         case .clientTurn(let client): beginNextOperation(client)
         case .arrival(let client, let operation, let attempt):
             arrive(client, operation, attempt)
@@ -204,7 +206,7 @@ enum Lane {
         0x2_0000 + UInt64(index) * 8 + UInt64(directory.rawValue)
     }
     static func supervisor(_ index: Int) -> UInt64 { 0x3_0000 + UInt64(index) }
-    static func web(_ index: Int) -> UInt64 { 0x5_0000 + UInt64(index) }
+    static func outside(_ index: Int) -> UInt64 { 0x5_0000 + UInt64(index) }
     static func client(_ index: Int) -> UInt64 { 0x4_0000 + UInt64(index) }
     static func link(_ from: Int, _ to: Int) -> UInt64 {
         0x6_0000 + UInt64(from) * 0x100 + UInt64(to)
@@ -224,9 +226,10 @@ struct Statistics: Sendable {
     var runs = 0
     var crashes = 0
     var syncs = 0
-    /// Union of the core's marks and of the simulator's own.
+    /// Union of the core's marks.
     var marks: UInt64 = 0
-    var simulatorMarks: UInt64 = 0
+    /// Union of `PeerMark`s.
+    var peerMarks: UInt64 = 0
     var acknowledged = 0
     var ticksJudged = 0
     /// Between nodes, besides gossip.
@@ -241,7 +244,7 @@ struct Statistics: Sendable {
         crashes += other.crashes
         syncs += other.syncs
         marks |= other.marks
-        simulatorMarks |= other.simulatorMarks
+        peerMarks |= other.peerMarks
         acknowledged += other.acknowledged
         ticksJudged += other.ticksJudged
         messages += other.messages

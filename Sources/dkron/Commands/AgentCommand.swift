@@ -99,7 +99,7 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
         owner: .conversations,
         asker: .conversations, loop: loop, log: log, resolver: resolver, handshakes: handshakes)
     let plugins = try plugins(options, directory, loop, log)
-    config.pluginExecutors = plugins.names(of: .executor)
+    config.executors = offers(plugins, options, log)
     config.pluginProcessors = plugins.names(of: .processor)
     return Driver(
         config: config, directory: directory, loop: loop, listener: listener,
@@ -118,6 +118,21 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
         manager: manager)
 }
 
+/// By which executors this node runs jobs.
+private func offers(
+    _ plugins: FoundPlugins, _ options: AgentOptions, _ log: LogWriter
+) -> ExecutorOffers {
+    var offers = ExecutorOffers()
+    offers.plugins = plugins.names(of: .executor)
+    offers.allowed = options.allowedExecutors
+    for name in options.allowedExecutors ?? [] where !offers.isOffered(name) {
+        log.write(
+            .warning, "agent: --executors names one that is neither built in nor a plugin",
+            [LogRecord.Field("executor", name)])
+    }
+    return offers
+}
+
 /// The plugins that are there, and what runs them, if there are any.
 private struct FoundPlugins {
     var host: Plugins?
@@ -134,7 +149,12 @@ private func plugins(
     let found = PluginDirectories.search(
         PluginDirectories.list(configurationFile: options.configurationFile))
     // Only servers run processors.
-    let wanted = found.files.filter { $0.kind == .executor || options.isServer }
+    let wanted = found.files.filter { file in
+        switch file.kind {
+        case .executor: options.allowedExecutors?.contains(file.name) ?? true
+        case .processor: options.isServer
+        }
+    }
     let (files, notes) = PluginFile.chosen(wanted) { $0.builtInNames }
     for note in found.notes + notes { log.write(note, at: Clocks.wall()) }
     guard !files.isEmpty else { return FoundPlugins() }
@@ -174,6 +194,7 @@ private func configuration(_ options: AgentOptions) throws -> Config {
         }
     }
     config.defaultZone = options.defaultZone ?? ZoneFiles.hostZone()
+    config.notifications = options.isServer ? options.notifications : NotificationSettings()
     config.startPaused = options.startPaused
     config.shutdownTimeout = options.shutdownTimeout
     config.historyMaxBytes = options.historyMaxBytes
@@ -324,7 +345,7 @@ private let agentHelp: String = {
         "",
         "Starts a node in the foreground. SIGTERM stops it: it waits for running jobs, a second",
         "signal ends them. SIGUSR2 stops it at once and leaves running jobs to the next start.",
-        "SIGHUP reads tags, log level, certificates and zone files again.", "",
+        "SIGHUP reads tags, log level, how people are told, certificates and zone files again.", "",
     ]
     lines += AgentOptions.helpLines
     lines += [

@@ -27,8 +27,8 @@ private enum GoProcessor {
         let tests = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
         let path = folder + "/dkron-processor-go"
         let command =
-            "GOPATH=/usr/share/gocode GO111MODULE=off GOCACHE=\(folder)/cache "
-            + "go build -trimpath -o \(path) \(tests)/EndToEndTests/Plugins/processor/main.go 2>&1"
+            "GOPATH=\(tests)/EndToEndTests/Plugins:/usr/share/gocode GO111MODULE=off "
+            + "GOCACHE=\(folder)/cache go build -trimpath -o \(path) processor 2>&1"
         guard let pipe = popen(command, "r") else { return ("", "no shell") }
         var words = ""
         var line = [CChar](repeating: 0, count: 4_096)

@@ -311,6 +311,24 @@ struct JobAPITests {
         #expect(node.get("/v1/jobs/a")["warnings"] == nil)
     }
 
+    @Test("executors are listed with their settings, plugins without, and only those allowed")
+    func offers() {
+        var node = APIHarness()
+        var config = node.config
+        config.executors.plugins = ["fax"]
+        node.api = API(config: config)
+        let text = node.get("/v1/executors").text
+        #expect(text.contains(#"{"name":"fax","source":"plugin"}"#))
+        for name in BuiltInExecutor.names {
+            let start = #"{"name":""# + name + #"","source":"built-in","settings":[{"#
+            #expect(text.contains(start), "\(name)")
+        }
+        #expect(text.contains(#"{"name":"saslPassword","type":"secret","required":false,"#))
+        config.executors.allowed = ["fax", "http"]
+        node.api = API(config: config)
+        #expect(node.get("/v1/executors").each("name") == ["fax", "http"])
+    }
+
     @Test("what a release printed is accepted again")
     func roundTrip() {
         var node = APIHarness()

@@ -10,10 +10,10 @@ struct RunnerFixture {
     /// Everything that was ever appended to the journal.
     var journal: [(kind: UInt8, key: [UInt8], payload: [UInt8])] = []
 
-    init(maxRunning: Int = 512) {
+    init(maxRunning: Int = 512, offers: ExecutorOffers = ExecutorOffers()) {
         var tunables = Tunables()
         tunables.maxRunning = maxRunning
-        runner = Runner(tunables: tunables)
+        runner = Runner(tunables: tunables, offers: offers)
     }
 
     static func assignment(_ number: Int64, executor: String = "shell") -> Assignment {
@@ -23,7 +23,7 @@ struct RunnerFixture {
             executor: executor,
             config: executor == "http"
                 ? [Setting(name: "method", value: "GET"), Setting(name: "url", value: "http://h/")]
-                : [Setting(name: "command", value: "date")],
+                : [Setting(name: executor == "docker" ? "image" : "command", value: "date")],
             lostAfter: .minutes(5), isFenced: false)
     }
 
@@ -50,7 +50,8 @@ struct RunnerFixture {
         case .release(let id): "release \(id.number!)"
         case .readSecrets(let id, let names): "read \(names.joined(separator: ",")) \(id.number!)"
         case .call(let call): "call \(call.execution.number!)"
-        case .converse(let call): "converse \(call.execution.number!)"
+        case .converse(let call):
+            "converse \(call.execution.number!)\(call.isResumed ? " again" : "")"
         case .execute(let call): "execute \(call.execution.number!)"
         case .hangUp(let id): "hang up \(id.number!)"
         case .renewFences(let ago): "renew \(ago.wholeSeconds)"
@@ -271,6 +272,20 @@ struct RunnerFixture {
         #expect(fixture.runner.runningCount == 0)
     }
 
+    @Test func whatTheNodeWasToldNotToRunFails() {
+        var offers = ExecutorOffers()
+        offers.allowed = ["http"]
+        var fixture = Fixture(offers: offers)
+        _ = fixture.assign(1)
+        _ = fixture.assign(2, executor: "http")
+        same(
+            fixture.sync(), ["accepted 1", "accepted 2", "journal finished", "call 2"],
+            ignoring: "heartbeat")
+        let told = fixture.runner.offers.refusal(of: "shell") ?? ""
+        #expect(told.contains("\"shell\"") && told.hasSuffix("--executors http"))
+        same(fixture.sync(), ["told failed 1"])
+    }
+
     @Test func whatIsStoppedBeforeItWasStartedIsKilled() {
         var fixture = Fixture()
         _ = fixture.assign(1)
@@ -432,6 +447,22 @@ struct RunnerFixture {
         let result = fixture.runner.runs.first { _ in true }?.value.result
         #expect(result?.error.contains("the agent ended while the request was under way") == true)
         same(fixture.assign(1, executor: "http"), ["told failed 1"])
+    }
+
+    @Test func whatRunsElsewhereIsTakenUpAgainByTheNextLife() {
+        var fixture = Fixture()
+        _ = fixture.assign(1, executor: "docker")
+        same(fixture.sync(), ["accepted 1", "converse 1", "heartbeat"])
+        _ = fixture.call(1, .started(at: WallTime(seconds: 5)))
+        same(fixture.restart(), ["converse 1 again"], ignoring: "heartbeat")
+        same(fixture.call(1, .started(at: WallTime(seconds: 7))), ["told started 1"])
+        same(fixture.kill(1), ["hang up 1"])
+        let end = CallEnd(
+            cause: .stopped, error: "it was removed", exitCode: 3, at: WallTime(seconds: 8))
+        same(fixture.call(1, .ended(end)), ["journal finished"])
+        let result = fixture.runner.runs.first { _ in true }?.value.result
+        #expect(result?.error == "killed by request; it was removed")
+        #expect(result?.exitCode == 3)
     }
 
     @Test func aHugeErrorIsCut() {

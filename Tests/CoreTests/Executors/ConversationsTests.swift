@@ -141,6 +141,18 @@ struct ConversationsTests {
         #expect(f.calls.count == 0)
     }
 
+    @Test("what comes after a phase that took too long has its own time-out, and its fence")
+    func laterPhases() throws {
+        var f = ConversationFixture()
+        let two = [("url", "nats://h,nats://10.0.0.1"), ("subject", "a"), ("timeout", "0")]
+        _ = try f.begin(1, two)
+        #expect(f.wait(.seconds(10)) == ["open 1 10.0.0.1 4222"])
+        #expect(f.wait(.seconds(10)).last?.contains("no answer within 10s") == true)
+        _ = try f.begin(2, two, fence: .seconds(15))
+        #expect(f.wait(.seconds(10)) == ["open 2 10.0.0.1 4222"])
+        #expect(f.wait(.seconds(5)).last == "2 fenced: ")
+    }
+
     @Test("beyond the limit of connections calls wait, in order")
     func waiting() throws {
         var f = ConversationFixture { $0.connections = 1 }

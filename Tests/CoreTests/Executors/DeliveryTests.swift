@@ -33,6 +33,7 @@ private struct Talk {
         case .move: "move"
         case .wait(let time): "wait \(time.wholeMilliseconds)"
         case .leave(let reason): "leave: \(reason)"
+        case .conclude(let error, _): "conclude: \(error)"
         case .end(let error): "end: \(error)"
         }
     }

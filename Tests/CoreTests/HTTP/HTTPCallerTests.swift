@@ -17,7 +17,8 @@ private struct Fixture {
 
     mutating func get(
         _ url: String, _ method: HTTPMethod = .get, headers: HTTPHeaders = [:], body: String = "",
-        timeout: Duration? = .seconds(30), fence: Duration? = nil, tls: TLSSettings? = nil
+        timeout: Duration? = .seconds(30), fence: Duration? = nil, tls: TLSSettings? = nil,
+        proxy: String? = nil
     ) throws -> [String] {
         let number = next
         next += 1
@@ -25,6 +26,7 @@ private struct Fixture {
             method: method, url: try HTTPURL(url), headers: headers,
             openHeaders: ["Dkron-Group": "1"], body: Array(body.utf8))
         if let tls { exchange.tls = tls }
+        exchange.proxy = try proxy.map { try HTTPProxy($0) }
         return act {
             $0.begin(number, exchange, timeout: timeout, fence: fence, at: $1, into: &$2)
         }
@@ -305,6 +307,98 @@ struct HTTPCallerTests {
         #expect(
             f.receive(1, elsewhere(307, "https://10.0.0.2/")).last
                 == "open 4 10.0.0.2 443 as 10.0.0.2")
+    }
+
+    @Test("a proxy gets requests to http whole, and is asked for a tunnel for those to https")
+    func proxy() throws {
+        var f = Fixture()
+        let proxy = "http://me:pw@10.0.0.9:3128"
+        #expect(
+            try f.get("http://h/a?b", proxy: proxy) == ["1 started", "open 1 10.0.0.9 3128"])
+        #expect(f.open(1).last == "send 1")
+        #expect(
+            f.sent[1]?.hasPrefix("GET http://h/a?b HTTP/1.1\r\nHost: h\r\n") == true)
+        #expect(f.sent[1]?.contains("Proxy-Authorization: Basic bWU6cHc=\r\n") == true)
+        #expect(f.receive(1, plain).last == "1 answered")
+        // The connection with the proxy serves every server without TLS, and only through it.
+        #expect(try f.get("http://other/", proxy: proxy).last == "send 1")
+        _ = f.wrote(1)
+        _ = f.receive(1, plain)
+        #expect(try f.get("http://other/") == ["3 started", "resolve other"])
+        #expect(try f.get("https://h/", proxy: proxy).last == "open 2 10.0.0.9 3128")
+        #expect(f.take(.opened(2)) == ["send 2"])
+        #expect(f.sent[2]?.hasPrefix("CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n") == true)
+        #expect(f.receive(2, "HTTP/1.0 200 Con") == [])
+        #expect(f.receive(2, "nected\r\nX: y\r\n\r\n") == ["secure 2 as h"])
+        #expect(f.take(.opened(2)) == ["4 GET /", "send 2"])
+        #expect(f.sent[2]?.contains("Proxy-Authorization") == false)
+        #expect(f.sent[2]?.hasPrefix("GET / HTTP/1.1\r\nHost: h\r\n") == true)
+        _ = f.wrote(2)
+        #expect(f.receive(2, plain).last == "4 answered")
+        // A tunnel leads to one server.
+        #expect(try f.get("https://h/x", proxy: proxy).last == "send 2")
+        #expect(try f.get("https://i/", proxy: proxy).last == "open 3 10.0.0.9 3128")
+    }
+
+    @Test("what a proxy does wrong is told with its name")
+    func badProxies() throws {
+        var f = Fixture()
+        let proxy = "http://10.0.0.9:3128"
+        _ = try f.get("https://h/", proxy: proxy)
+        _ = f.take(.opened(1))
+        #expect(
+            f.receive(1, "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") == [
+                "close 1",
+                "1 failed: the proxy 10.0.0.9:3128 makes no tunnel to h:443: it answered "
+                    + "407 Proxy Authentication Required",
+            ])
+        _ = try f.get("https://h/", proxy: proxy)
+        #expect(
+            f.take(.failed(2, reason: "nobody there")).last
+                == "2 failed: can't connect to the proxy 10.0.0.9:3128: nobody there")
+        _ = try f.get("https://h/", proxy: proxy)
+        _ = f.take(.opened(3))
+        let silent = f.take(.receivedEnd(3)).last
+        #expect(silent?.hasPrefix("3 failed: the proxy 10.0.0.9:3128: ") == true)
+        _ = try f.get("https://h/", proxy: proxy)
+        _ = f.take(.opened(4))
+        #expect(f.receive(4, "what?\r\n\r\n").last?.hasPrefix("4 failed: the proxy ") == true)
+        _ = try f.get("https://h/", proxy: proxy)
+        _ = f.take(.opened(5))
+        let late = f.wait(.seconds(10)).last
+        #expect(late?.hasPrefix("5 failed: can't connect to the proxy") == true)
+        // What is wrong behind the tunnel is told of the server.
+        _ = try f.get("https://h/", proxy: proxy)
+        _ = f.take(.opened(6))
+        _ = f.receive(6, "HTTP/1.1 200 OK\r\n\r\n")
+        #expect(
+            f.take(.failed(6, reason: "the certificate is old")).last
+                == "6 failed: can't connect to h:443 through the proxy 10.0.0.9:3128: "
+                + "the certificate is old")
+        for wrong in ["https://p/", "http://p/path", "http://p/?q", "p:3128"] {
+            #expect(throws: TextError.self) { try HTTPProxy(wrong) }
+        }
+    }
+
+    @Test("the time-out of the whole names whom it waited for, on each stretch of a tunnel")
+    func lateTunnels() throws {
+        let (proxy, server) = ("the proxy 10.0.0.9:3128", "h:443")
+        let stretches: [(String, (inout Fixture) -> Void)] = [
+            ("\(proxy) did not accept the connection", { _ in }),
+            ("\(proxy) made no tunnel to \(server)", { _ = $0.take(.opened(1)) }),
+            (
+                "\(server) did not accept the connection",
+                { _ = $0.receive(1, "HTTP/1.1 200 OK\r\n\r\n") }
+            ), ("\(server) did not take the whole request", { _ = $0.take(.opened(1)) }),
+        ]
+        for index in stretches.indices {
+            var f = Fixture()
+            _ = try f.get("https://h/", timeout: .seconds(5), proxy: "http://10.0.0.9:3128")
+            for stretch in stretches[...index] { stretch.1(&f) }
+            #expect(
+                f.wait(.seconds(5)).last
+                    == "1 timed out: \(stretches[index].0) within the time-out of 5s")
+        }
     }
 
     @Test("a redirect to where nobody can go is an error, one without a location an answer")

@@ -86,10 +86,10 @@ struct LogLineTests {
         var harness = NodeHarness()
         #expect(harness.logs.count { $0.message == "this server leads" } == 1)
         let tags = [TagEntry(name: "role", value: "web")]
-        let reload = Input.control(.reload(tags: tags))
+        let reload = Input.control(.reload(tags: tags, notifications: nil))
         #expect(lines(&harness) { $0.feed(reload) } == ["member changed member=n1 tags=role=web"])
         #expect(lines(&harness) { $0.feed(reload) } == [])
-        #expect(lines(&harness) { $0.feed(.control(.reload(tags: nil))) } == [])
+        #expect(lines(&harness) { $0.feed(.control(.reload(tags: nil, notifications: nil))) } == [])
         let once = Self.job.replacing(
             "\"executor\":", with: #""ephemeral": true, "executor":"#)
         harness.send(.post, "/v1/jobs", once)
@@ -105,11 +105,12 @@ struct LogLineTests {
             "\"executor\":", with: #""tags": {"role": "db"}, "executor":"#)
         harness.send(.post, "/v1/jobs", picky)
         #expect(harness.ask(.post, "/v1/jobs/a/run").status == 409)
-        harness.feed(.control(.reload(tags: [TagEntry(name: "role", value: "db")])))
+        let tags = [TagEntry(name: "role", value: "db")]
+        harness.feed(.control(.reload(tags: tags, notifications: nil)))
         #expect(harness.ask(.get, "/v1/members").body.contains(#""role":"db""#))
         #expect(harness.ask(.post, "/v1/jobs/a/run").status == 200)
         #expect(harness.started.count == 1)
-        harness.feed(.control(.reload(tags: [])))
+        harness.feed(.control(.reload(tags: [], notifications: nil)))
         #expect(harness.ask(.get, "/v1/members").body.contains(#""role":"dkron""#))
         #expect(harness.ask(.post, "/v1/jobs/a/run").status == 409)
     }

@@ -56,6 +56,44 @@ import Testing
         #expect(harness.node.runner.heldCount == 0)
     }
 
+    @Test func attemptsAreToldWhereTheyAreMadeAndNewTagsFromTheNextOneOn() throws {
+        var harness = NodeHarness(name: "n-1")
+        _ = harness.ask(.post, "/v1/jobs", Self.dateJob)
+        _ = harness.ask(
+            .post, "/v1/jobs",
+            #"""
+            {"name": "job2", "schedule": "@manually", "executor": "http",
+             "executor_config": {"url": "http://h/x", "method": "GET"}}
+            """#)
+        /// The tags that a command and a request were told.
+        func attempt() throws -> [String: String] {
+            #expect(harness.ask(.post, "/v1/jobs/job1/run").status == 200)
+            #expect(harness.ask(.post, "/v1/jobs/job2/run").status == 200)
+            let variables = harness.started.last?.command.environment ?? []
+            let headers = harness.called.last?.exchange.openHeaders ?? [:]
+            func variable(_ name: String) -> String? { variables.first { $0.name == name }?.value }
+            #expect(variable("DKRON_NODE") == "n-1" && headers["Dkron-Node"] == "n-1")
+            let text = try #require(variable("DKRON_TAGS"))
+            #expect(headers["Dkron-Tags"] == text)
+            let document = try JSONDocument(Array(text.utf8))
+            var tags: [String: String] = [:]
+            for name in ["role", "rack", "region", "server"] {
+                tags[name] = document.text(name, of: document.root)
+            }
+            return tags
+        }
+        #expect(try attempt() == ["role": "dkron", "region": "global", "server": "true"])
+        let tags = [
+            TagEntry(name: "role", value: "a \"b\""), TagEntry(name: "rack", value: "é"),
+        ]
+        harness.feed(.control(.reload(tags: tags, notifications: nil)))
+        let expected = ["role": "a \"b\"", "rack": "é", "region": "global", "server": "true"]
+        #expect(try attempt() == expected)
+        harness.feed(.control(.reload(tags: [], notifications: nil)))
+        #expect(try attempt() == ["role": "dkron", "region": "global", "server": "true"])
+        #expect(harness.started.count == 3 && harness.called.count == 3)
+    }
+
     @Test func nothingIsLostByARestart() {
         var harness = harness()
         _ = harness.ask(.post, "/v1/jobs", Self.dateJob)

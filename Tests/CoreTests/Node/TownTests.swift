@@ -46,6 +46,29 @@ import Testing
         #expect(isFounded)
     }
 
+    /// Each has met somebody, the third server an agent only. None may be content with that.
+    @Test func whoMetNodesAsLostAsItselfGoesOnAsking() throws {
+        var town = TownHarness()
+        town.cut = [[0, 2], [1, 2], [0, 3], [1, 3]]
+        town.add(expect: 3, joining: [1])
+        town.add(expect: 3, joining: [0])
+        town.add(expect: 3, joining: [0, 1])
+        town.add(server: false, joining: [2, 0])
+        town.advance(.seconds(10))
+        #expect(town.nodes.map(\.node.members.count) == [2, 2, 2, 2])
+        #expect(town.nodes[2].logs.contains { $0.message.hasPrefix("no leader is known yet") })
+        town.cut = []
+        let isFounded = town.advance(atMost: .seconds(60)) { town in
+            town.nodes.allSatisfy { $0.node.leaderID != nil && $0.node.members.count == 4 }
+        }
+        #expect(isFounded)
+        // Then there is nothing to ask any more.
+        let attempts = town.nodes.map(\.node.joining.attempts)
+        town.advance(.seconds(120))
+        #expect(town.nodes.map(\.node.joining.attempts) == attempts)
+        #expect(town.nodes.allSatisfy { $0.node.joining.isDone })
+    }
+
     @Test func aPromiseOutlivesACrashAndIsNotGivenTwice() {
         var town = three()
         let hasPromised = town.advance(atMost: .seconds(20)) {

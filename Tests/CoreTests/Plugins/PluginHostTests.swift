@@ -56,6 +56,20 @@ struct PluginHostTests {
         #expect(f.begin(1).last?.contains("it offers none of /types.v1") == true)
     }
 
+    @Test("calls that wait for room when a plugin ends are for its next life")
+    func waitingAtItsEnd() {
+        let f = PluginFixture.ready { $0.calls = 1 }
+        #expect(f.begin(1).last == "1 started")
+        #expect(f.begin(2) == [])
+        let words = f.take(.exited(f.life, .code(3)))
+        #expect(words.last?.hasPrefix("1 finished: the plugin x did not finish") == true)
+        #expect(!words.contains("2 started"))
+        #expect(f.wait(.seconds(1)) == ["launch x"])
+        _ = f.take(.launched(f.life))
+        #expect(f.prints("1|1|unix|/tmp/p|grpc|\n").last == "2 started")
+        #expect(f.answer("done").last == "2 finished: ")
+    }
+
     @Test("a plugin without broker and output stream works, too")
     func plain() {
         let f = PluginFixture.ready(methods: PluginFixture.all)

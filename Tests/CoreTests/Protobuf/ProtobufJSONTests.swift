@@ -265,9 +265,37 @@ struct ProtobufJSONTests {
             (#"{"aInt32":1,"a_int32":2}"#, "a_int32: the member comes twice"),
             (#"{"time":"yesterday"}"#, "time: a time is expected, such as 2006-01-02T15:04:05Z"),
             (#"{"wait":"1m"}"#, "wait: a duration is expected, such as 1.5s or -30s"),
+            (#"{"anything":1}"#, "anything: an object with \"@type\" is expected, found a number"),
             (
-                #"{"anything":{}}"#,
-                "anything: google.protobuf.Any can't be translated"
+                #"{"anything":{"aBool":true}}"#,
+                "anything: one \"@type\" is expected, which names the message's type"
+            ),
+            (
+                #"{"anything":{"@type":"t.All"}}"#,
+                "anything.@type: a name behind a slash is expected, such as "
+                    + "type.googleapis.com/shop.Order"
+            ),
+            (#"{"anything":{"@type":1}}"#, "anything.@type: a string is expected, found a number"),
+            (
+                #"{"anything":{"@type":"x/t.All","aBol":true}}"#,
+                "anything.aBol: the message t.All has no such member"
+            ),
+            (
+                #"{"anything":{"@type":"x/t.Lost","name":"a"}}"#,
+                "anything: the message t.Lost is not described; its bytes can be given in base64, "
+                    + "as \"@value\""
+            ),
+            (
+                #"{"anything":{"@type":"x/t.Lost","@value":"a"}}"#,
+                "anything.@value: the base64 text ends within a byte"
+            ),
+            (
+                #"{"anything":{"@type":"x/google.protobuf.Duration","value":"1m"}}"#,
+                "anything.value: a duration is expected, such as 1.5s or -30s"
+            ),
+            (
+                #"{"anything":{"@type":"x/google.protobuf.Duration","valeu":"1s"}}"#,
+                "anything.valeu: only one \"value\" can stand beside \"@type\" here"
             ),
             (#"{"lost":{}}"#, "lost: the message t.Lost is not described"),
             (
@@ -278,6 +306,43 @@ struct ProtobufJSONTests {
     func refused(json: String, message: String) {
         let error = #expect(throws: ProtobufError.self) { _ = try SampleSchema.encode(json) }
         #expect(error?.description.hasPrefix(message) == true, "\(error?.description ?? "")")
+    }
+
+    @Test(
+        "what is in an Any goes by its type, or by its bytes",
+        arguments: [
+            (
+                #"{"anything":{"@type":"a.b/t.All","aBool":true,"words":["x"]}}"#,
+                "8a02 13 0a09 612e622f742e416c6c 1206 4001 aa01 0178"
+            ),
+            (
+                #"{"anything":{"@type":"x/google.protobuf.Duration","value":"1.500s"}}"#,
+                "8a02 26 0a1a 782f676f6f676c652e70726f746f6275662e4475726174696f6e"
+                    + " 1208 0801 1080cab5ee01"
+            ),
+            (
+                #"{"anything":{"@type":"x/t.Lost","@value":"CAE="}}"#,
+                "8a02 0e 0a08 782f742e4c6f7374 1202 0801"
+            ),
+            (#"{"anything":{}}"#, "8a02 00"),
+        ])
+    func anything(json: String, bytes: String) throws {
+        #expect(try SampleSchema.encode(json) == hex(bytes))
+        #expect(try SampleSchema.decode(hex(bytes)) == json)
+    }
+
+    @Test("what is in an Any has its place in errors, and an end of its depth")
+    func wrongAnything() throws {
+        let error = #expect(throws: ProtobufError.self) {
+            _ = try SampleSchema.decode(hex("8a02 0f 0a09 612e622f742e416c6c 1202 4801"))
+        }
+        #expect(error?.path == "anything.aString", "\(error?.path ?? "")")
+        var deep = "{}"
+        for _ in 0..<60 { deep = #"{"@type":"x/t.All","anything":\#(deep)}"# }
+        let tooDeep = #expect(throws: ProtobufError.self) {
+            _ = try SampleSchema.encode(#"{"anything":\#(deep)}"#)
+        }
+        #expect(tooDeep?.reason.contains("nest more than 100 deep") == true)
     }
 
     @Test("fields of other kinds than declared, of others, and several at once")

@@ -59,6 +59,36 @@ import Testing
         #expect(fixture.raft.commitIndex == 0)
     }
 
+    /// On a way that puts messages out of order all that overtook is refused, one by one, while
+    /// answers to what went before come in: the whole window again for each would be a flood.
+    @Test func refusalsBringTheWindowAgainOncePerHeartbeat() {
+        var server = RaftFixture(1, voters: [1, 2, 3]) { $0.messageBytes = 1 }
+        server.recover(terms: [1], term: 1)
+        server.lead(votes: [2])
+        for _ in 0..<10 { _ = server.raft.propose([7], into: &server.actions) }
+        func sentToTwo(_ words: [String]) -> Int {
+            words.count { $0.hasPrefix("append") && $0.contains(" to 2 in") }
+        }
+        #expect(sentToTwo(server.take()) == 10)
+        func refusals() -> Int {
+            var sent = 0
+            for previous in LogIndex(3)...11 {
+                server.receive(
+                    .appendRefused(previousIndex: previous, hintIndex: 2, hintTerm: 2), from: 2,
+                    term: 2)
+                sent += sentToTwo(server.take())
+                server.receive(.appendReply(matched: 2), from: 2, term: 2)
+                sent += sentToTwo(server.take())
+            }
+            return sent
+        }
+        // The probe, and what it asked about once more.
+        #expect(refusals() == 11)
+        server.wait(.milliseconds(500))
+        _ = server.take()
+        #expect(refusals() == 11)
+    }
+
     @Test func whatALaterLeaderTookBackIsForgotten() {
         var fixture = RaftFixture(7, voters: [7, 8, 9])
         for index in LogIndex(1)...3 {

@@ -11,6 +11,7 @@ struct ImportTests {
         ("Sources/Simulator/", ["Core"]),
         ("Sources/Simulator/main.swift", ["Core", "Glibc"]),
         ("Sources/dkron/", ["Core", "Adapters", "Glibc"]),
+        ("Sources/DkronPlugin/", ["Core", "Adapters", "Glibc", "Synchronization"]),
         ("Tests/CoreTests/", ["Core", "Glibc", "Testing"]),
         ("Tests/AdaptersTests/", ["Adapters", "Core", "CSystem", "Glibc", "Testing"]),
         ("Tests/ContractTests/", ["Adapters", "Core", "Glibc", "Simulator", "Testing"]),

@@ -19,6 +19,9 @@ int csystem_accept(int listener, void *client);
 /// Shows `name` (at most 15 bytes) in process lists.
 int csystem_set_process_name(const char *name);
 
+/// Hands each line that is printed on standard output on at once, wherever that leads.
+void csystem_buffer_output_by_line(void);
+
 /// Keeps the allocator from reserving an arena per thread. Call before the first thread is made.
 void csystem_limit_allocator_arenas(int count);
 

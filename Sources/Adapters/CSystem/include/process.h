@@ -86,6 +86,8 @@ int dkron_reap_one(pid_t process, struct dkron_exit *ended);
 /// is no such child.
 int dkron_has_ended(pid_t process);
 
+/// A descriptor that is readable once this process has ended; -1 where the kernel has none.
+int dkron_process_descriptor(pid_t process);
 /// Orphaned descendants become children of this process, instead of the init process.
 int dkron_become_subreaper(void);
 /// A descriptor readable after SIGCHLD; terminal and polite ending signals are ignored from then

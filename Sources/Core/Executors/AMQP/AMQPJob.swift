@@ -62,14 +62,42 @@ package struct AMQPJob: ConversationJob {
     /// Greater than zero.
     package private(set) var timeout: Duration?
 
-    private static let keys =
+    static let table =
         [
-            "base64", "exchange", "exchange.auto_delete", "exchange.durable", "exchange.type",
-            "message.base64Body", "message.body", "message.content_type", "message.delivery_mode",
-            "message.headers", "message.messageId", "queue", "queue.auto_delete", "queue.bind",
-            "queue.create", "queue.durable", "queue.exclusive", "queue.name", "text", "timeout",
-            "url",
-        ] + TLSSettingKeys.all
+            SettingKey(
+                "url", .list, isRequired: true, "amqp:// or amqps://, host:port, one or several"),
+            SettingKey(
+                "queue.name", .text, isRequired: true, "the queue, which is the routing key too"),
+            SettingKey("queue.create", .boolean, standard: "false", "the queue is declared"),
+            SettingKey(
+                "queue.durable", .boolean, standard: "false", "outlives a restart of the server"),
+            SettingKey(
+                "queue.auto_delete", .boolean, standard: "false", "goes with its last consumer"),
+            SettingKey(
+                "queue.exclusive", .boolean, standard: "false", "it goes with the connection"),
+            SettingKey(
+                "queue.bind", .boolean, standard: "false", "the queue is bound to the exchange"),
+            SettingKey("exchange", .text, "nothing is the one that knows every queue"),
+            SettingKey("exchange.type", .text, "direct, fanout, topic …: it is declared"),
+            SettingKey(
+                "exchange.durable", .boolean, standard: "false",
+                "it outlives a restart of the server"),
+            SettingKey(
+                "exchange.auto_delete", .boolean, standard: "false", "it goes with its last queue"),
+            SettingKey("message.body", .text, "sent as it is"),
+            SettingKey("message.base64Body", .text, "bytes to send, in base64"),
+            SettingKey(
+                "message.content_type", .text, standard: "text/plain", "told to the consumer"),
+            SettingKey(
+                "message.delivery_mode", .number, "2: kept over a restart of the server"),
+            SettingKey("message.messageId", .text, "nothing is the execution's id"),
+            SettingKey("message.headers", .json, "a list of \"Name: value\""),
+            SettingKey("timeout", .duration, standard: "30s", "for the whole; 0 is none"),
+            SettingKey("queue", .text, "of Dkron 3: queue.name, and the queue is declared"),
+            SettingKey("text", .text, "of Dkron 3: message.body"),
+            SettingKey("base64", .text, "of Dkron 3: message.base64Body"),
+        ] + TLSSettingKeys.table
+    private static let keys = table.map(\.name)
 
     /// Reads and checks the settings. Linear in their size.
     package static func parse(

@@ -24,8 +24,17 @@ package struct GRPCJob: ConversationJob {
     /// Greater than zero.
     package private(set) var timeout: Duration?
 
-    private static let keys =
-        ["body", "expectCode", "headers", "timeout", "tlsEnable", "url"] + TLSSettingKeys.all
+    static let table =
+        [
+            SettingKey("url", .text, isRequired: true, "host:port/package.Service/Method"),
+            SettingKey("body", .json, "the request; several for a method that takes a stream"),
+            SettingKey("headers", .json, "a list of \"Name: value\""),
+            SettingKey(
+                "expectCode", .number, standard: "0", "number of the status that is a success"),
+            SettingKey("timeout", .duration, standard: "30s", "for the whole; 0 is none"),
+            SettingKey("tlsEnable", .boolean, standard: "false", "the server speaks TLS"),
+        ] + TLSSettingKeys.table
+    private static let keys = table.map(\.name)
 
     /// Reads and checks the settings. Linear in their size.
     package static func parse(

@@ -135,7 +135,8 @@ package struct HTTPCalls: OutgoingCalls {
 
     private static func words(_ exchange: HTTPExchange) -> [UInt8] {
         let query = exchange.url.target.utf8.contains(0x3f) ? "?(hidden)" : ""
-        var lines = ["> \(exchange.method) \(exchange.url.display)\(query)"]
+        let proxy = exchange.proxy.map { " through the proxy \($0.authority)" } ?? ""
+        var lines = ["> \(exchange.method) \(exchange.url.display)\(query)\(proxy)"]
         lines += fields(exchange.headers, "> ") + fields(exchange.openHeaders, "> ")
         if !exchange.body.isEmpty { lines.append("> (\(exchange.body.count) bytes of body)") }
         return Array((lines.joined(separator: "\n") + "\n").utf8)
@@ -158,7 +159,7 @@ package struct HTTPCalls: OutgoingCalls {
     private static let plain = [
         "Accept", "Accept-Language", "Cache-Control", "Connection", "Content-Encoding",
         "Content-Language", "Content-Length", "Content-Type", "Date", "Dkron-Attempt",
-        "Dkron-Execution-Id", "Dkron-Group", "Dkron-Job-Name", "Dkron-Scheduled-At", "Host",
-        "Keep-Alive", "Retry-After", "Server", "Transfer-Encoding", "User-Agent",
+        "Dkron-Execution-Id", "Dkron-Group", "Dkron-Job-Name", "Dkron-Node", "Dkron-Scheduled-At",
+        "Host", "Keep-Alive", "Retry-After", "Server", "Transfer-Encoding", "User-Agent",
     ]
 }

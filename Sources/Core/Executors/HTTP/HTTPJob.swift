@@ -11,6 +11,7 @@
 /// | `expectCode` | `200,201`; nothing is any status |
 /// | `expectBody` | regular expression that matches somewhere in the body (see `Pattern`) |
 /// | `debug` | request and head of the answer go in front of the output |
+/// | `proxy` | `http://[user:password@]host[:port]`; nothing is none |
 /// | `tlsNoVerifyPeer` | true: whoever answers is believed |
 /// | `tlsRootCAsFile` | PEM, the authorities instead of the system's |
 /// | `tlsCertificateFile`, `tlsCertificateKeyFile` | PEM, what the client shows of itself |
@@ -52,6 +53,11 @@ package struct HTTPJob: Hashable, Sendable {
             }
         }
         job.isVerbose = settings.isVerbose
+        if let text = settings["proxy"] {
+            do throws(TextError) { job.exchange.proxy = try HTTPProxy(text) } catch {
+                throw ExecutorSettingError(key: "proxy", message: error.description)
+            }
+        }
         job.exchange.tls = try TLSSettingKeys.parse(settings)
         return job
     }
@@ -155,6 +161,7 @@ package struct HTTPJob: Hashable, Sendable {
             SettingKey("timeout", .duration, standard: "30s", "for the whole; 0 is none"),
             SettingKey("expectCode", .list, "the statuses that are a success; nothing is all"),
             SettingKey("expectBody", .text, "an expression that the answer's body must match"),
+            SettingKey("proxy", .text, "http://host:port that the request goes through"),
             SettingKey("debug", .boolean, standard: "false", "requests and heads in the output"),
         ] + TLSSettingKeys.table
     private static let keys = table.map(\.name)

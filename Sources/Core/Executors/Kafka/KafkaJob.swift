@@ -52,12 +52,26 @@ package struct KafkaJob: ConversationJob {
     package private(set) var timeout: Duration?
 
     private static let scheme = URLScheme("kafka", isSecure: false, port: 9092)
-    private static let keys =
+    static let table =
         [
-            "brokerAddress", "debug", "headers", "key", "message", "partition", "saslMechanism",
-            "saslPassword", "saslUsername", "timeout", "tlsEnable", "tlsInsecureSkipVerify",
-            "topic",
-        ] + TLSSettingKeys.all
+            SettingKey(
+                "brokerAddress", .list, isRequired: true, "host:port of one or several brokers"),
+            SettingKey("topic", .text, isRequired: true, "where the message goes"),
+            SettingKey("key", .text, "decides over the partition; stored with the message"),
+            SettingKey("message", .text, "sent as it is"),
+            SettingKey("headers", .json, "a list of \"Name: value\""),
+            SettingKey("partition", .number, "instead of one by the key"),
+            SettingKey("saslMechanism", .text, "plain, sha256 or sha512"),
+            SettingKey("saslUsername", .text, "with saslMechanism"),
+            SettingKey("saslPassword", .secret, "with saslMechanism"),
+            SettingKey("timeout", .duration, standard: "30s", "for the whole; 0 is none"),
+            SettingKey("tlsEnable", .boolean, standard: "false", "the brokers speak TLS"),
+            SettingKey(
+                "tlsInsecureSkipVerify", .boolean, standard: "false",
+                "the same as tlsNoVerifyPeer"),
+            SettingKey("debug", .boolean, standard: "false", "the brokers' words in the output"),
+        ] + TLSSettingKeys.table
+    private static let keys = table.map(\.name)
 
     package static func parse(
         _ config: [(key: String, value: String)]

@@ -17,7 +17,7 @@ struct NATSConversation: Conversation {
     private let execution: ExecutionID
     private var stage = Stage.greeting
     private var server: NATSJob.Server
-    private var buffer: [UInt8] = []
+    private var buffer: ArraySlice<UInt8> = []
     private var mostPayload = Int.max
     private var takesHeaders = false
     private(set) var isCommitted = false
@@ -74,16 +74,16 @@ struct NATSConversation: Conversation {
         let operation = text.prefix { $0 != " " && $0 != "\t" }
         let rest = text.dropFirst(operation.count).drop { $0 == " " || $0 == "\t" }
         guard operation.uppercased().hasSuffix("MSG") else {
-            buffer.removeSubrange(...end)
+            buffer = buffer[(end + 1)...]
             return ([operation.uppercased(), String(rest)], [])
         }
         let words = rest.split(separator: " ").map(String.init)
         let size = words.last.flatMap { Int($0) } ?? 0
-        guard size >= 0, size <= Self.mostBuffered, buffer.count >= end + 1 + size + 2 else {
+        guard size >= 0, size <= Self.mostBuffered, buffer.endIndex >= end + 1 + size + 2 else {
             return size > Self.mostBuffered ? (["-ERR", "a message of \(size) bytes"], []) : nil
         }
         let payload = Array(buffer[(end + 1)..<(end + 1 + size)])
-        buffer.removeSubrange(..<(end + 1 + size + 2))
+        buffer = buffer[(end + 1 + size + 2)...]
         return ([operation.uppercased()] + words, payload)
     }
 

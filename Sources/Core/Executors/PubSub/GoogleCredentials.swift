@@ -153,38 +153,18 @@ enum GoogleCredentials: Sendable {
         return "\(signed).\(Self.urlBase64(signature))"
     }
 
-    /// Base64 for URLs, without padding (RFC 4648 section 5).
+    /// Base64 for URLs, without padding (RFC 7515 section 2).
     private static func urlBase64(_ bytes: [UInt8]) -> String {
-        let letters = Base64Text.encode(bytes).utf8.compactMap { byte -> UInt8? in
-            switch byte {
-            case UInt8(ascii: "+"): UInt8(ascii: "-")
-            case UInt8(ascii: "/"): UInt8(ascii: "_")
-            case UInt8(ascii: "="): nil
-            default: byte
-            }
-        }
-        return String(decoding: letters, as: UTF8.self)
+        String(Base64Text.encodeForURL(bytes).prefix { $0 != "=" })
     }
 
     private static func form(_ url: HTTPURL, _ fields: [(String, String)]) -> HTTPExchange {
-        let body = fields.map { "\($0.0)=\(escaped($0.1))" }.joined(separator: "&")
+        let body = HTTPEscapes.parameters(fields)
         return HTTPExchange(
             method: .post, url: url,
             headers: [
                 "Content-Type": "application/x-www-form-urlencoded", "User-Agent": "dkron",
             ], body: Array(body.utf8))
-    }
-
-    private static func escaped(_ text: String) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        var bytes: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x2d, 0x2e, 0x5f, 0x7e: bytes.append(byte)
-            default: bytes += [0x25, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }
 

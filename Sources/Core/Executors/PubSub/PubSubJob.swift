@@ -26,8 +26,18 @@ package struct PubSubJob: ConversationJob {
     /// Greater than zero.
     package private(set) var timeout: Duration?
 
-    private static let keys =
-        ["attributes", "data", "endpoint", "project", "timeout", "topic"] + TLSSettingKeys.all
+    static let table =
+        [
+            SettingKey("project", .text, isRequired: true, "name of the project"),
+            SettingKey("topic", .text, isRequired: true, "name of the topic, not its path"),
+            SettingKey("data", .text, "base64; this, attributes, or both"),
+            SettingKey("attributes", .json, "an object of strings"),
+            SettingKey(
+                "endpoint", .text, standard: "https://pubsub.googleapis.com",
+                "another URL of the service, such as a region's"),
+            SettingKey("timeout", .duration, standard: "15s", "for the whole; 0 is none"),
+        ] + TLSSettingKeys.table
+    private static let keys = table.map(\.name)
 
     package static func parse(
         _ config: [(key: String, value: String)]

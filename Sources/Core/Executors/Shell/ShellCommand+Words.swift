@@ -5,7 +5,10 @@
 /// expanded: no variables, no patterns, no `~`. What a shell would act upon is refused rather than
 /// passed on as text, or dropped.
 enum ShellWords {
-    static func split(_ text: String) throws(TextError) -> [String] {
+    /// - Parameter remedy: what gives the command a shell, for messages.
+    static func split(
+        _ text: String, remedy: String = "set \"shell\": \"true\""
+    ) throws(TextError) -> [String] {
         let bytes = Array(text.utf8)
         var words: [String] = []
         var word: [UInt8] = []
@@ -40,7 +43,7 @@ enum ShellWords {
                 let name = String(decoding: [byte], as: UTF8.self)
                 throw refusal(
                     at: position,
-                    "\"\(name)\" needs a shell; set \"shell\": \"true\", or quote it")
+                    "\"\(name)\" needs a shell; \(remedy), or quote it")
             default:
                 word.append(byte)
                 isOpen = true

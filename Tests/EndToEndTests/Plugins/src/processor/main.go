@@ -12,37 +12,14 @@ import (
 	"time"
 
 	plugin "github.com/hashicorp/go-plugin"
+	"wire"
 )
-
-// Timestamp is seconds since 1970 and a rest.
-type Timestamp struct {
-	Seconds int64
-	Nanos   int32
-}
-
-// Execution is matched by the names of its fields.
-type Execution struct {
-	JobName    string
-	Success    bool
-	Output     []byte
-	NodeName   string
-	Group      int64
-	Attempt    uint32
-	StartedAt  *Timestamp
-	FinishedAt *Timestamp
-}
-
-// ProcessorArgs is what Process is called with.
-type ProcessorArgs struct {
-	Execution Execution
-	Config    map[string]string
-}
 
 // Processor is the service.
 type Processor struct{}
 
 // Process answers with the execution as it is to be from now on.
-func (*Processor) Process(args *ProcessorArgs, reply *Execution) error {
+func (*Processor) Process(args *wire.ProcessorArgs, reply *wire.Execution) error {
 	*reply = args.Execution
 	number, _ := strconv.Atoi(args.Config["count"])
 	switch args.Config["do"] {
@@ -64,11 +41,11 @@ func (*Processor) Process(args *ProcessorArgs, reply *Execution) error {
 	return nil
 }
 
-func describe(args *ProcessorArgs) string {
+func describe(args *wire.ProcessorArgs) string {
 	e := args.Execution
 	text := fmt.Sprintf("%s %v %d %s %d %d", e.JobName, e.Success, len(e.Output), e.NodeName,
 		e.Group, e.Attempt)
-	for _, at := range []*Timestamp{e.StartedAt, e.FinishedAt} {
+	for _, at := range []*wire.Timestamp{e.StartedAt, e.FinishedAt} {
 		if at != nil {
 			text += fmt.Sprintf(" %d.%d", at.Seconds, at.Nanos)
 		} else {
@@ -98,11 +75,7 @@ func (*processorPlugin) Client(*plugin.MuxBroker, *rpc.Client) (interface{}, err
 
 func main() {
 	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig: plugin.HandshakeConfig{
-			ProtocolVersion:  1,
-			MagicCookieKey:   "DKRON_PLUGIN_MAGIC_COOKIE",
-			MagicCookieValue: "b29a76488b6f3ca7955c5f769b50641f0fcd88748d8cedecda313d516320ca19",
-		},
-		Plugins: map[string]plugin.Plugin{"processor": &processorPlugin{}},
+		HandshakeConfig: wire.Handshake,
+		Plugins:         map[string]plugin.Plugin{"processor": &processorPlugin{}},
 	})
 }
