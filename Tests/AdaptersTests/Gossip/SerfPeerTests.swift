@@ -141,8 +141,14 @@ struct SerfPeerTests {
             ("-use=\(newText)", false), ("-install=\(newText)", true), ("-use=\(newText)", true),
             ("-remove=\(newText)", false), ("-remove=\(Self.keyText)", true), ("-list", true),
         ] {
-            let keys = serf.begin(["keys", command])
+            var keys = serf.begin(["keys", command])
             #expect(GossipBench.turn(ours) { keys.isOver })
+            // A packet or two carry a query, and both may go to the same node: who asks hears then
+            // how few have answered, and asks again.
+            for _ in 0..<5 where succeeds && keys.output.contains("nodes reported success") {
+                keys = serf.begin(["keys", command])
+                #expect(GossipBench.turn(ours) { keys.isOver })
+            }
             #expect(keys.succeeded == succeeds, "\(command): \(keys.output)")
             if command == "-list" { #expect(keys.output.contains("[3/3]"), "\(keys.output)") }
         }

@@ -90,13 +90,16 @@ final class PythonListener {
 
     /// A web hook: port; paths say what is answered.
     static let hook = """
-        import http.server, sys, time
+        import http.server, os, sys, time
+        # In one write: each request has a thread of its own, and their lines must not mix.
+        def tell(*lines): os.write(1, "".join(line + "\\n" for line in lines).encode())
         class Handler(http.server.BaseHTTPRequestHandler):
             failures = 0
             def take(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                print("hook", self.path, self.headers["Dkron-Job-Name"], body.decode(), flush=True)
-                print("header", self.headers["X-Where"], self.headers["Host"], flush=True)
+                h = self.headers
+                tell("hook %s %s %s" % (self.path, h["Dkron-Job-Name"], body.decode()),
+                    "header %s %s" % (h["X-Where"], h["Host"]))
                 if self.path == "/silent": time.sleep(60)
                 if self.path == "/endless": return self.endless()
                 if self.path == "/garbage": return self.wfile.write(b"\\0\\1 no HTTP\\r\\n\\r\\n")
