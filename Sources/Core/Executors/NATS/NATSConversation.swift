@@ -18,6 +18,8 @@ struct NATSConversation: Conversation {
     private var stage = Stage.greeting
     private var server: NATSJob.Server
     private var buffer: ArraySlice<UInt8> = []
+    /// Before this place of the buffer no line ends, so that each byte is looked at once.
+    private var searched = 0
     private var mostPayload = Int.max
     private var takesHeaders = false
     private(set) var isCommitted = false
@@ -48,7 +50,7 @@ struct NATSConversation: Conversation {
         server =
             job.servers.first { $0.host == place.host && $0.port == place.port } ?? job.servers[0]
         stage = .greeting
-        buffer = []
+        (buffer, searched) = ([], 0)
     }
 
     mutating func received(
@@ -66,7 +68,10 @@ struct NATSConversation: Conversation {
     /// A line without its end, taken out of the buffer with the payload that it announces; nil
     /// while not all of it is there.
     private mutating func nextLine() -> (words: [String], payload: [UInt8])? {
-        guard let end = buffer.firstIndex(of: 0x0a) else { return nil }
+        guard let end = buffer[max(searched, buffer.startIndex)...].firstIndex(of: 0x0a) else {
+            searched = buffer.endIndex
+            return nil
+        }
         var line = buffer[..<end]
         if line.last == 0x0d { line.removeLast() }
         // The text of an error and a greeting's JSON hold blanks of their own.
