@@ -6,6 +6,8 @@ struct Forwarding {
     /// A request of a client of this server.
     struct Outgoing {
         var leader: ServerID
+        /// Another one each time it is sent: a server takes no name twice.
+        var name: ForwardID
         /// Without its body.
         var request: HTTPRequest
         var isWrite: Bool
@@ -51,7 +53,10 @@ struct Forwarding {
     /// does nothing twice.
     static let memory = 8_192
 
-    var outgoing = SortedMap<RequestID, Outgoing>()
+    private(set) var outgoing = SortedMap<RequestID, Outgoing>()
+    /// The requests that the names of those sent stand for.
+    private var names = SortedMap<RequestID, RequestID>()
+    private var lastName: UInt64 = 0
     /// Nothing of it is over its time before then.
     var nextDeadline: Instant?
     /// The leader to whom all of it went.
@@ -60,6 +65,41 @@ struct Forwarding {
     private var local = SortedMap<Sender, RequestID>()
     private var past = RingBuffer<Sender>()
     private var lastLocal: UInt64 = 1 << 63
+
+    // MARK: Requests of clients
+
+    /// A name for a request that is sent.
+    mutating func nextName(in incarnation: UInt64) -> ForwardID {
+        lastName += 1
+        return ForwardID(incarnation: incarnation, request: RequestID(lastName))
+    }
+
+    mutating func send(_ id: RequestID, _ request: Outgoing) {
+        outgoing[id] = request
+        names[request.name.request] = id
+        leader = request.leader
+        nextDeadline = min(nextDeadline ?? .distantFuture, request.until)
+    }
+
+    /// The request that `leader` answers under a name; nil if it is over.
+    func sent(as name: ForwardID, to leader: ServerID) -> (id: RequestID, request: Outgoing)? {
+        guard let id = names[name.request], let request = outgoing[id], request.name == name,
+            request.leader == leader
+        else { return nil }
+        return (id, request)
+    }
+
+    mutating func update(_ id: RequestID, _ change: (inout Outgoing) -> Void) {
+        outgoing.update(id, change)
+    }
+
+    mutating func remove(_ id: RequestID) -> Outgoing? {
+        guard let request = outgoing.remove(id) else { return nil }
+        names.remove(request.name.request)
+        return request
+    }
+
+    // MARK: Requests of other servers
 
     /// - Returns: this node's own name for a request of another server; nil if it came before.
     mutating func admit(_ id: ForwardID, from server: ServerID) -> RequestID? {
@@ -102,47 +142,47 @@ extension Node {
             return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
         }
         if isLeading {
+            guard takesRequests, need == .read || !raft.isTransferring else {
+                return awaitLeader(id, request, &out)
+            }
             guard need == .read else {
                 return withAPI(&out) { $0.request(id, request, $1, into: &$2) }
             }
             return confirmLeadership(for: .request(id, request), &out)
         }
+        guard let leader = raft.leader, leader != config.dataID else {
+            return awaitLeader(id, request, &out)
+        }
         var bare = request
         bare.body = []
-        guard let leader = raft.leader, leader != config.dataID else {
-            return withAPI(&out) { $0.forwardFailed(id, bare, .noLeader, $1, into: &$2) }
-        }
         guard forwarding.outgoing.count < Forwarding.limit else {
             out.mark(.requestRefusedBusy)
             return withAPI(&out) { $0.forwardFailed(id, bare, .busy, $1, into: &$2) }
         }
         out.mark(.requestForwarded)
         let patience = Forwarding.patience + API.patience(for: request)
-        forwarding.outgoing[id] = Forwarding.Outgoing(
-            leader: leader, request: bare, isWrite: need == .write, until: now.monotonic + patience,
-            patience: patience)
-        forwarding.leader = leader
-        forwarding.nextDeadline = min(
-            forwarding.nextDeadline ?? .distantFuture, now.monotonic + patience)
-        let name = ForwardID(incarnation: config.incarnation, request: id)
+        let name = forwarding.nextName(in: config.incarnation)
+        forwarding.send(
+            id,
+            Forwarding.Outgoing(
+                leader: leader, name: name, request: bare, isWrite: need == .write,
+                until: now.monotonic + patience, patience: patience))
         send(.request(name, request), to: leader, &out)
     }
 
     mutating func requestAbandoned(_ id: RequestID, _ out: inout Outbox) {
-        guard let request = forwarding.outgoing.remove(id) else {
-            if forgetReader(id) { return }
+        guard let request = forwarding.remove(id) else {
+            if awaiting.remove(id) || forgetReader(id) { return }
             return withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
         }
-        let name = ForwardID(incarnation: config.incarnation, request: id)
-        send(.requestAbandoned(name), to: request.leader, &out)
+        send(.requestAbandoned(request.name), to: request.leader, &out)
     }
 
     mutating func requestDrained(_ id: RequestID, _ out: inout Outbox) {
         guard let request = forwarding.outgoing[id] else {
             return withAPI(&out) { $0.drained(id, $1, into: &$2) }
         }
-        let name = ForwardID(incarnation: config.incarnation, request: id)
-        send(.requestDrained(name, taken: request.taken), to: request.leader, &out)
+        send(.requestDrained(request.name, taken: request.taken), to: request.leader, &out)
     }
 
     // MARK: At the server that was asked
@@ -150,13 +190,11 @@ extension Node {
     mutating func answered(
         _ name: ForwardID, _ response: HTTPResponse, from leader: ServerID, _ out: inout Outbox
     ) {
-        guard name.incarnation == config.incarnation,
-            let request = forwarding.outgoing[name.request], request.leader == leader,
-            !request.hasBegun
+        guard let (id, request) = forwarding.sent(as: name, to: leader), !request.hasBegun
         else { return }
         if response.body == .stream {
             let until = now.monotonic + Forwarding.patience
-            forwarding.outgoing.update(name.request) { request in
+            forwarding.update(id) { request in
                 request.hasBegun = true
                 request.patience = Forwarding.patience
                 request.until = until
@@ -164,40 +202,39 @@ extension Node {
             // Earlier than a request whose answer may take long had it.
             forwarding.nextDeadline = min(forwarding.nextDeadline ?? until, until)
         } else {
-            forwarding.outgoing.remove(name.request)
+            _ = forwarding.remove(id)
         }
         metrics.answered(response.status)
-        out.emit(.respond(name.request, response))
+        out.emit(.respond(id, response))
         if let piece = request.early { answered(name, piece, from: leader, &out) }
     }
 
     mutating func answered(
         _ name: ForwardID, _ piece: Forwarding.Piece, from leader: ServerID, _ out: inout Outbox
     ) {
-        guard name.incarnation == config.incarnation,
-            let request = forwarding.outgoing[name.request], request.leader == leader,
+        guard let (id, request) = forwarding.sent(as: name, to: leader),
             piece.number >= request.taken
         else { return }
         guard request.hasBegun else {
-            if piece.number == 0 { forwarding.outgoing.update(name.request) { $0.early = piece } }
+            if piece.number == 0 { forwarding.update(id) { $0.early = piece } }
             return
         }
         guard piece.number == request.taken else {
             // One is missing, and what the client has must not pass for the whole.
-            forwarding.outgoing.remove(name.request)
+            _ = forwarding.remove(id)
             send(.requestAbandoned(name), to: leader, &out)
-            return out.emit(.abort(name.request))
+            return out.emit(.abort(id))
         }
         if piece.isLast {
-            forwarding.outgoing.remove(name.request)
+            _ = forwarding.remove(id)
         } else {
             let until = now.monotonic + request.patience
-            forwarding.outgoing.update(name.request) { request in
+            forwarding.update(id) { request in
                 request.until = until
                 request.taken += 1
             }
         }
-        out.emit(.respondChunk(name.request, piece.bytes, last: piece.isLast))
+        out.emit(.respondChunk(id, piece.bytes, last: piece.isLast))
     }
 
     /// Ends requests whose leader is silent, or leads no more.
@@ -211,13 +248,18 @@ extension Node {
             $0.value.leader != leader || $0.value.until <= monotonic
         }
         for (id, request) in ended {
-            forwarding.outgoing.remove(id)
+            _ = forwarding.remove(id)
             if request.hasBegun {
                 // The client must not take half an answer for the whole.
                 out.emit(.abort(id))
+            } else if request.isWrite {
+                withAPI(&out) {
+                    $0.forwardFailed(id, request.request, .outcomeUnknown, $1, into: &$2)
+                }
+            } else if request.leader == leader {
+                withAPI(&out) { $0.forwardFailed(id, request.request, .noLeader, $1, into: &$2) }
             } else {
-                let failure: ProposalFailure = request.isWrite ? .outcomeUnknown : .noLeader
-                withAPI(&out) { $0.forwardFailed(id, request.request, failure, $1, into: &$2) }
+                requested(id, request.request, &out)
             }
         }
         forwarding.nextDeadline = forwarding.outgoing.map(\.value.until).min()
@@ -229,17 +271,22 @@ extension Node {
         _ request: HTTPRequest, as name: ForwardID, from sender: ServerID, _ out: inout Outbox
     ) {
         guard let id = forwarding.admit(name, from: sender) else { return }
-        guard isLeading else {
-            // Forwarded once: two servers that each take the other for the leader make no loop.
-            return withAPI(&out) { $0.forwardFailed(id, request, .noLeader, $1, into: &$2) }
-        }
-        requested(id, request, &out)
+        take(request, known: id, &out)
+    }
+
+    /// A request of another server, under the name that this one has given it.
+    mutating func take(_ request: HTTPRequest, known id: RequestID, _ out: inout Outbox) {
+        if isLeading { return requested(id, request, &out) }
+        // It has been elected and is not ready yet.
+        if raft.leader == config.dataID { return awaitLeader(id, request, &out) }
+        // Forwarded once: two servers that each take the other for the leader make no loop.
+        withAPI(&out) { $0.forwardFailed(id, request, .noLeader, $1, into: &$2) }
     }
 
     mutating func abandon(_ name: ForwardID, from sender: ServerID, _ out: inout Outbox) {
         guard let id = forwarding.request(of: name, from: sender) else { return }
         forwarding.end(id)
-        if forgetReader(id) { return }
+        if awaiting.remove(id) || forgetReader(id) { return }
         withAPI(&out) { $0.abandoned(id, $1, into: &$2) }
     }
 

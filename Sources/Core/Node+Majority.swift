@@ -6,6 +6,11 @@ struct LeaderWatch {
     static let elections: Int64 = 5
     static let interval = Duration.seconds(10)
 
+    /// How long there is no leader before somebody should know.
+    static func patience(_ tunables: RaftTunables) -> Duration {
+        tunables.electionMaximum * elections
+    }
+
     var nextReport = Instant.distantFuture
     var isReported = false
 }
@@ -21,8 +26,7 @@ extension Node {
             return leaderWatch = LeaderWatch()
         }
         guard leaderWatch.nextReport != .distantFuture else {
-            let patience = raft.tunables.electionMaximum * LeaderWatch.elections
-            return leaderWatch.nextReport = now.monotonic + patience
+            return leaderWatch.nextReport = now.monotonic + LeaderWatch.patience(raft.tunables)
         }
         guard now.monotonic >= leaderWatch.nextReport else { return }
         leaderWatch.nextReport = now.monotonic + LeaderWatch.interval

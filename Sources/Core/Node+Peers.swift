@@ -126,6 +126,9 @@ extension Node {
     private mutating func refuse(_ reader: LeaseReader, _ out: inout Outbox) {
         guard case .request(let id, let request) = reader else { return }
         readersOfRequests.remove(id)
+        guard forwarding.incoming.contains(id), raft.leader != config.dataID else {
+            return awaitLeader(id, request, &out)
+        }
         withAPI(&out) { $0.forwardFailed(id, request, .noLeader, $1, into: &$2) }
     }
 

@@ -310,13 +310,17 @@ extension Node {
         return actions
     }
 
+    /// It leads, and knows when everything is due.
+    var takesRequests: Bool {
+        @inline(__always) get {
+            isLeading && scheduler.isComplete && !store.cluster.clusterID.isEmpty
+        }
+    }
+
     var role: APIContext.Role {
         // As `canDecide`.
         @inline(__always) get {
-            if phase == .running, isLeading, scheduler.isComplete, !store.cluster.clusterID.isEmpty
-            {
-                return .leader
-            }
+            if phase == .running, takesRequests { return .leader }
             // Elected and not ready yet, it knows no leader.
             let leader = leaderID == config.dataID ? nil : leaderID
             let name = leader.flatMap { id in members.first { $0.id == id } }?.name

@@ -122,6 +122,7 @@ package struct Node {
     /// Which agent told the result of an execution that is in the log and not applied yet.
     var reporters = SortedMap<ExecutionKey, NodeName>()
     var forwarding = Forwarding()
+    var awaiting = AwaitingRequests()
     var diskWatch = DiskWatch()
     var recovery = RecoveryState()
     var snapshotting = SnapshotState()
@@ -310,6 +311,7 @@ package struct Node {
         guard !isHalted else { return }
         noticeLeader(&out)
         watchLeader(&out)
+        continueAwaiting(&out)
         answerSeats(&out)
         serveReaders(&out)
         continueSlices(&out)
@@ -384,6 +386,7 @@ package struct Node {
         consider(leaderWatch.nextReport)
         if raft.role == .leader, !raft.isAlone { consider(clocks.nextAsk) }
         consider(forwarding.nextDeadline)
+        consider(awaiting.nextDeadline)
         consider(transfers.nextDeadline)
         consider(stopping.nextDeadline)
         consider(nextSchedulingDeadline())

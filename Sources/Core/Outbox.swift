@@ -73,6 +73,8 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case outputDropped
     case diskLow
     case requestForwarded
+    /// A request was kept until there is a leader that takes it.
+    case requestAwaitsLeader
     case agentUnreachable
     case orderTooOld
     case leaseAwaited
