@@ -49,7 +49,7 @@ extension World {
 
     /// Another machine with an empty disk takes the place of a node.
     mutating func replace(_ index: Int) {
-        guard parameters.gossips, agents.contains(index) else { return }
+        guard parameters.gossips, agents.contains(index), isRemembered(nodes[index]) else { return }
         nodes[index].identity = Self.nextIdentity(after: nodes[index].identity)
         nodes[index].disk = Disk(
             draws: draws, path: "disk/\(index + 1)/\(nodes[index].identity)",
@@ -57,6 +57,18 @@ extension World {
         nodes[index].supervisor.powerLoss(at: time, log: &runLog)
         nodes[index].mayHalt = nil
         checkers.didReplace(nodes[index], at: time)
+    }
+
+    /// Whether the log knows which data directory a node has. Before, which is for a second after
+    /// it came and as long as the feature level is below the third, nobody could tell another one
+    /// from it, and nothing is promised of what it was told.
+    private func isRemembered(_ agent: VirtualNode) -> Bool {
+        nodes.contains { node in
+            guard let store = node.core?.node.store,
+                store.cluster.featureLevel >= FeatureLevel.third
+            else { return false }
+            return store.rememberedNode(NodeName(agent.name))?.id == agent.identity
+        }
     }
 
     // MARK: Effects
