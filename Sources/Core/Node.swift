@@ -275,7 +275,8 @@ package struct Node {
             }
         }
         if isDue(runner.nextDeadline) {
-            withRunner(&out) { $0.deadline(at: monotonic, into: &$1) }
+            let now = now
+            withRunner(&out) { $0.deadline(at: now, into: &$1) }
         }
         if isDue(dispatcher.nextDeadline) {
             let store = store

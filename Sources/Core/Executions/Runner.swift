@@ -80,6 +80,8 @@ package struct Runner {
     static let memory = Duration.seconds(60)
     /// An order whose heartbeat is older starts nothing: it was long under way.
     static let orderLife = Duration.seconds(30)
+    /// For how long at least an execution waits for a leader that is heard again.
+    static let patience = Duration.hours(1)
     /// The most bytes of output in one report.
     static let chunkLimit = 64 << 10
 
@@ -91,8 +93,8 @@ package struct Runner {
     private var settled = RingBuffer<(key: ExecutionKey, until: Instant)>()
     private(set) var settledKeys = SortedMap<ExecutionKey, Bool>()
     var queue = RingBuffer<ExecutionKey>()
-    /// Executions that wait to be started until the leader is heard again.
-    private var unleased = SortedMap<ExecutionKey, Bool>()
+    /// Executions that wait to be started until the leader is heard again, and until when.
+    private var unleased = SortedMap<ExecutionKey, Instant>()
     /// Executions that wait to be started until their secrets are read.
     var awaitingSecrets = SortedMap<ExecutionKey, Bool>()
     /// Runs whose next step waits for a record to be safe, in order of the records.
@@ -346,7 +348,8 @@ package struct Runner {
             guard let run = runs[key], case .queued = run.phase else { continue }
             guard let age = leaseAge(of: run, at: now.monotonic) else {
                 actions.append(.mark(.leaseAwaited))
-                unleased[key] = true
+                unleased[key] =
+                    now.monotonic + max(Self.patience, run.assignment.lostAfter)
                 continue
             }
             guard hasSecrets(key, run, into: &actions) else { continue }
@@ -374,8 +377,10 @@ package struct Runner {
 
     // MARK: Deadlines
 
-    mutating func deadline(at now: Instant, into actions: inout [Action]) {
+    mutating func deadline(at time: Now, into actions: inout [Action]) {
+        let now = time.monotonic
         if now >= nextHeartbeat {
+            giveUpUnleased(at: time, into: &actions)
             if runs.isEmpty {
                 nextHeartbeat = .distantFuture
             } else {
@@ -400,6 +405,18 @@ package struct Runner {
         while let first = settled.first, first.until <= now {
             _ = settled.popFirst()
             settledKeys.remove(first.key)
+        }
+    }
+
+    /// The leader may hear this agent and not be heard: then it waits, and nobody else can tell that
+    /// nothing was begun.
+    private mutating func giveUpUnleased(at now: Now, into actions: inout [Action]) {
+        let overdue = unleased.filter { $0.value <= now.monotonic }
+        for (key, _) in overdue {
+            unleased.remove(key)
+            guard let run = runs[key], case .queued = run.phase else { continue }
+            let reason = "the agent heard no leader for too long to start it"
+            finish(key, unstarted(run, .failed, reason, now.wall), into: &actions)
         }
     }
 

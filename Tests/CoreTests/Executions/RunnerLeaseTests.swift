@@ -31,6 +31,22 @@ import Testing
         #expect(fixture.take().contains("start 2"))
     }
 
+    /// An agent that is heard and hears nothing would be waited for without end.
+    @Test func whatHearsNoLeaderForAnHourIsGivenUp() {
+        var fixture = Fixture()
+        _ = fixture.assign(1)
+        fixture.now.monotonic = fixture.now.monotonic + .seconds(31)
+        #expect(!fixture.sync().contains { $0.hasPrefix("start") })
+        _ = fixture.wait(3_590)
+        same(fixture.runner.activeCount, 1)
+        _ = fixture.wait(20)
+        #expect(fixture.sync().contains("told failed 1"))
+        same(fixture.runner.activeCount, 0)
+        // Who asks for it now is told the same.
+        _ = fixture.hear()
+        #expect(fixture.assign(1).contains("told failed 1"))
+    }
+
     @Test func onlyWhatIsOrderedAgainIsTriedAgain() {
         var fixture = Fixture()
         for number in Int64(1)...3 { _ = fixture.assign(number) }

@@ -119,7 +119,7 @@ struct RunnerFixture {
     mutating func wait(_ seconds: Int64) -> [String] {
         now.monotonic = now.monotonic + .seconds(seconds)
         now.wall = now.wall + .seconds(seconds)
-        runner.deadline(at: now.monotonic, into: &actions)
+        runner.deadline(at: now, into: &actions)
         return take()
     }
 
