@@ -122,7 +122,8 @@ struct Checkers {
     /// Until then the disk may take longer than anybody waits for an answer.
     mutating func didSlowDisk(until time: TrueTime) { executions.beUncertain(until: time) }
 
-    mutating func didPause(at time: TrueTime) {
+    /// A node stands still until then.
+    mutating func didPause(until time: TrueTime) {
         executions.beUncertain(until: time)
         clockGuard = nil
     }

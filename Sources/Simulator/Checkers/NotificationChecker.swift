@@ -17,7 +17,8 @@ struct NotificationChecker {
     }
 
     private var owed: [Int64: NotificationChannels] = [:]
-    /// Executions whose end is among it. What was owed then stays, whatever becomes of the job.
+    /// Executions whose end has been looked at. What was owed then, perhaps nothing, stays, whatever
+    /// becomes of the job and of who is told.
     private var ended: Set<Int64> = []
     /// Attempts that were gone with their job in the very entry in which they may have ended: that
     /// of an ephemeral job is, and what it came to can't be looked at any more.
@@ -36,7 +37,6 @@ struct NotificationChecker {
     ) {
         for sight in changes.removed { goneGenerations.insert(sight.state.generation) }
         if case .notified(let news) = command.body { judge(news, into: &verdict) }
-        guard !view.cluster.notifying.isEmpty else { return }
         for (group, before, after) in changes.executions {
             let documents = documents(of: group, view, changes)
             guard let document = documents.first else { continue }
@@ -46,7 +46,7 @@ struct NotificationChecker {
                 if Self.hasStarted(before: after, group.group, group.generation, store) {
                     channels.remove(.cronitorStart)
                 }
-                owe(after.number, channels)
+                owe(after.number, channels, view)
             }
             if Self.isFinal(after, group.group) {
                 oweEnd(after, document, view)
@@ -68,7 +68,10 @@ struct NotificationChecker {
         }
     }
 
-    private mutating func owe(_ number: Int64, _ channels: NotificationChannels) {
+    private mutating func owe(
+        _ number: Int64, _ channels: NotificationChannels, _ view: StoreView
+    ) {
+        guard !view.cluster.notifying.isEmpty else { return }
         owed[number, default: []].formUnion(channels)
     }
 
@@ -76,7 +79,7 @@ struct NotificationChecker {
         _ execution: Execution, _ document: JobDocument, _ view: StoreView
     ) {
         guard ended.insert(execution.number).inserted else { return }
-        owe(execution.number, Self.ends(execution, document, view))
+        owe(execution.number, Self.ends(execution, document, view), view)
     }
 
     /// A row that is new in a job's ledger.

@@ -15,7 +15,7 @@ extension World {
         case .pause(let target, let length):
             guard let node = resolve(target), allowsFaults else { return }
             nodes[node].pausedUntil = time + length
-            checkers.didPause(at: time)
+            checkers.didPause(until: time + length)
             nodes[node].busyUntil = max(nodes[node].busyUntil, time + length)
         case .reload(let target, let tags):
             guard let node = resolve(target) else { return }
@@ -116,7 +116,7 @@ extension World {
         case .strobe(let by, let length):
             nodes[node].clock.strobeBy = by
             nodes[node].clock.strobeUntil = time + length
-            checkers.didPause(at: time)
+            checkers.didPause(until: time)
         case .coarse(let step): nodes[node].clock.granularity = step
         case .right:
             let before = nodes[node].clock.error(at: time)
