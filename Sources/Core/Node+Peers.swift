@@ -203,7 +203,7 @@ extension Node {
         reports = []
         reportBytes = 0
         heldBack = SortedMap()
-        withheld = nil
+        withheld = SortedMap()
         reporters = SortedMap()
         confirmedReaders.removeAll()
         let held = heldEdits

@@ -216,7 +216,7 @@ extension Node {
             // A result is told again until it is settled, which may take long on a slow disk; once
             // is enough for the log.
             if news.isOfResult, reporters.contains(news.key) { return }
-            guard !holdsBack(news, &out) else { return }
+            guard !holdsBack(news, from: node, &out) else { return }
             if case .started = news.news { dispatcher.started(news.key) }
             if case .ended = news.news { reporters[news.key] = node }
             reports.append(news)
@@ -230,27 +230,46 @@ extension Node {
     /// Bytes that wait for the disk, those of the news of this step included.
     private var backlog: Int { history.queuedBytes + log.queuedBytes + reportBytes }
 
+    /// Whether the nodes' own entries leave no room in the log for more outputs. Half of it is for
+    /// requests, which would all be refused while agents print more than a slow disk can take.
+    private var isCrowded: Bool {
+        raft.pendingCount - proposals.count >= max(1, config.tunables.proposalLimit / 2)
+    }
+
     /// Whether a result has to stay with its agent for now. Outputs come in as fast as commands
     /// print and are written twice, so without a bound they would pile up in memory and in a log
-    /// that can't be cut before they are safe. Decided at the first piece: an output without one
-    /// of its pieces would pass for whole.
-    private mutating func holdsBack(_ report: Report, _ out: inout Outbox) -> Bool {
-        guard case .output(0, _) = report.news else { return report.key == withheld }
-        withheld = nil
-        guard backlog > config.tunables.backlogLimit else {
+    /// that can't be cut before they are safe. Decided at the first piece: without one of them the
+    /// others are written in vain.
+    private mutating func holdsBack(
+        _ report: Report, from node: NodeName, _ out: inout Outbox
+    ) -> Bool {
+        guard case .output(0, _) = report.news else { return report.key == withheld[node] }
+        withheld.remove(node)
+        guard backlog > config.tunables.backlogLimit || isCrowded else {
             heldBack.remove(report.key)
             return false
         }
-        withheld = report.key
+        withheld[node] = report.key
         heldBack[report.key] = true
         out.mark(.resultHeldBack)
         return true
     }
 
+    /// A server whose outputs wait for its disk says so by answering the leader later: what it is
+    /// sent would pile up in memory, and in a log that can't be cut.
+    mutating func restrainLeader(_ out: inout Outbox) {
+        let limit = config.tunables.backlogLimit
+        let restrains =
+            !isLeading && history.queuedBytes > (raft.isRestrained ? limit / 2 : limit)
+        guard restrains != raft.isRestrained else { return }
+        if restrains { out.mark(.leaderRestrained) }
+        withRaft(&out) { $0.restrain(restrains, into: &$1) }
+    }
+
     /// Has results told again that were held back, as many as there is room for.
     mutating func askForHeldBack(_ out: inout Outbox) {
         let room = config.tunables.backlogLimit / 2
-        while !isHalted, let first = heldBack.first, backlog <= room {
+        while !isHalted, !isCrowded, let first = heldBack.first, backlog <= room {
             heldBack.remove(first.key)
             withRunner(&out) { $0.tellNow(first.key, into: &$1) }
         }

@@ -110,8 +110,9 @@ package struct Node {
     var reportBytes = 0
     /// Results whose output found too much of it waiting for the disk, to be told again.
     var heldBack = SortedMap<ExecutionKey, Bool>()
-    /// The execution whose result, told in pieces, is being held back.
-    var withheld: ExecutionKey?
+    /// Of each node the execution whose result, told in pieces, is being held back. What several
+    /// nodes tell comes mixed.
+    var withheld = SortedMap<NodeName, ExecutionKey>()
     /// Readers that wait for this server to know that it still leads.
     var readers = SortedMap<UInt64, LeaseReader>()
     var lastReader: UInt64 = 0
@@ -322,6 +323,7 @@ package struct Node {
         proposeReports(&out)
         continueSnapshot(&out)
         askForHeldBack(&out)
+        restrainLeader(&out)
         rewriteRunLog(&out)
         flush(&out)
         continueStopping(&out)

@@ -75,6 +75,8 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case requestForwarded
     /// A request was kept until there is a leader that takes it.
     case requestAwaitsLeader
+    /// A follower keeps its acknowledgements to itself until its disk has caught up.
+    case leaderRestrained
     case agentUnreachable
     case orderTooOld
     case leaseAwaited

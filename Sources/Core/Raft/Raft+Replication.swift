@@ -203,17 +203,28 @@ extension Raft {
 
     /// Tells the leader what agrees with it and is on the disk.
     mutating func acknowledge(into actions: inout [Action]) {
-        guard let leader, verifiedIndex > 0 else { return }
-        reply(
-            .appendReply(matched: min(verifiedIndex, durableIndex)), to: leader, into: &actions)
+        guard let leader, verifiedIndex > 0, !isRestrained else { return }
+        acknowledgedIndex = min(verifiedIndex, durableIndex)
+        reply(.appendReply(matched: acknowledgedIndex), to: leader, into: &actions)
+    }
+
+    /// Has a follower keep its acknowledgements to itself, or tell them again: a leader sends no
+    /// more than a window ahead of them, so a server that can't carry out entries as fast as they
+    /// come is not sent more than it can hold. Commits wait for it only where a majority needs it.
+    package mutating func restrain(_ isRestrained: Bool, into actions: inout [Action]) {
+        guard isRestrained != self.isRestrained else { return }
+        self.isRestrained = isRestrained
+        if role == .follower { acknowledge(into: &actions) }
     }
 
     mutating func heartbeat(
         _ round: UInt64, _ leaderCommit: LogIndex, into actions: inout [Action]
     ) {
         commit(through: min(leaderCommit, verifiedIndex), into: &actions)
+        var matched = min(verifiedIndex, durableIndex)
+        if isRestrained { matched = min(matched, acknowledgedIndex) }
         let body = RaftMessage.Body.heartbeatReply(
-            round: round, matched: min(verifiedIndex, durableIndex), received: verifiedIndex)
+            round: round, matched: matched, received: verifiedIndex)
         reply(body, to: leader!, into: &actions)
     }
 

@@ -63,6 +63,10 @@ package struct Raft {
     var log = RaftLog()
     /// The log is on this server's disk through here.
     var durableIndex: LogIndex = 0
+    /// What a leader was told of it last.
+    var acknowledgedIndex: LogIndex = 0
+    /// Whether leaders are told no more for now.
+    package internal(set) var isRestrained = false
     /// The members since each index, oldest first; at least one, of which the last is in force.
     var configurations: [(index: LogIndex, configuration: RaftConfiguration)] {
         didSet { isAlone = configuration.isOnly(id) }

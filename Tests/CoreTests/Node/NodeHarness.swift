@@ -29,6 +29,8 @@ struct NodeHarness {
     var exitCode: Int32? = 0
     /// What every run prints.
     var output: [UInt8] = Array("hello\n".utf8)
+    /// Keeps the history from being written until it is nil again.
+    var heldHistory: [(StorageTicket, StorageOperation)]?
     /// How long each step takes.
     var stepTime = Duration.zero
     static let client = "192.0.2.7:50000"
@@ -208,6 +210,14 @@ struct NodeHarness {
         settle()
     }
 
+    /// Writes the history that was held.
+    mutating func writeHistory() {
+        let held = heldHistory ?? []
+        heldHistory = nil
+        for (ticket, operation) in held { queue.append(.storage(ticket, disk.perform(operation))) }
+        settle()
+    }
+
     private static func ending(_ code: Int32, _ at: WallTime) -> RunEnd {
         RunEnd(
             cause: .finished, exitCode: code, signal: nil, cpuTime: .milliseconds(1),
@@ -230,6 +240,10 @@ struct NodeHarness {
             case .abort(let id): aborted.append(id)
             case .send(let id, let bytes): outgoing.append((id, bytes))
             case .store(let ticket, let operation):
+                if ticket.owner == .history, heldHistory != nil {
+                    heldHistory!.append((ticket, operation))
+                    continue
+                }
                 queue.append(.storage(ticket, disk.perform(operation)))
             case .start(let spec): start(spec)
             case .adopt(let id, _):

@@ -102,4 +102,31 @@ import Testing
         same(fixture.take(), [])
         #expect(fixture.raft.pendingCount == 2)
     }
+
+    /// A follower that can't keep up tells the leader less than it has, never more.
+    @Test func aRestrainedFollowerAcknowledgesLater() {
+        func entry(_ index: LogIndex) -> LogEntry {
+            LogEntry(index: index, term: 1, kind: 1, payload: [])
+        }
+        func append(_ index: LogIndex, _ fixture: inout RaftFixture) -> [String] {
+            fixture.receive(
+                .append(
+                    previousIndex: index - 1, previousTerm: index == 1 ? 0 : 1,
+                    entries: [entry(index)], commit: 0),
+                from: 8, term: 1)
+            _ = fixture.take()
+            return fixture.persisted(index)
+        }
+        var fixture = RaftFixture(7, voters: [7, 8, 9])
+        fixture.recover(terms: [], term: 1)
+        same(append(1, &fixture), ["matched 1 to 8 in 1"])
+        fixture.raft.restrain(true, into: &fixture.actions)
+        same(append(2, &fixture), [])
+        fixture.receive(.heartbeat(round: 5, commit: 2), from: 8, term: 1)
+        // What is committed is carried out all the same: that is how it catches up.
+        same(fixture.take(), ["commit 1", "commit 2", "heard 5 matched 1 received 2 to 8 in 1"])
+        fixture.raft.restrain(false, into: &fixture.actions)
+        same(fixture.take(), ["matched 2 to 8 in 1"])
+        same(append(3, &fixture), ["matched 3 to 8 in 1"])
+    }
 }
