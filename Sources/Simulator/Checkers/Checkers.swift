@@ -476,10 +476,14 @@ struct Checkers {
     /// The server has applied everything that was committed.
     mutating func requireAll(of node: VirtualNode, at time: TrueTime) {
         verdict.time = time
-        let count = LogIndex(consensus.canonical.count)
         verdict.require(
-            seats[node.index].followed == count, .L2,
-            "\(node.name) has applied \(seats[node.index].followed) of \(count) entries")
+            hasAll(node), .L2,
+            "\(node.name) has applied \(seats[node.index].followed) of "
+                + "\(consensus.canonical.count) entries")
+    }
+
+    func hasAll(_ node: VirtualNode) -> Bool {
+        seats[node.index].followed == LogIndex(consensus.canonical.count)
     }
 
     mutating func requireStarted(
