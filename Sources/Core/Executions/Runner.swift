@@ -408,8 +408,8 @@ package struct Runner {
         }
     }
 
-    /// The leader may hear this agent and not be heard: then it waits, and nobody else can tell that
-    /// nothing was begun.
+    /// The leader may hear this agent and not be heard: then it waits, and nobody else can tell
+    /// that nothing was begun.
     private mutating func giveUpUnleased(at now: Now, into actions: inout [Action]) {
         let overdue = unleased.filter { $0.value <= now.monotonic }
         for (key, _) in overdue {

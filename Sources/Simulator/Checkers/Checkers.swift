@@ -3,7 +3,7 @@
 import Core
 
 struct Checkers {
-    private var verdict = Verdict()
+    var verdict = Verdict()
     private let parameters: Parameters
     private(set) var view = StoreView()
     private(set) var reference = ReferenceLog()
@@ -17,11 +17,11 @@ struct Checkers {
     private var steps: UInt64 = 0
     /// A forward step of the wall clock that is not to be believed yet.
     private var clockGuard: (since: TrueTime, wall: WallTime)?
-    private(set) var schedule = ScheduleChecker()
-    private(set) var executions: ExecutionChecker
+    var schedule = ScheduleChecker()
+    var executions: ExecutionChecker
     private(set) var api = APIChecker()
     var notifications = NotificationChecker()
-    private var resources: ResourceChecker
+    var resources: ResourceChecker
     private var gossip: GossipChecker?
     /// The cluster that nodes belong to.
     private var cluster: String?
@@ -445,60 +445,5 @@ struct Checkers {
     mutating func didConclude(_ operation: Operation, _ index: Int, at time: TrueTime) {
         verdict.time = time
         api.didConclude(operation, index)
-    }
-
-    // MARK: Liveness
-
-    mutating func becomeCalm(bound: Duration?) { schedule.calmBound = bound }
-
-    mutating func zonesMayBeAbsent() { schedule.zonesMayBeAbsent = true }
-
-    func hasActiveGroup(of job: String) -> Bool {
-        view.groups.values.contains { $0.job.text == job }
-    }
-
-    mutating func requireTotality(now: WallTime, bound: Duration, at time: TrueTime) {
-        verdict.time = time
-        schedule.requireTotality(view, now: now, bound: bound, into: &verdict)
-    }
-
-    mutating func requireAllEnded(_ nodes: [VirtualNode], _ log: RunLog, at time: TrueTime) {
-        verdict.time = time
-        executions.requireAllEnded(view, into: &verdict)
-        notifications.requireAllTold(reference.store, into: &verdict)
-        for node in nodes {
-            resources.requireNothingOpen(
-                node, orphans: orphans(of: node.supervisor), orphanCalls: orphans(of: node.outside),
-                &verdict)
-        }
-    }
-
-    /// The server has applied everything that was committed.
-    mutating func requireAll(of node: VirtualNode, at time: TrueTime) {
-        verdict.time = time
-        verdict.require(
-            hasAll(node), .L2,
-            "\(node.name) has applied \(seats[node.index].followed) of "
-                + "\(consensus.canonical.count) entries")
-    }
-
-    func hasAll(_ node: VirtualNode) -> Bool {
-        seats[node.index].followed == LogIndex(consensus.canonical.count)
-    }
-
-    mutating func requireStarted(
-        createdBefore bound: TrueTime, on nodes: [String], _ log: RunLog, at time: TrueTime
-    ) {
-        verdict.time = time
-        executions.requireStarted(view, createdBefore: bound, on: nodes, log, into: &verdict)
-    }
-
-    /// How many commands run of jobs that are gone: nobody waits for them.
-    func orphans(of supervisor: Supervisor) -> Int {
-        supervisor.runningExecutions.count { executions.isOrphan($0) }
-    }
-
-    func orphans(of outside: Outside) -> Int {
-        outside.executions.count { executions.isOrphan($0) }
     }
 }

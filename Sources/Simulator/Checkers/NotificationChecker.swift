@@ -17,8 +17,8 @@ struct NotificationChecker {
     }
 
     private var owed: [Int64: NotificationChannels] = [:]
-    /// Executions whose end has been looked at. What was owed then, perhaps nothing, stays, whatever
-    /// becomes of the job and of who is told.
+    /// Executions whose end has been looked at. What was owed then, perhaps nothing, stays,
+    /// whatever becomes of the job and of who is told.
     private var ended: Set<Int64> = []
     /// Attempts that were gone with their job in the very entry in which they may have ended: that
     /// of an ephemeral job is, and what it came to can't be looked at any more.

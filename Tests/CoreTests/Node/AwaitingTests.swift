@@ -48,7 +48,7 @@ import Testing
         #expect(cluster.servers[follower].text(written).contains("outcome_unknown"))
     }
 
-    /// Whoever leads again after a moment without is asked again, and does not take it for a repeat.
+    /// Whoever leads again after a moment without is asked again, and takes it for no repeat.
     @Test func aReadComesBackToTheSameLeader() throws {
         var cluster = ClusterHarness(3)
         let first = try #require(cluster.leader)
