@@ -71,7 +71,11 @@ struct PlanGenerator {
         // Every write of several servers waits for several disks, one after the other.
         let slowest = Duration.milliseconds(swarm.isCluster ? 20 : 100)
         plan.set("disk.sync", Self.rounded(parameters.logScale(.microseconds(50), slowest)))
-        if parameters.chance(1, 4) { plan.set("disk.stall", "\(parameters.int(50...2_000))") }
+        // Several disks that stand still for seconds more often than that do so nearly always.
+        let oftenest = swarm.isCluster ? 250 : 50
+        if parameters.chance(1, 4) {
+            plan.set("disk.stall", "\(parameters.int(oftenest...2_000))")
+        }
         plan.set(
             "client.latency",
             Self.rounded(parameters.logScale(.microseconds(100), .milliseconds(200))))
