@@ -350,6 +350,7 @@ extension Node {
         var events: [StoreEvent] = []
         let isOutdated = store.isOutdated(command)
         let result = store.apply(command, at: entry.index, into: &events)
+        if isLeading, case .reports(let reports) = command.body { intake.applied(reports) }
         for event in events { tell(event, at: entry.index, &out) }
         guard isLeading else { return }
         for decision in command.decisions {
@@ -413,9 +414,9 @@ extension Node {
         case .settled(let key):
             // Before the runner forgets how much was printed.
             outputChanged(key, &out)
-            let node = reporters.remove(key) ?? store.execution(key)?.node ?? config.nodeName
+            let node = intake.settled(key) ?? store.execution(key)?.node ?? config.nodeName
             deliver(.settle(key), to: node, &out)
-        case .resultIncomplete(let key): reporters.remove(key)
+        case .resultIncomplete(let key): _ = intake.settled(key)
         case .ephemeralEnded(let job, let isDeleted):
             out.log(
                 .info, isDeleted ? "job deleted" : "job disabled",

@@ -200,11 +200,8 @@ extension Node {
         levelProposed = 0
         notifyingProposed = nil
         rewindIndex = 0
-        reports = []
-        reportBytes = 0
+        intake = ReportIntake()
         heldBack = SortedMap()
-        withheld = SortedMap()
-        reporters = SortedMap()
         confirmedReaders.removeAll()
         let held = heldEdits
         heldEdits = []

@@ -110,7 +110,7 @@ extension Node {
             } else {
                 deliver(message, to: node, &out)
             }
-        case .report(let report): reports.append(report)
+        case .report(let report): intake.take(report)
         case .retry(let retry): start(retry, &out)
         case .decideChild(let trigger): decideChild(trigger, &out)
         case .mark(let mark): out.mark(mark)
@@ -213,46 +213,35 @@ extension Node {
         switch report {
         case .accepted(let key): dispatcher.accepted(key)
         case .news(let news):
-            // A result is told again until it is settled, which may take long on a slow disk; once
-            // is enough for the log.
-            if news.isOfResult, reporters.contains(news.key) { return }
-            guard !holdsBack(news, from: node, &out) else { return }
-            if case .started = news.news { dispatcher.started(news.key) }
-            if case .ended = news.news { reporters[news.key] = node }
-            reports.append(news)
-            reportBytes += news.encodedSize
+            let execution = news.isOfResult ? store.execution(news.key) : nil
+            switch intake.verdict(on: news, of: execution, isFull: isFull) {
+            case .passedOver: break
+            case .heldBack:
+                out.mark(.resultHeldBack)
+                if node == config.nodeName { heldBack[news.key] = true }
+            case .taken:
+                if case .started = news.news { dispatcher.started(news.key) }
+                intake.take(news, from: node)
+            }
         case .heartbeat(let heartbeat):
             withDispatcher(&out) { $0.heard(heartbeat, from: node, at: monotonic, into: &$1) }
         case .goodbye: heardGoodbye(of: node, &out)
         }
     }
 
-    /// Bytes that wait for the disk, those of the news of this step included.
-    private var backlog: Int { history.queuedBytes + log.queuedBytes + reportBytes }
+    /// Bytes of outputs that wait for a disk, and on a leader for a majority. What waits for its
+    /// own log waits for both.
+    private var backlog: Int { history.queuedBytes + max(log.queuedBytes, intake.bytes) }
+
+    /// Whether outputs have to stay with their agents for now. They come in as fast as commands
+    /// print and are written twice, so without a bound they would pile up in memory and in a log
+    /// that can't be cut before they are safe.
+    private var isFull: Bool { backlog > config.tunables.backlogLimit || isCrowded }
 
     /// Whether the nodes' own entries leave no room in the log for more outputs. Half of it is for
     /// requests, which would all be refused while agents print more than a slow disk can take.
     private var isCrowded: Bool {
         raft.pendingCount - proposals.count >= max(1, config.tunables.proposalLimit / 2)
-    }
-
-    /// Whether a result has to stay with its agent for now. Outputs come in as fast as commands
-    /// print and are written twice, so without a bound they would pile up in memory and in a log
-    /// that can't be cut before they are safe. Decided at the first piece: without one of them the
-    /// others are written in vain.
-    private mutating func holdsBack(
-        _ report: Report, from node: NodeName, _ out: inout Outbox
-    ) -> Bool {
-        guard case .output(0, _) = report.news else { return report.key == withheld[node] }
-        withheld.remove(node)
-        guard backlog > config.tunables.backlogLimit || isCrowded else {
-            heldBack.remove(report.key)
-            return false
-        }
-        withheld[node] = report.key
-        heldBack[report.key] = true
-        out.mark(.resultHeldBack)
-        return true
     }
 
     /// A server whose outputs wait for its disk says so by answering the leader later: what it is
@@ -266,26 +255,24 @@ extension Node {
         withRaft(&out) { $0.restrain(restrains, into: &$1) }
     }
 
-    /// Has results told again that were held back, as many as there is room for.
+    /// Has results of its own agent told again that were held back, as many as there is room for.
+    /// Those of other agents come by themselves.
     mutating func askForHeldBack(_ out: inout Outbox) {
         let room = config.tunables.backlogLimit / 2
-        while !isHalted, !isCrowded, let first = heldBack.first, backlog <= room {
+        while !isHalted, !isCrowded, backlog <= room, let first = heldBack.first {
             heldBack.remove(first.key)
             withRunner(&out) { $0.tellNow(first.key, into: &$1) }
         }
-        if !reports.isEmpty { proposeReports(&out) }
+        proposeReports(&out)
     }
 
-    /// Proposes the news that came in, in entries of bounded size.
+    /// Proposes the news that came in, in entries of bounded size. While leadership is handed over
+    /// they wait: it may yet stay here.
     mutating func proposeReports(_ out: inout Outbox) {
-        guard !reports.isEmpty else { return }
-        let news = reports
-        reports.removeAll(keepingCapacity: true)
-        reportBytes = 0
-        guard isLeading else { return }
+        guard isLeading, !raft.isTransferring, !intake.waiting.isEmpty else { return }
         var batch: [Report] = []
         var bytes = 0
-        for var report in news {
+        for var report in intake.removeWaiting() {
             report.jitter = Int16(random.int(in: -200...200))
             let size = report.encodedSize
             if bytes + size > config.tunables.entryBytes, !batch.isEmpty {

@@ -104,15 +104,9 @@ package struct Node {
     /// Edits that wait for a zone file being read: until then nobody can tell which ticks they must
     /// bring along.
     var heldEdits: [(body: Command.Body, id: ProposalID?)] = []
-    /// News for the log, proposed together at the end of the last of steps that follow each other.
-    var reports: [Report] = []
-    /// Bytes of these.
-    var reportBytes = 0
-    /// Results whose output found too much of it waiting for the disk, to be told again.
+    var intake = ReportIntake()
+    /// Results of this server's own agent whose output found no room, to be told again.
     var heldBack = SortedMap<ExecutionKey, Bool>()
-    /// Of each node the execution whose result, told in pieces, is being held back. What several
-    /// nodes tell comes mixed.
-    var withheld = SortedMap<NodeName, ExecutionKey>()
     /// Readers that wait for this server to know that it still leads.
     var readers = SortedMap<UInt64, LeaseReader>()
     var lastReader: UInt64 = 0
@@ -120,8 +114,6 @@ package struct Node {
     var readersOfRequests = SortedMap<RequestID, UInt64>()
     /// Those that know it and wait for entries to be applied, in order.
     var confirmedReaders = RingBuffer<(index: LogIndex, id: UInt64)>()
-    /// Which agent told the result of an execution that is in the log and not applied yet.
-    var reporters = SortedMap<ExecutionKey, NodeName>()
     var forwarding = Forwarding()
     var awaiting = AwaitingRequests()
     var diskWatch = DiskWatch()

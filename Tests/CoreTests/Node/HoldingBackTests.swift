@@ -5,59 +5,104 @@ import Testing
 /// What a leader takes of the outputs that agents tell while nothing gets committed.
 @Suite struct HoldingBackTests {
     private static let job =
-        #"{"name":"a","schedule":"@every 1h","executor":"shell","#
+        #"{"name":"a","schedule":"@every 1h","executor":"shell","tags":{"dkron_server":"true:1"},"#
         + #""executor_config":{"command":"date"}}"#
 
-    private static func key(_ number: Int64) -> ExecutionKey {
-        ExecutionKey(generation: 1, number: number)
-    }
-
-    /// A leader that nobody answers, with room for so many entries.
-    private static func loneLeader(proposals: Int) throws -> NodeHarness {
-        var tunables = Tunables()
-        tunables.proposalLimit = proposals
-        let cluster = ClusterHarness(3, tunables: tunables)
-        return cluster.servers[try #require(cluster.leader)]
+    /// A cluster whose leader has started so many executions, none of which has ended.
+    private static func running(
+        _ count: Int, _ tunables: Tunables
+    ) throws -> (cluster: ClusterHarness, leader: Int, keys: [ExecutionKey]) {
+        var cluster = ClusterHarness(3, tunables: tunables)
+        let leader = try #require(cluster.leader)
+        for position in cluster.servers.indices { cluster.servers[position].exitCode = nil }
+        same(cluster.ask(leader, .post, "/v1/jobs", job).status, 201)
+        for _ in 0..<count {
+            cluster.servers[leader].send(.post, "/v1/jobs/a/run")
+            cluster.exchange()
+        }
+        cluster.advance(.seconds(1))
+        let store = cluster.servers[leader].node.store
+        let generation = try #require(store.state(JobName("a"))).generation
+        let keys = store.groups(of: generation).flatMap { $0.targets.flatMap(\.attempts) }
+            .map { ExecutionKey(generation: generation, number: $0) }
+        try #require(keys.count == count)
+        return (cluster, leader, keys)
     }
 
     /// One piece of an output, in an entry of its own.
     private static func tell(
-        _ server: inout NodeHarness, _ piece: UInt32, of number: Int64, from node: String
+        _ server: inout NodeHarness, _ piece: UInt32, of key: ExecutionKey
+    ) {
+        tell(&server, .output(chunk: piece, bytes: [UInt8](repeating: 65, count: 64)), of: key)
+    }
+
+    private static func tell(
+        _ server: inout NodeHarness, _ news: Report.News, of key: ExecutionKey
     ) {
         var out = Outbox()
-        let news = Report.News.output(chunk: piece, bytes: [UInt8](repeating: 65, count: 64))
         server.node.receive(
-            .news(Report(job: JobName("a"), key: key(number), news: news)), from: NodeName(node),
-            &out)
+            .news(Report(job: JobName("a"), key: key, news: news)), from: NodeName("a1"), &out)
         server.node.proposeReports(&out)
     }
 
     @Test func outputsLeaveHalfOfTheRoomToRequests() throws {
-        var server = try Self.loneLeader(proposals: 8)
-        for number in 1...20 { Self.tell(&server, 0, of: Int64(number), from: "a1") }
+        var tunables = Tunables()
+        tunables.proposalLimit = 8
+        let (cluster, leader, keys) = try Self.running(20, tunables)
+        var server = cluster.servers[leader]
+        for key in keys { Self.tell(&server, 0, of: key) }
         #expect(server.node.raft.pendingCount == 4)
-        #expect(server.node.heldBack.count == 16)
         let requests = (0..<5).map { _ in server.send(.post, "/v1/jobs", Self.job) }
         #expect(server.node.raft.pendingCount == 8)
         #expect(requests.filter { server.answers[$0] != nil }.count == 1)
     }
 
-    /// Each node tells its results in order, and the leader hears them mixed: without one piece the
-    /// others are of no use.
-    @Test func whatIsHeldBackIsHeldBackWhole() throws {
-        var server = try Self.loneLeader(proposals: 4)
-        Self.tell(&server, 0, of: 1, from: "a1")
-        Self.tell(&server, 0, of: 2, from: "a2")
-        #expect(server.node.raft.pendingCount == 2)
-        Self.tell(&server, 0, of: 3, from: "a3")
-        Self.tell(&server, 1, of: 1, from: "a1")
-        #expect(server.node.raft.pendingCount == 3)
-        Self.tell(&server, 0, of: 4, from: "a4")
-        Self.tell(&server, 1, of: 3, from: "a3")
-        Self.tell(&server, 1, of: 4, from: "a4")
-        #expect(server.node.raft.pendingCount == 3)
-        Self.tell(&server, 1, of: 2, from: "a2")
-        #expect(server.node.raft.pendingCount == 4)
+    @Test func whatIsNotCommittedCountsAsWaiting() throws {
+        var tunables = Tunables()
+        tunables.backlogLimit = 1_000
+        var (cluster, leader, keys) = try Self.running(40, tunables)
+        cluster.isolated = Set(cluster.servers.indices)
+        for key in keys { Self.tell(&cluster.servers[leader], 0, of: key) }
+        let taken = cluster.servers[leader].node.raft.pendingCount
+        #expect((2..<20).contains(taken), "\(taken) of 40 are taken")
+        cluster.isolated = []
+        cluster.advance(.seconds(1))
+        same(cluster.servers[leader].node.raft.pendingCount, 0)
+        for key in keys.reversed() { Self.tell(&cluster.servers[leader], 0, of: key) }
+        same(cluster.servers[leader].node.raft.pendingCount, taken)
+    }
+
+    /// Whatever is told again, or comes before what it follows, is nothing that the log wants.
+    @Test func piecesEnterTheLogOnceAndInOrder() throws {
+        let (cluster, leader, keys) = try Self.running(1, Tunables())
+        var server = cluster.servers[leader]
+        let key = keys[0]
+        var result = ExecutionResult(
+            state: .success, startedAt: server.now.wall, finishedAt: server.now.wall)
+        result.outputChunks = 3
+        for (news, isTaken) in [
+            (1, false), (0, true), (0, false), (2, false), (nil, false), (1, true), (2, true),
+            (2, false), (nil, true), (nil, false), (0, false),
+        ] as [(UInt32?, Bool)] {
+            let before = server.node.raft.pendingCount
+            if let piece = news {
+                Self.tell(&server, piece, of: key)
+            } else {
+                Self.tell(&server, .ended(result), of: key)
+            }
+            let taken = server.node.raft.pendingCount > before
+            #expect(taken == isTaken, "piece \(news.map(Int.init) ?? -1)")
+        }
+    }
+
+    @Test func newsWaitWhileLeadershipIsHandedOver() throws {
+        var (cluster, leader, keys) = try Self.running(1, Tunables())
+        cluster.isolated = Set(cluster.servers.indices)
+        cluster.servers[leader].send(.post, "/v1/raft/transfer")
+        #expect(cluster.servers[leader].node.raft.isTransferring)
+        Self.tell(&cluster.servers[leader], 0, of: keys[0])
+        same(cluster.servers[leader].node.raft.pendingCount, 0)
+        same(cluster.servers[leader].node.intake.waiting.count, 1)
     }
 
     /// The others go on, and it is not sent what it could not hold.
