@@ -236,13 +236,7 @@ extension Node {
     /// Whether outputs have to stay with their agents for now. They come in as fast as commands
     /// print and are written twice, so without a bound they would pile up in memory and in a log
     /// that can't be cut before they are safe.
-    private var isFull: Bool { backlog > config.tunables.backlogLimit || isCrowded }
-
-    /// Whether the nodes' own entries leave no room in the log for more outputs. Half of it is for
-    /// requests, which would all be refused while agents print more than a slow disk can take.
-    private var isCrowded: Bool {
-        raft.pendingCount - proposals.count >= max(1, config.tunables.proposalLimit / 2)
-    }
+    private var isFull: Bool { backlog > config.tunables.backlogLimit }
 
     /// A server whose outputs wait for its disk says so by answering the leader later: what it is
     /// sent would pile up in memory, and in a log that can't be cut.
@@ -259,31 +253,27 @@ extension Node {
     /// Those of other agents come by themselves.
     mutating func askForHeldBack(_ out: inout Outbox) {
         let room = config.tunables.backlogLimit / 2
-        while !isHalted, !isCrowded, backlog <= room, let first = heldBack.first {
+        while !isHalted, backlog <= room, let first = heldBack.first {
             heldBack.remove(first.key)
             withRunner(&out) { $0.tellNow(first.key, into: &$1) }
         }
         proposeReports(&out)
     }
 
-    /// Proposes the news that came in, in entries of bounded size. While leadership is handed over
-    /// they wait: it may yet stay here.
+    /// Proposes the news that came in, in entries of bounded size. They leave half of the log's
+    /// room to requests and wait for each other instead, to share an entry. While leadership is
+    /// handed over they wait too: it may yet stay here.
     mutating func proposeReports(_ out: inout Outbox) {
-        guard isLeading, !raft.isTransferring, !intake.waiting.isEmpty else { return }
-        var batch: [Report] = []
-        var bytes = 0
-        for var report in intake.removeWaiting() {
-            report.jitter = Int16(random.int(in: -200...200))
-            let size = report.encodedSize
-            if bytes + size > config.tunables.entryBytes, !batch.isEmpty {
-                propose(.reports(batch), for: nil, &out)
-                batch.removeAll(keepingCapacity: true)
-                bytes = 0
+        let limit = max(1, config.tunables.proposalLimit / 2)
+        while intake.waitingCount > 0, isLeading, !raft.isTransferring,
+            raft.pendingCount - proposals.count < limit
+        {
+            var batch = intake.nextBatch(limit: config.tunables.entryBytes)
+            for index in batch.indices {
+                batch[index].jitter = Int16(random.int(in: -200...200))
             }
-            batch.append(report)
-            bytes += size
+            propose(.reports(batch), for: nil, &out)
         }
-        propose(.reports(batch), for: nil, &out)
     }
 
     // MARK: API

@@ -3,8 +3,8 @@
 /// News on their way from agents through the leader's log into its store. They are counted until
 /// they are applied, because until then they fill memory and a log that can't be cut.
 package struct ReportIntake {
-    /// News to be proposed together at the end of the last of steps that follow each other.
-    package private(set) var waiting: [Report] = []
+    /// News to be proposed, in the order in which they came.
+    private var waiting = RingBuffer<Report>()
     /// Bytes of all news that are not applied yet.
     package private(set) var bytes = 0
     /// How many pieces of each output are not applied yet.
@@ -54,10 +54,21 @@ package struct ReportIntake {
         }
     }
 
-    /// What waits, to be proposed.
-    package mutating func removeWaiting() -> [Report] {
-        defer { waiting.removeAll(keepingCapacity: true) }
-        return waiting
+    /// How many news wait to be proposed.
+    package var waitingCount: Int { waiting.count }
+
+    /// Takes out the next news to be proposed, together no larger than `limit` bytes unless it is
+    /// a single one.
+    package mutating func nextBatch(limit: Int) -> [Report] {
+        var batch: [Report] = []
+        var size = 0
+        while let first = waiting.first {
+            size += first.encodedSize
+            guard batch.isEmpty || size <= limit else { break }
+            batch.append(first)
+            _ = waiting.popFirst()
+        }
+        return batch
     }
 
     /// The store has taken news, of the ones that this leader proposed.

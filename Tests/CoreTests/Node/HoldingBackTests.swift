@@ -48,13 +48,20 @@ import Testing
     @Test func outputsLeaveHalfOfTheRoomToRequests() throws {
         var tunables = Tunables()
         tunables.proposalLimit = 8
-        let (cluster, leader, keys) = try Self.running(20, tunables)
+        var (cluster, leader, keys) = try Self.running(20, tunables)
         var server = cluster.servers[leader]
         for key in keys { Self.tell(&server, 0, of: key) }
-        #expect(server.node.raft.pendingCount == 4)
+        same(server.node.raft.pendingCount, 4)
+        same(server.node.intake.waitingCount, 16)
         let requests = (0..<5).map { _ in server.send(.post, "/v1/jobs", Self.job) }
         #expect(server.node.raft.pendingCount == 8)
         #expect(requests.filter { server.answers[$0] != nil }.count == 1)
+        // What waited shares an entry once there is room.
+        let last = server.node.raft.lastIndex
+        cluster.servers[leader] = server
+        cluster.advance(.milliseconds(100))
+        same(cluster.servers[leader].node.intake.waitingCount, 0)
+        same(cluster.servers[leader].node.raft.lastIndex - last, 1)
     }
 
     @Test func whatIsNotCommittedCountsAsWaiting() throws {
@@ -102,7 +109,7 @@ import Testing
         #expect(cluster.servers[leader].node.raft.isTransferring)
         Self.tell(&cluster.servers[leader], 0, of: keys[0])
         same(cluster.servers[leader].node.raft.pendingCount, 0)
-        same(cluster.servers[leader].node.intake.waiting.count, 1)
+        same(cluster.servers[leader].node.intake.waitingCount, 1)
     }
 
     /// The others go on, and it is not sent what it could not hold.
