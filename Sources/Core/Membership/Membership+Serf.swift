@@ -65,15 +65,21 @@ extension Membership {
     }
 
     /// Somebody means to leave. Returns whether that is news to be told on.
+    ///
+    /// - Parameter isHearsay: another's state says so, and not when: no sooner than the last word
+    ///   that it knows.
     private mutating func leave(
-        _ intent: SerfIntent, at now: Instant, into actions: inout [Action]
+        _ intent: SerfIntent, isHearsay: Bool = false, at now: Instant,
+        into actions: inout [Action]
     ) -> Bool {
         guard intent.time <= LamportClock.latest else { return false }
         clock.witness(intent.time)
         guard let peer = peers[intent.node] else {
             return remember(intent, isLeave: true, at: now)
         }
-        guard intent.time > peer.intentTime else { return false }
+        guard intent.time > peer.intentTime || isHearsay && intent.time == peer.intentTime else {
+            return false
+        }
         if intent.node == name {
             // Not that we know. Or we do leave, and know it.
             if isSpeaking { announceJoin() }
@@ -144,12 +150,12 @@ extension Membership {
         var left = SortedMap<NodeName, Bool>()
         for name in state.left { left[name] = true }
         for status in state.statuses where status.time < LamportClock.latest {
+            let intent = SerfIntent(time: status.time, node: status.node)
             if left.contains(status.node) {
-                // The leave's own time is not told; it came after the join's.
-                let intent = SerfIntent(time: status.time + 1, node: status.node)
-                _ = leave(intent, at: now, into: &actions)
+                // Serf takes it for a word one later than the time told. Passed on from node to
+                // node it would grow, until it counts for more than that of whoever came back.
+                _ = leave(intent, isHearsay: true, at: now, into: &actions)
             } else {
-                let intent = SerfIntent(time: status.time, node: status.node)
                 _ = join(intent, at: now, into: &actions)
             }
         }

@@ -207,6 +207,36 @@ import Testing
         #expect(bench.status("a") == .leaving)
     }
 
+    /// States of others tell that somebody has left, but not since when. However often that is
+    /// passed on, the word of one that comes back counts.
+    @Test func hearsayOfALeaveDoesNotGrow() {
+        func state(of bench: MembershipBench) -> SerfState {
+            guard case .state(let state) = bench.machine.serfState() else { return SerfState() }
+            return state
+        }
+        var told = SerfState()
+        told.time = 8
+        told.statuses = [.init(node: NodeName("a"), time: 7)]
+        told.left = [NodeName("a")]
+        for _ in 0..<5 {
+            var bench = MembershipBench()
+            bench.alive("a", 1)
+            bench.dead("a", 1)
+            bench.machine.mergeSerf(told, at: bench.now, into: &bench.actions)
+            bench.machine.mergeSerf(told, at: bench.now, into: &bench.actions)
+            #expect(bench.status("a") == .left)
+            told = state(of: bench)
+            #expect(told.left == [NodeName("a")])
+        }
+        #expect(told.statuses.first { $0.node.text == "a" }?.time == 7)
+        var bench = MembershipBench()
+        bench.machine.mergeSerf(told, at: bench.now, into: &bench.actions)
+        bench.alive("a", 2)
+        #expect(bench.status("a") == .leaving)
+        bench.hear(.join(SerfIntent(time: 8, node: NodeName("a"))))
+        #expect(bench.status("a") == .alive)
+    }
+
     @Test func aFailedMemberCanBeSaidToHaveLeft() {
         var bench = MembershipBench()
         bench.alive("a", 1)
