@@ -176,6 +176,10 @@ struct Checkers {
         let index = core.node.store.appliedIndex
         verdict.require(
             index >= seats[node].applied, .R5, "applied \(seats[node].applied), then \(index)")
+        if core.node.raft.role == .leader {
+            seats[node].didPropose(
+                through: core.node.raft.lastIndex, having: seats[node].applied)
+        }
         seats[node].applied = index
         followLog(of: node, log, at: time)
         seats[node].durability.judge(index, core.node.store.hash, reference, into: &verdict)
@@ -230,6 +234,9 @@ struct Checkers {
         if changes.isEmpty, !isChild { return }
         judgeStamp(at: time)
         executions.isRestoring = api.isRestoring
+        let proposer = seats.indices.first { seats[$0].lead?.term == mark.term }
+        executions.index = mark.index
+        executions.basis = proposer.flatMap { seats[$0].basis(of: mark.index) }
         schedule.observe(changes, view, reference.store, into: &verdict)
         executions.observe(changes, view, log, at: time, into: &verdict)
         api.observe(changes, view, into: &verdict)
@@ -323,7 +330,8 @@ struct Checkers {
                 run, view, reference.store, isCurrent: isCurrent, into: &verdict)
         case .process(let run):
             executions.processors.willProcess(
-                run, on: node.index, life: node.incarnation, into: &verdict)
+                run, on: node.index, life: node.incarnation,
+                term: node.core?.node.raft.hardState.term ?? 0, into: &verdict)
         case .abandonProcessor(let run):
             executions.processors.ended(
                 run, .failed("given up"), on: node.index, life: node.incarnation)

@@ -66,6 +66,9 @@ struct ExecutionChecker {
     /// As the log has them.
     private var lastFormerNumbers: [NodeName: Int64] = [:]
 
+    /// The entry that is looked at, and what its leader had applied when it proposed it.
+    var index: LogIndex = 0
+    var basis: LogIndex?
     private var targets: TargetChecker
     var processors: ProcessorChecker
 
@@ -97,7 +100,7 @@ struct ExecutionChecker {
         for sight in changes.created { begin(sight) }
         for (before, after) in changes.changed {
             let generation = after.state.generation
-            targets.noticed(after.document, of: generation)
+            targets.noticed(after.document, of: generation, at: index)
             processors.noticed(after.document, of: generation)
             if after.document.concurrency == .allow {
                 allowsOverlap.insert(generation)
@@ -125,7 +128,7 @@ struct ExecutionChecker {
 
     private mutating func begin(_ sight: JobSight) {
         let state = sight.state
-        targets.noticed(sight.document, of: state.generation)
+        targets.noticed(sight.document, of: state.generation, at: index)
         processors.noticed(sight.document, of: state.generation)
         folds[state.generation] = Fold(successes: state.successCount, errors: state.errorCount)
         mostRetries[state.generation] = sight.document.retries
@@ -145,9 +148,9 @@ struct ExecutionChecker {
         newGroup sight: GroupSight, _ view: StoreView, _ changes: StoreChanges,
         _ verdict: inout Verdict
     ) {
+        targets.judge(sight, decidedAfter: basis, into: &verdict)
         // An edit carries the launches of ticks due before it, under the document before it.
         let documents = documents(of: sight.generation, view, changes)
-        targets.judge(sight, documents, into: &verdict)
         let policies = documents.map(\.concurrency)
         guard !policies.isEmpty, !policies.contains(.allow) else { return }
         exclusive.insert(sight.group.id)

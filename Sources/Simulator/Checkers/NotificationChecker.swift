@@ -52,6 +52,15 @@ struct NotificationChecker {
                 oweEnd(after, document, view)
             }
         }
+        // What is owed then stays owed, whatever becomes of the job before its group ends.
+        for (group, number) in changes.calledOff {
+            guard let document = documents(of: group, view, changes).first,
+                let execution = store.execution(
+                    ExecutionKey(generation: group.generation, number: number)),
+                Self.isFinal(execution, group.group)
+            else { continue }
+            oweEnd(execution, document, view)
+        }
         for (before, after) in changes.endedGroups {
             guard let after else {
                 unseen.formUnion(before.group.targets.compactMap(\.attempts.last))

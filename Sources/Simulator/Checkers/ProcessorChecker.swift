@@ -3,10 +3,11 @@
 import Core
 
 struct ProcessorChecker {
-    /// One way through the processors of an execution, on one server in one life.
+    /// One way through the processors of an execution, under one leader.
     private struct Pass {
         let node: Int
         let life: UInt64
+        let term: UInt64
         var stages: [Stage] = []
     }
 
@@ -49,20 +50,16 @@ struct ProcessorChecker {
     // MARK: Runs
 
     mutating func willProcess(
-        _ run: ProcessorRun, on node: Int, life: UInt64, into verdict: inout Verdict
+        _ run: ProcessorRun, on node: Int, life: UInt64, term: UInt64,
+        into verdict: inout Verdict
     ) {
         let key = run.execution.id.text
         let name = ProcessorModel.name(of: run.task.work)
         places[Place(node: node, life: life, run: run.id)] = key
         var all = passes[key] ?? []
-        var pass = Pass(node: node, life: life)
-        if let index = all.firstIndex(where: { $0.node == node && $0.life == life }) {
+        var pass = Pass(node: node, life: life, term: term)
+        if let index = all.firstIndex(where: { $0.node == node && $0.term == term }) {
             pass = all.remove(at: index)
-            // The lead was lost and won again: it begins anew.
-            if pass.stages.contains(where: { $0.name == name }) || pass.stages.last?.outcome == nil
-            {
-                pass.stages = []
-            }
         }
         if let before = pass.stages.last {
             let expected = Self.output(of: before) ?? before.input

@@ -14,6 +14,8 @@ struct Seat {
     var heardAt: [TrueTime]
     /// The term in which it leads, or wants to be believed that it does, and since when.
     var lead: (term: Term, since: TrueTime)?
+    /// While it leads: what it had applied when it proposed the entries up to an index.
+    private var proposals = RingBuffer<(through: LogIndex, applied: LogIndex)>()
     /// While it leads: who votes by its log.
     var voters: [ServerID]?
     /// The newest index that a local answer of this life showed.
@@ -31,6 +33,7 @@ struct Seat {
         applied = 0
         followed = 0
         lead = nil
+        proposals.removeAll()
         voters = nil
         newestLocal = 0
         for index in heardAt.indices { heardAt[index] = .zero }
@@ -38,6 +41,23 @@ struct Seat {
 
     /// Entries that the server applied and its platter does not hold.
     var behind: LogIndex { applied - min(applied, followed) }
+
+    /// After a step of a leader.
+    /// - Parameter applied: before the step.
+    mutating func didPropose(through index: LogIndex, having applied: LogIndex) {
+        if proposals.isEmpty || index > proposals[proposals.count - 1].through {
+            proposals.append((index, applied))
+        }
+    }
+
+    /// What its leader had applied when it proposed this entry; asked in order.
+    mutating func basis(of index: LogIndex) -> LogIndex? {
+        while let first = proposals.first {
+            if first.through >= index { return first.applied }
+            _ = proposals.popFirst()
+        }
+        return nil
+    }
 
     /// Since when this leader has heard no majority; nil if it hears one.
     func aloneSince(

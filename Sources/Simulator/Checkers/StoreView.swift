@@ -49,13 +49,16 @@ struct StoreChanges {
     var newExecutions: [(group: GroupSight, execution: Execution)] = []
     /// An execution's record before and after.
     var executions: [(group: GroupSight, before: Execution, after: Execution)] = []
+    /// Attempts that were to be tried again and are not any more, in groups that go on.
+    var calledOff: [(group: GroupSight, number: Int64)] = []
     /// Groups that left the active table, with their last record where it is still stored.
     var endedGroups: [(before: GroupSight, after: Group?)] = []
     /// Whose ledger gained, extended or lost a row.
     var ledgers: Set<Generation> = []
     var isEmpty: Bool {
         created.isEmpty && changed.isEmpty && removed.isEmpty && newGroups.isEmpty
-            && newExecutions.isEmpty && executions.isEmpty && endedGroups.isEmpty
+            && newExecutions.isEmpty && executions.isEmpty && calledOff.isEmpty
+            && endedGroups.isEmpty
     }
 }
 
@@ -201,8 +204,16 @@ struct StoreView {
                     groups[place] = sight
                     changes.newGroups.append(sight)
                 } else {
+                    let before = groups[place]!.group
                     groups[place]!.bytes = bytes
                     groups[place]!.group = group
+                    for (old, new) in zip(before.targets, group.targets)
+                    where old.retryDue != nil && new.retryDue == nil {
+                        guard let number = new.attempts.last, number == old.attempts.last else {
+                            continue
+                        }
+                        changes.calledOff.append((groups[place]!, number))
+                    }
                 }
             }
             lookAtExecutions(of: place, store, &changes)

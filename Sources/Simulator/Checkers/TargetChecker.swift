@@ -41,8 +41,8 @@ struct TargetChecker {
     private let fixed: Set<String>
     /// Every node knows all others from the start, for ever.
     private let isStatic: Bool
-    /// What each job has asked for so far.
-    private var wishes: [Generation: [Wish]] = [:]
+    /// What each job has asked for so far, and from which entry on.
+    private var wishes: [Generation: [(wish: Wish, since: LogIndex)]] = [:]
     /// Nodes that have been drained at some time: whoever decides may heed or not yet heed it.
     private var drained: Set<String> = []
 
@@ -52,10 +52,12 @@ struct TargetChecker {
         fixed = Set(nodes.flatMap { $0.tags.map(\.name) })
     }
 
-    mutating func noticed(_ document: JobDocument, of generation: Generation) {
+    mutating func noticed(
+        _ document: JobDocument, of generation: Generation, at index: LogIndex
+    ) {
         let wish = Wish(document)
-        if !(wishes[generation]?.contains(wish) ?? false) {
-            wishes[generation, default: []].append(wish)
+        if wishes[generation]?.last?.wish != wish {
+            wishes[generation, default: []].append((wish, index))
         }
     }
 
@@ -65,20 +67,25 @@ struct TargetChecker {
 
     mutating func forget(_ generation: Generation) { wishes[generation] = nil }
 
-    /// - Parameter documents: those by which a tick may have been decided. What a person or a
-    ///   parent started may have been chosen by an earlier one.
-    func judge(_ sight: GroupSight, _ documents: [JobDocument], into verdict: inout Verdict) {
+    /// - Parameter basis: what the leader had applied when it decided; nil if nobody knows. What it
+    ///   had not applied it could not heed, and what a person or a parent started may have been
+    ///   chosen long before.
+    func judge(_ sight: GroupSight, decidedAfter basis: LogIndex?, into verdict: inout Verdict) {
         let names = sight.group.targets.map(\.node.text)
         verdict.require(
             Set(names).count == names.count, .X8,
             "group \(sight.group.id) of \(sight.job) has a node twice: \(names)")
-        var wishes = documents.map { Wish($0) }
-        if case .tick = sight.group.trigger {} else { wishes = self.wishes[sight.generation] ?? [] }
+        var wishes = wishes[sight.generation] ?? []
+        if case .tick = sight.group.trigger, let basis,
+            let last = wishes.lastIndex(where: { $0.since <= basis })
+        {
+            wishes.removeFirst(last)
+        }
         guard !wishes.isEmpty else { return }
         verdict.require(
-            wishes.contains { satisfies(names, $0) }, .X8,
+            wishes.contains { satisfies(names, $0.wish) }, .X8,
             "group \(sight.group.id) of \(sight.job) runs on \(names), which is not what it asks "
-                + "for: \(wishes.map(\.text).joined(separator: " or "))")
+                + "for: \(wishes.map(\.wish.text).joined(separator: " or "))")
     }
 
     private func satisfies(_ names: [String], _ wish: Wish) -> Bool {

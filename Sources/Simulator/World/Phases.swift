@@ -315,20 +315,22 @@ extension World {
     }
 
     private mutating func awaitFire(_ since: TrueTime) {
-        if hasFiredEverywhere {
+        let missing = nodesWithoutProbe
+        if missing.isEmpty {
             phases.stage = .quiet(since: time)
         } else if isSaturated, checkers.hasActiveGroup(of: Phases.probeJob) {
             // Launched in time; its turn comes when others end.
             phases.stage = .quiet(since: time)
         } else if time - since > Phases.fireBound {
-            fail(.L9, "a new job does not fire")
+            let names = missing.map { nodes[$0].name }.joined(separator: ", ")
+            fail(.L9, "a new job does not fire on \(names)")
         }
     }
 
-    /// The probe, which any node may run, has run on each that is healthy.
-    private var hasFiredEverywhere: Bool {
+    /// Healthy nodes on which the probe, which any node may run, has not run yet.
+    private var nodesWithoutProbe: [Int] {
         let fired = Set(runLog.runs.lazy.filter { $0.job == Phases.probeJob }.map(\.node))
-        return core.allSatisfy { fired.contains($0) }
+        return core.filter { !fired.contains($0) }
     }
 
     /// As many commands run as the node may run at once, or as many requests as it may have
