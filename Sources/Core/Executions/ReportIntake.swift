@@ -26,10 +26,11 @@ package struct ReportIntake {
     /// Whether news belong into the log. The store takes the pieces of an output one after the
     /// other and the end after all of them, so whatever else comes, told again, out of order or
     /// after a piece that found no room, would be written in vain. Its agent tells it again until
-    /// it is settled. O(log n) in the executions that are being told of.
+    /// it is settled. An output that has begun to come finds room to its end: pieces of very many
+    /// would take all of it and none be whole. O(log n) in the executions that are being told of.
     /// - Parameters:
     ///   - execution: what the store knows of it; nil if it was deleted.
-    ///   - isFull: no room for outputs.
+    ///   - isFull: no room for more outputs.
     package func verdict(on report: Report, of execution: Execution?, isFull: Bool) -> Verdict {
         if report.isOfResult, tellers.contains(report.key) { return .passedOver }
         let isOpen = execution.map { !$0.state.isEnded } ?? false
@@ -38,7 +39,7 @@ package struct ReportIntake {
         case .started, .lost: return .taken
         case .output(let chunk, _):
             guard isOpen, chunk == taken else { return .passedOver }
-            return isFull ? .heldBack : .taken
+            return isFull && chunk == 0 ? .heldBack : .taken
         case .ended(let result): return isOpen && result.outputChunks > taken ? .passedOver : .taken
         }
     }

@@ -286,7 +286,10 @@ extension Membership {
         guard let old = peers[name]?.status else { return }
         if old == .failed || old == .left { goneCount -= 1 }
         if status == .failed || status == .left { goneCount += 1 }
-        peers.update(name) { $0.status = status }
+        peers.update(name) {
+            $0.status = status
+            $0.hasComeBack = false
+        }
     }
 
     func emit(

@@ -55,7 +55,10 @@ extension Membership {
             if isSpeaking { announceJoin() }
             return false
         }
-        peers.update(intent.node) { $0.intentTime = intent.time }
+        peers.update(intent.node) {
+            $0.intentTime = intent.time
+            $0.hasComeBack = $0.status == .left
+        }
         // It has changed its mind, or the leave was of its life before.
         if peer.status == .leaving {
             setStatus(.alive, of: intent.node)
@@ -85,7 +88,10 @@ extension Membership {
             if isSpeaking { announceJoin() }
             return false
         }
-        peers.update(intent.node) { $0.intentTime = intent.time }
+        peers.update(intent.node) {
+            $0.intentTime = intent.time
+            $0.hasComeBack = false
+        }
         switch peer.status {
         case .alive:
             setStatus(.leaving, of: intent.node)
@@ -131,7 +137,8 @@ extension Membership {
         state.time = clock.time
         for (name, peer) in peers where name != self.name || !isNameLost {
             state.statuses.append(.init(node: name, time: peer.intentTime))
-            if peer.status == .left { state.left.append(name) }
+            // That time is not one of a leave if it has come back.
+            if peer.status == .left, !peer.hasComeBack { state.left.append(name) }
         }
         state.eventTime = passedEvents.clock.time
         state.queryTime = passedQueries.clock.time

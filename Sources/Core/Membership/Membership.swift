@@ -50,6 +50,8 @@ package struct Membership: Sendable {
         var status: GossipMember.Status
         /// The time of its last intent.
         var intentTime: LamportTime
+        /// It has left, and its last word is a later one: that it is here again.
+        var hasComeBack = false
         /// It is in `ring`.
         var isInRing = false
 

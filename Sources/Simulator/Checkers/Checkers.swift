@@ -228,6 +228,9 @@ struct Checkers {
         guard let command = reference.apply(mark, payload, into: &verdict) else { return }
         let changes = view.look(at: reference.store, changed: reference.changedKeys)
         notifications.observe(command, changes, view, reference.store, into: &verdict)
+        if case .drain = command.body {
+            executions.targets.noticed(drained: view.cluster.drained, at: mark.index)
+        }
         // With a full ledger a new row leaves a job's state as it was.
         var isChild = false
         if case .decideChild = command.body { isChild = true }

@@ -69,7 +69,7 @@ struct ExecutionChecker {
     /// The entry that is looked at, and what its leader had applied when it proposed it.
     var index: LogIndex = 0
     var basis: LogIndex?
-    private var targets: TargetChecker
+    var targets: TargetChecker
     var processors: ProcessorChecker
 
     init(_ tunables: Tunables, targets: TargetChecker) {
@@ -90,7 +90,6 @@ struct ExecutionChecker {
         _ changes: StoreChanges, _ view: StoreView, _ log: RunLog, at time: TrueTime,
         into verdict: inout Verdict
     ) {
-        targets.noticed(drained: view.cluster.drained)
         for sight in changes.removed {
             goneGenerations.insert(sight.state.generation)
             removedBy[sight.name.text] = view.cluster.lastStamp

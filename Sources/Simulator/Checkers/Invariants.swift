@@ -12,7 +12,7 @@ enum InvariantID: String, CaseIterable, Sendable {
     case G1, G2, G3, G5, G6
     case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10, S11
     case X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18, X19
-    case X20, X21, X22
+    case X20, X21, X22, X23
     case A1, A2, A3, A4, A5, A6, A7, A8
     case B1, B2, B3, B4, B5
     case L1, L2, L3, L4, L5, L6, L8, L9
@@ -84,6 +84,8 @@ enum InvariantID: String, CaseIterable, Sendable {
             "What an executor calls a success its peer has kept once, and said so."
         case .X22:
             "A plugin is one process, started again after a pause, and its end ends its calls."
+        case .X23:
+            "Nothing is decided to run on a drained node, once whoever decides can know of it."
         case .A1: "Writes are linearizable, and reads see them."
         case .A2: "An acknowledged write survives."
         case .A3: "A refused write leaves no trace; nothing changes that nobody asked for."

@@ -45,6 +45,8 @@ struct TargetChecker {
     private var wishes: [Generation: [(wish: Wish, since: LogIndex)]] = [:]
     /// Nodes that have been drained at some time: whoever decides may heed or not yet heed it.
     private var drained: Set<String> = []
+    /// Nodes that are drained now, and since which entry.
+    private var drainedSince: [NodeName: LogIndex] = [:]
 
     init(nodes: [Node], isStatic: Bool) {
         self.nodes = nodes
@@ -61,8 +63,12 @@ struct TargetChecker {
         }
     }
 
-    mutating func noticed(drained names: [NodeName]) {
-        for name in names { drained.insert(name.text) }
+    mutating func noticed(drained names: [NodeName], at index: LogIndex) {
+        drainedSince = drainedSince.filter { names.contains($0.key) }
+        for name in names where drainedSince[name] == nil {
+            drained.insert(name.text)
+            drainedSince[name] = index
+        }
     }
 
     mutating func forget(_ generation: Generation) { wishes[generation] = nil }
@@ -75,6 +81,13 @@ struct TargetChecker {
         verdict.require(
             Set(names).count == names.count, .X8,
             "group \(sight.group.id) of \(sight.job) has a node twice: \(names)")
+        if let basis {
+            let barred = sight.group.targets.map(\.node).first { drainedSince[$0] ?? .max <= basis }
+            verdict.require(
+                barred == nil, .X23,
+                "group \(sight.group.id) of \(sight.job) runs on \(barred?.text ?? ""), drained "
+                    + "since entry \(barred.flatMap { drainedSince[$0] } ?? 0)")
+        }
         var wishes = wishes[sight.generation] ?? []
         if case .tick = sight.group.trigger, let basis,
             let last = wishes.lastIndex(where: { $0.since <= basis })

@@ -72,7 +72,7 @@ struct Workload {
 
     /// Mostly of the first node, which every plan has.
     private mutating func node(_ verb: String) -> Plan.Draft {
-        let name = draws.chance(2, 3) ? "s1" : draws.element(["s2", "s3", "nobody"])
+        let name = draws.chance(2, 3) ? "s1" : draws.element(["s2", "s3", "a1", "nobody"])
         return Plan.Draft(method: "POST", target: "/v1/members/\(name)/\(verb)")
     }
 

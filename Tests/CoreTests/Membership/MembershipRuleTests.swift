@@ -229,6 +229,16 @@ import Testing
             #expect(told.left == [NodeName("a")])
         }
         #expect(told.statuses.first { $0.node.text == "a" }?.time == 7)
+        // One whose word comes before the news that it lives is said to have left by nobody.
+        var early = MembershipBench()
+        early.alive("a", 1)
+        early.dead("a", 1)
+        early.machine.mergeSerf(told, at: early.now, into: &early.actions)
+        early.hear(.join(SerfIntent(time: 8, node: NodeName("a"))))
+        #expect(early.status("a") == .left)
+        #expect(state(of: early).left.isEmpty)
+        early.alive("a", 2)
+        #expect(early.status("a") == .alive)
         var bench = MembershipBench()
         bench.machine.mergeSerf(told, at: bench.now, into: &bench.actions)
         bench.alive("a", 2)

@@ -72,6 +72,11 @@ import Testing
         for key in keys { Self.tell(&cluster.servers[leader], 0, of: key) }
         let taken = cluster.servers[leader].node.raft.pendingCount
         #expect((2..<20).contains(taken), "\(taken) of 40 are taken")
+        // What has begun to come comes to its end.
+        Self.tell(&cluster.servers[leader], 1, of: keys[39])
+        same(cluster.servers[leader].node.raft.pendingCount, taken)
+        Self.tell(&cluster.servers[leader], 1, of: keys[0])
+        same(cluster.servers[leader].node.raft.pendingCount, taken + 1)
         cluster.isolated = []
         cluster.advance(.seconds(1))
         same(cluster.servers[leader].node.raft.pendingCount, 0)
