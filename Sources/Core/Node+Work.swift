@@ -213,6 +213,8 @@ extension Node {
         switch report {
         case .accepted(let key): dispatcher.accepted(key)
         case .news(let news):
+            // It never heard of what it was told to end, and the one before it may have.
+            if news.job.text.isEmpty, !mayOrder(node) { return }
             let execution = news.isOfResult ? store.execution(news.key) : nil
             switch intake.verdict(on: news, of: execution, isFull: isFull) {
             case .passedOver: break

@@ -223,7 +223,7 @@ package struct Dispatcher {
         unanswered.removeLast(slice.count)
         for next in slice {
             guard let known = outstanding[next.key], !known.isAccepted || !known.isStarted,
-                known.orphanedAt == nil, !known.isWithdrawn(at: now),
+                !known.isKillRequested, known.orphanedAt == nil, !known.isWithdrawn(at: now),
                 let document = store.document(next.job),
                 let execution = store.execution(next.key), !execution.state.isEnded
             else { continue }
@@ -246,10 +246,8 @@ package struct Dispatcher {
         }
         send(
             store.assignment(of: execution, document, next.key.generation),
-            mayBeOlder: next.mayBeOlder, isOrphan: isOrphan, at: now, into: &actions)
-        if execution.isKillRequested {
-            killRequested(next.key, execution.node, into: &actions)
-        }
+            mayBeOlder: next.mayBeOlder, isOrphan: isOrphan,
+            isKillRequested: execution.isKillRequested, at: now, into: &actions)
     }
 
     // MARK: Events from the store
@@ -268,21 +266,25 @@ package struct Dispatcher {
     }
 
     private mutating func send(
-        _ assignment: Assignment, mayBeOlder: Bool, isOrphan: Bool = false, at now: Instant,
-        into actions: inout [Action]
+        _ assignment: Assignment, mayBeOlder: Bool, isOrphan: Bool = false,
+        isKillRequested: Bool = false, at now: Instant, into actions: inout [Action]
     ) {
         unstarted[assignment.node] = (unstarted[assignment.node] ?? 0) + 1
         if nextCheck == .distantFuture { nextCheck = now + Self.checkInterval }
         outstanding[assignment.key] = Outstanding(
             job: assignment.job, node: assignment.node, sentAt: now, orderedAt: now,
             isAccepted: false,
-            mayBeOlder: mayBeOlder, isFenced: assignment.isFenced, isKillRequested: false,
-            isStarted: false,
-            lostAfter: assignment.lostAfter)
+            mayBeOlder: mayBeOlder, isFenced: assignment.isFenced,
+            isKillRequested: isKillRequested, isStarted: false, lostAfter: assignment.lostAfter)
         if isOrphan { return orphan(assignment.key, at: now) }
         // Leases count from when the leader first depends on the agent.
         if heardAt[assignment.node] == nil { heardAt[assignment.node] = now }
-        order(assignment, at: now, into: &actions)
+        // Whoever never heard of it shall not begin it: the word to end it may be the one lost.
+        if isKillRequested {
+            killRequested(assignment.key, assignment.node, into: &actions)
+        } else {
+            order(assignment, at: now, into: &actions)
+        }
     }
 
     private func order(

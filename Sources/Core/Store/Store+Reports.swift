@@ -69,10 +69,10 @@ extension Store {
     }
 
     /// An agent that was told to end what it never heard of can't name the job. Its word counts
-    /// for what has not started.
+    /// for what has not started, unless another journal would know whether it has.
     private func named(_ report: Report) -> Report {
         guard report.job.text.isEmpty, let execution = execution(report.key),
-            execution.state == .pending,
+            execution.state == .pending, !isOfFormerJournal(report.key, on: execution.node),
             let job = bytes(Key.active(report.key.generation, execution.group))
         else { return report }
         var report = report

@@ -114,6 +114,9 @@ struct Supervisor: Sendable {
         guard let identity = run.identity else {
             if let refusal = run.refusal {
                 out.news.append((execution, .refused(refusal), .zero))
+            } else if let end = run.end {
+                // Stopped before it was spawned.
+                out.news.append((execution, .ended(end), .zero))
             }
             return
         }

@@ -140,7 +140,7 @@ struct Plan: Sendable, Hashable {
     func featureLevel(of name: String, life: UInt64) -> UInt32 {
         let levels = self["version.\(name)"]?.split(separator: ",").compactMap { UInt32($0) } ?? []
         guard let last = levels.last else { return FeatureLevel.newest }
-        return life <= levels.count ? levels[Int(life) - 1] : last
+        return life <= levels.count ? levels[max(1, Int(life)) - 1] : last
     }
 
     subscript(setting: String) -> String? { settings.last { $0.name == setting }?.value }

@@ -75,7 +75,7 @@ struct World {
                 TargetChecker.Node(name: plan.name(of: $0), tags: plan.fixedTags(of: $0))
             }, samplesReplay: options.samplesReplay)
         phases = Phases(horizon: plan.horizon)
-        budget = Budget(horizon: plan.horizon)
+        budget = Budget(horizon: plan.horizon, servers: plan.servers)
         let count = plan.servers + plan.agents
         network = Network(nodes: count, draws: draws, weather: parameters.weather)
         positions = Dictionary(
@@ -270,13 +270,15 @@ struct RunResult: Sendable {
 struct Budget {
     let maximumTime: TrueTime
     let maximumEvents: UInt64
-    let maximumPerSecond: UInt64 = 200_000
+    let maximumPerSecond: UInt64
     private var second: Int64 = -1
     private var eventsAtSecond: UInt64 = 0
 
-    init(horizon: Duration) {
+    /// Each server may write a snapshot in many small slices.
+    init(horizon: Duration, servers: Int) {
         maximumTime = horizon + .hours(12)
         maximumEvents = 20_000_000
+        maximumPerSecond = 200_000 * UInt64(servers)
     }
 
     mutating func problem(advancing from: TrueTime, to time: TrueTime, events: UInt64) -> String? {

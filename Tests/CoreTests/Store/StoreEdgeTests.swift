@@ -223,6 +223,27 @@ import Testing
         #expect(fixture.execution(second)!.state == .running)
     }
 
+    /// It may have run on the machine that had the name before.
+    @Test func theWordOfAnAgentWithAnotherJournalEndsNothing() {
+        var fixture = StoreFixture()
+        func directory(_ id: DataID) -> KnownNode {
+            KnownNode(name: fixture.node, id: id, tags: [])
+        }
+        fixture.put("a")
+        fixture.apply(.raiseLevel(FeatureLevel.newest))
+        fixture.apply(.nodes([directory(1)], gone: []))
+        fixture.runNow("a")
+        let run = fixture.launched[0]
+        fixture.apply(.nodes([directory(2)], gone: []))
+        fixture.apply(.kill(run.job, run.key))
+        var nameless = run
+        nameless.job = JobName("")
+        fixture.end(nameless, .killed)
+        #expect(fixture.execution(run)!.state == .pending)
+        fixture.lose(run)
+        #expect(fixture.execution(run)!.state == .lost)
+    }
+
     @Test func whatIsGivenUpUnstartedMustNotStart() {
         var fixture = StoreFixture()
         fixture.put("a")
