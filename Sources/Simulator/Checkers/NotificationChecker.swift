@@ -112,7 +112,10 @@ struct NotificationChecker {
     private func documents(
         of group: GroupSight, _ view: StoreView, _ changes: StoreChanges
     ) -> [JobDocument] {
-        let sights = [view.job(group.job.text)].compactMap { $0 } + changes.removed
+        // An edit ends nothing itself. The ticks that it carries, which may, come before it.
+        let sights =
+            changes.changed.map(\.before) + [view.job(group.job.text)].compactMap { $0 }
+            + changes.removed
         return sights.filter { $0.state.generation == group.generation }.map(\.document)
     }
 
