@@ -70,7 +70,11 @@ extension Membership {
             status: .alive, intentTime: 0)
         if let early = earlyIntents.remove(record.node) {
             peer.intentTime = early.time
-            if early.isLeave { peer.status = .leaving }
+            if early.isLeave {
+                // It may be of a life before: then this one objects to what is told as later.
+                peer.status = .leaving
+                peer.intentTime += 1
+            }
         }
         peers[record.node] = peer
         putInRing(record.node, at: now)

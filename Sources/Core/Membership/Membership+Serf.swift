@@ -88,8 +88,10 @@ extension Membership {
             if isSpeaking { announceJoin() }
             return false
         }
+        // Where both words are of one time, whoever is here must hear of a later one to object.
+        let isDoubtful = intent.time == peer.intentTime && peer.status == .alive
         peers.update(intent.node) {
-            $0.intentTime = intent.time
+            $0.intentTime = intent.time + (isDoubtful ? 1 : 0)
             $0.hasComeBack = false
         }
         switch peer.status {

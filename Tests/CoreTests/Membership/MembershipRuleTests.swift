@@ -243,8 +243,16 @@ import Testing
         bench.machine.mergeSerf(told, at: bench.now, into: &bench.actions)
         bench.alive("a", 2)
         #expect(bench.status("a") == .leaving)
-        bench.hear(.join(SerfIntent(time: 8, node: NodeName("a"))))
+        // Whoever is here hears from this that a later word is needed.
+        #expect(state(of: bench).statuses.first { $0.node.text == "a" }?.time == 8)
+        bench.hear(.join(SerfIntent(time: 9, node: NodeName("a"))))
         #expect(bench.status("a") == .alive)
+        bench.machine.mergeSerf(told, at: bench.now, into: &bench.actions)
+        #expect(bench.status("a") == .alive)
+        told.statuses = [.init(node: NodeName("a"), time: 9)]
+        bench.machine.mergeSerf(told, at: bench.now, into: &bench.actions)
+        #expect(bench.status("a") == .leaving)
+        #expect(state(of: bench).statuses.first { $0.node.text == "a" }?.time == 10)
     }
 
     @Test func aFailedMemberCanBeSaidToHaveLeft() {
