@@ -178,7 +178,8 @@ struct Checkers {
             index >= seats[node].applied, .R5, "applied \(seats[node].applied), then \(index)")
         if core.node.raft.role == .leader {
             seats[node].didPropose(
-                through: core.node.raft.lastIndex, having: seats[node].applied)
+                through: core.node.raft.lastIndex, in: core.node.raft.hardState.term,
+                having: seats[node].applied)
         }
         seats[node].applied = index
         followLog(of: node, log, at: time)
@@ -237,7 +238,7 @@ struct Checkers {
         if changes.isEmpty, !isChild { return }
         judgeStamp(at: time)
         executions.isRestoring = api.isRestoring
-        let proposer = seats.indices.first { seats[$0].lead?.term == mark.term }
+        let proposer = seats.indices.first { seats[$0].proposingTerm == mark.term }
         executions.index = mark.index
         executions.basis = proposer.flatMap { seats[$0].basis(of: mark.index) }
         schedule.observe(changes, view, reference.store, into: &verdict)

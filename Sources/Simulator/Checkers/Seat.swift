@@ -14,8 +14,10 @@ struct Seat {
     var heardAt: [TrueTime]
     /// The term in which it leads, or wants to be believed that it does, and since when.
     var lead: (term: Term, since: TrueTime)?
-    /// While it leads: what it had applied when it proposed the entries up to an index.
+    /// What it had applied when it proposed the entries up to an index, in the last term in which
+    /// it led in this life.
     private var proposals = RingBuffer<(through: LogIndex, applied: LogIndex)>()
+    private(set) var proposingTerm: Term?
     /// While it leads: who votes by its log.
     var voters: [ServerID]?
     /// The newest index that a local answer of this life showed.
@@ -34,6 +36,7 @@ struct Seat {
         followed = 0
         lead = nil
         proposals.removeAll()
+        proposingTerm = nil
         voters = nil
         newestLocal = 0
         for index in heardAt.indices { heardAt[index] = .zero }
@@ -44,13 +47,19 @@ struct Seat {
 
     /// After a step of a leader.
     /// - Parameter applied: before the step.
-    mutating func didPropose(through index: LogIndex, having applied: LogIndex) {
+    mutating func didPropose(
+        through index: LogIndex, in term: Term, having applied: LogIndex
+    ) {
+        if proposingTerm != term {
+            proposingTerm = term
+            proposals.removeAll()
+        }
         if proposals.isEmpty || index > proposals[proposals.count - 1].through {
             proposals.append((index, applied))
         }
     }
 
-    /// What its leader had applied when it proposed this entry; asked in order.
+    /// What it had applied when it proposed this entry of its last term; asked in order.
     mutating func basis(of index: LogIndex) -> LogIndex? {
         while let first = proposals.first {
             if first.through >= index { return first.applied }

@@ -117,6 +117,30 @@ import Testing
         same(cluster.servers[leader].node.intake.waitingCount, 1)
     }
 
+    /// It never heard of what it was told to end, and the machine that had its name may have.
+    @Test func namelessNewsCountFromAKnownDataDirectoryOnly() throws {
+        var cluster = ClusterHarness(3)
+        let leader = try #require(cluster.leader)
+        let agent = try #require(cluster.followers.first)
+        let name = NodeName("s\(agent + 1)")
+        let result = ExecutionResult(
+            state: .killed, startedAt: nil, finishedAt: cluster.servers[leader].now.wall)
+        let report = Report(
+            job: JobName(""), key: ExecutionKey(generation: 1, number: 1), news: .ended(result))
+        func isTaken(from node: NodeName) -> Bool {
+            var server = cluster.servers[leader]
+            var out = Outbox()
+            server.node.receive(.news(report), from: node, &out)
+            return server.node.intake.waitingCount > 0
+        }
+        #expect(isTaken(from: name))
+        #expect(!isTaken(from: NodeName("nobody")))
+        let other = KnownNode(name: name, id: 999, tags: [])
+        cluster.servers[leader].propose(.nodes([other], gone: []))
+        cluster.advance(.seconds(1))
+        #expect(!isTaken(from: name))
+    }
+
     /// The others go on, and it is not sent what it could not hold.
     @Test func aFollowerWithASlowDiskIsSentLess() throws {
         var tunables = Tunables()
