@@ -29,8 +29,8 @@ extension Node {
     mutating func beginDeparture(_ out: inout Outbox) {
         guard membership != nil, stopping.departure == nil else { return }
         stopping.departure = .working
-        runner.isClosed = true
         let monotonic = now.monotonic
+        runner.close(at: monotonic)
         withMembership(&out) { $0.leave(at: monotonic, isHeld: true, into: &$1) }
     }
 

@@ -228,7 +228,7 @@ extension Node {
         announce(member, before, &out)
         memory.isStale = true
         let isNews = before?.status != .alive || before?.clusterID != member.clusterID
-        if member.status == .alive, isNews { tellLeadership(to: member, &out) }
+        if member.isThere, isNews { tellLeadership(to: member, &out) }
         if !member.isThere {
             dispatcher.lostContact(member.name)
             joinAgainIfLost()

@@ -59,7 +59,12 @@ extension Node {
         case .clockIsWrong(let ahead):
             if id == raft.leader { hearOwnClockIsWrong(by: ahead, &out) }
         case .leads(let term, let cluster): hearLeader(id, term, cluster, &out)
-        case .assignment(let message): receive(message, &out)
+        case .assignment(let message):
+            // Only the echo shows that the leader hears this node as well.
+            if case .heartbeatHeard = message, id == leaderID {
+                contact.leaderHeardAt = monotonic
+            }
+            receive(message, &out)
         case .report(let report):
             guard let name = member(id)?.name else { return }
             contact.routes.remove(name)
@@ -152,7 +157,7 @@ extension Node {
 
     mutating func tellLeadership(to member: Member, _ out: inout Outbox) {
         guard isLeading, let clusterID, let id = member.id, id != config.dataID,
-            member.status == .alive, isOfRegion(member)
+            member.isThere, isOfRegion(member)
         else { return }
         send(.leads(raft.hardState.term, cluster: clusterID), to: id, &out)
     }
@@ -164,7 +169,6 @@ extension Node {
             member(id).map(isOfRegion) ?? true, term >= heardLeader?.term ?? 0
         else { return }
         heardLeader = (id, term)
-        contact.leaderHeardAt = now.monotonic
         // A server believes nothing of its cluster but what is in the log.
         if !config.isServer { belong(to: cluster, &out) }
         send(.report(.heartbeat(runner.heartbeat(at: now.monotonic))), to: id, &out)

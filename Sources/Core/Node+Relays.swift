@@ -3,11 +3,11 @@
 
 /// How this node is in touch with the leader.
 struct Contact {
-    /// Without a word of the leader for so long a node turns to other servers.
+    /// Without an answer of the leader for so long a node turns to other servers.
     static let patience = Duration.seconds(12)
     static let interval = Duration.seconds(5)
 
-    /// When the leader was last heard by itself.
+    /// When the leader last answered by itself.
     var leaderHeardAt = Instant.zero
     var nextTouch = Instant.zero
     /// As the leader: by way of which server a node is heard.
@@ -15,7 +15,7 @@ struct Contact {
 }
 
 extension Node {
-    /// The leader is known and speaks with this node by itself.
+    /// The leader is known and this node speaks with it by itself.
     private var hearsLeader: Bool {
         guard leaderID != nil else { return false }
         return now.monotonic - contact.leaderHeardAt < Contact.patience

@@ -1,6 +1,12 @@
-// An agent that goes takes nothing more.
+// An agent that goes takes nothing more, and waits for nothing but its results to be settled.
 
 extension Runner {
+    mutating func close(at now: Instant) {
+        guard !isClosed else { return }
+        isClosed = true
+        tellAllAgain(at: now)
+    }
+
     /// Answers an order for something new, if this agent has been closed, so that the leader can
     /// turn to another at once.
     /// - Returns: whether it was declined; what is known already goes on.

@@ -73,6 +73,8 @@ package struct Runner {
 
     /// How often a runner with work tells the leader that it lives.
     static let heartbeatInterval = Duration.seconds(5)
+    /// A leader that answers after so long may not have heard what it was told meanwhile.
+    static let silence = Duration.seconds(12)
     /// After how long a result is told again: doubled each time, up to a limit.
     static let resendInterval = Duration.seconds(5)
     static let resendLimit = Duration.minutes(5)
@@ -108,8 +110,10 @@ package struct Runner {
     package private(set) var liveBytes: UInt64 = 0
     /// Executions to be remembered as settled from the next deadline on.
     private var refused: [ExecutionKey] = []
-    private var nextHeartbeat = Instant.distantFuture
-    private var nextResend = Instant.distantFuture
+    var nextHeartbeat = Instant.distantFuture
+    var nextResend = Instant.distantFuture
+    /// When a leader last answered.
+    private var heardAt = Instant.zero
 
     /// Which life of the agent this is.
     private let incarnation: UInt64
@@ -177,18 +181,6 @@ package struct Runner {
         unsynced.append((sequence, key))
     }
 
-    /// Tells again what is known of an execution.
-    private func answer(_ key: ExecutionKey, _ run: Run, into actions: inout [Action]) {
-        switch run.phase {
-        case .accepting: break
-        case .queued: actions.append(.report(.accepted(key)))
-        case .running, .finishing:
-            actions.append(.report(.accepted(key)))
-            if let at = run.startedAt { tell(run, .started(at: at), into: &actions) }
-        case .finished: tellResult(run, into: &actions)
-        }
-    }
-
     mutating func kill(
         _ key: ExecutionKey, reason: String = "killed by request", at wall: WallTime,
         into actions: inout [Action]
@@ -253,6 +245,8 @@ package struct Runner {
 
     mutating func heard(_ heartbeat: Heartbeat, at now: Now, into actions: inout [Action]) {
         guard heartbeat.incarnation == incarnation else { return }
+        if now.monotonic - heardAt > Self.silence { tellAllAgain(at: now.monotonic) }
+        heardAt = now.monotonic
         renewLeases(heartbeat.sentAt)
         actions.append(.renewFences(ago: now.monotonic - heartbeat.sentAt))
         startQueued(at: now, into: &actions)
@@ -289,20 +283,6 @@ package struct Runner {
 
     func heartbeat(at now: Instant) -> Heartbeat {
         Heartbeat(incarnation: incarnation, sentAt: now)
-    }
-
-    /// Somebody else leads: what the leader before was told may be lost.
-    mutating func leaderChanged(at now: Instant, into actions: inout [Action]) {
-        for (key, run) in runs {
-            switch run.phase {
-            case .queued, .running, .finishing: answer(key, run, into: &actions)
-            case .finished:
-                runs.update(key) { ($0.tellAgainAt, $0.tellings) = (now, 0) }
-                nextResend = now
-            case .accepting: break
-            }
-        }
-        if nextHeartbeat != .distantFuture { nextHeartbeat = now }
     }
 
     // MARK: Events from the journal
@@ -388,18 +368,7 @@ package struct Runner {
                 actions.append(.report(.heartbeat(heartbeat(at: now))))
             }
         }
-        if now >= nextResend {
-            nextResend = .distantFuture
-            for (key, run) in runs {
-                guard case .finished = run.phase else { continue }
-                if run.tellAgainAt <= now {
-                    tellResult(run, into: &actions)
-                    tellAgainLater(key, at: now)
-                } else {
-                    nextResend = min(nextResend, run.tellAgainAt)
-                }
-            }
-        }
+        if now >= nextResend { tellAgain(at: now, into: &actions) }
         for key in refused { settled.append((key, now + Self.memory)) }
         refused.removeAll()
         while let first = settled.first, first.until <= now {
@@ -420,16 +389,6 @@ package struct Runner {
         }
     }
 
-    mutating func tellAgainLater(_ key: ExecutionKey, at now: Instant) {
-        let next: Instant? = runs.update(key) { run in
-            let factor = Int64(1) << min(Int64(run.tellings), 10)
-            run.tellAgainAt = now + min(Self.resendInterval * factor, Self.resendLimit)
-            run.tellings += 1
-            return run.tellAgainAt
-        }
-        if let next { nextResend = min(nextResend, next) }
-    }
-
     // MARK: Stopping
 
     /// Ends everything that still runs.
@@ -443,7 +402,7 @@ package struct Runner {
         }
     }
 
-    /// This agent goes, and takes nothing new.
+    /// This agent goes, and takes nothing new; see `close`.
     var isClosed = false
 
     /// Why runs that are being ended are ended, when that is not somebody's request.
@@ -467,15 +426,6 @@ package struct Runner {
         let size = UInt64(payload) + 64
         guard runs.update(key, { $0.journaledBytes += size }) != nil else { return }
         liveBytes += size
-    }
-
-    /// There is work from an earlier life: tell the leader, and go on telling.
-    mutating func resume(at now: Instant) {
-        nextHeartbeat = now
-        for (key, run) in runs {
-            guard case .finished = run.phase else { continue }
-            tellAgainLater(key, at: now)
-        }
     }
 
     @discardableResult

@@ -29,8 +29,24 @@ extension Membership {
     package mutating func leave(
         at now: Instant, isHeld: Bool = false, into actions: inout [Action]
     ) {
-        guard case .running = life, let joined = peers[name]?.intentTime else { return }
+        guard case .running = life else { return }
         guard !isNameLost else { return end(into: &actions) }
+        announceLeave(at: now)
+        self.isHeld = isHeld
+        stepLife(at: now, into: &actions)
+    }
+
+    /// Goes on with a leave that is held.
+    package mutating func release(at now: Instant, into actions: inout [Action]) {
+        guard case .announcing = life, isHeld else { return }
+        isHeld = false
+        // Whoever held us to be gone has us as one that came back, and to stay.
+        if isDoubted { announceLeave(at: now) }
+        stepLife(at: now, into: &actions)
+    }
+
+    private mutating func announceLeave(at now: Instant) {
+        guard let joined = peers[name]?.intentTime else { return }
         // Later than our word that we are here, or it would not count.
         clock.witness(joined)
         let time = clock.time
@@ -39,14 +55,6 @@ extension Membership {
         setStatus(.leaving, of: name)
         tell(SerfMessage.leave(SerfIntent(time: time, node: name)), about: name)
         life = .announcing(until: now + Self.broadcastTimeout)
-        self.isHeld = isHeld
-        stepLife(at: now, into: &actions)
-    }
-
-    /// Goes on with a leave that is held.
-    package mutating func release(at now: Instant, into actions: inout [Action]) {
-        isHeld = false
-        stepLife(at: now, into: &actions)
     }
 
     /// Goes on with a leave: a step is over when its rumour was told often enough, or its time is.

@@ -196,9 +196,16 @@ extension Membership {
         return false
     }
 
+    /// We mean to leave and are not gone: others may have something for us still.
+    private var isAnnouncing: Bool {
+        if case .announcing = life { return true }
+        return false
+    }
+
     /// Contradicts an accuser, to its face as well: it may be nobody whom our rumours reach.
     private mutating func refute(_ rumour: GossipRumour, into actions: inout [Action]) {
-        guard isSpeaking else { return }
+        guard isSpeaking || isAnnouncing, !isNameLost else { return }
+        if isAnnouncing { isDoubted = true }
         // Somebody had trouble hearing us.
         changeAwareness(by: 1)
         speak(above: rumour.incarnation)

@@ -102,6 +102,8 @@ package struct Membership: Sendable {
     var life = Life.running
     /// The others know that we mean to leave, and we stay until `release`.
     var isHeld = false
+    /// Somebody had to be told that we are still here since we said that we mean to leave.
+    var isDoubted = false
     /// Somebody with an older claim has our name.
     var isNameLost = false
     /// How often somebody with our identity has contradicted us from another address, and when

@@ -348,46 +348,6 @@ struct RunnerFixture {
         #expect(fixture.runner.settledKeys.isEmpty)
     }
 
-    // MARK: Telling
-
-    @Test func aResultIsToldAgainEverMoreRarelyUntilItIsSettled() {
-        var fixture = Fixture()
-        fixture.bring(to: "finished")
-        var times: [Int] = []
-        for second in 1...400 where fixture.wait(1).contains("told success 1") {
-            times.append(second)
-        }
-        #expect(times == [5, 15, 35, 75, 155, 315])
-        _ = fixture.settle(1)
-        #expect(fixture.wait(1_000).filter { $0.hasPrefix("told") }.isEmpty)
-    }
-
-    @Test func aNewLeaderIsToldWhatIsKnown() {
-        var fixture = Fixture()
-        fixture.bring(to: "running")
-        _ = fixture.event(1, Fixture.started)
-        fixture.runner.leaderChanged(at: fixture.now.monotonic, into: &fixture.actions)
-        same(fixture.take().filter { $0.hasPrefix("told") }, ["told started 1"])
-        _ = fixture.event(1, Fixture.ended())
-        _ = fixture.sync()
-        fixture.runner.leaderChanged(at: fixture.now.monotonic, into: &fixture.actions)
-        let told = fixture.wait(0)
-        #expect(told.contains { $0.hasPrefix("told success") })
-    }
-
-    @Test func aLongOutputIsToldInPieces() {
-        var fixture = Fixture()
-        fixture.bring(to: "running")
-        _ = fixture.event(1, .output([UInt8](repeating: 1, count: 300_000), skipped: 0))
-        _ = fixture.event(1, Fixture.ended(3))
-        same(
-            fixture.sync(),
-            [
-                "told output 0 of 65536", "told output 1 of 65536", "told output 2 of 65536",
-                "told output 3 of 59392", "told failed 1",
-            ])
-    }
-
     // MARK: Stopping
 
     @Test func aStopEndsWhatRunsWaitsOrIsBeingAccepted() {

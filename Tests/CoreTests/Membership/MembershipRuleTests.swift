@@ -310,6 +310,31 @@ import Testing
         #expect(times.allSatisfy { $0 > joined })
     }
 
+    /// Others may have something for whoever waits before it goes.
+    @Test func whoIsAboutToLeaveIsStillHere() throws {
+        var bench = MembershipBench()
+        bench.alive("x", 1)
+        bench.machine.leave(at: bench.now, isHeld: true, into: &bench.actions)
+        let first = try #require(bench.machine.peers[NodeName("me")]?.intentTime)
+        bench.suspect("me", 1)
+        #expect(bench.incarnation("me") == 2)
+        bench.dead("me", 5)
+        #expect(bench.incarnation("me") == 6)
+        #expect(bench.status("me") == .leaving)
+        bench.hear(.leave(SerfIntent(time: first + 9, node: NodeName("x"))))
+        bench.pass(.seconds(1))
+        #expect(!bench.machine.hasLeft)
+        _ = bench.sent()
+        // Those who held it for gone hear once more that it leaves, after that it is here.
+        bench.machine.release(at: bench.now, into: &bench.actions)
+        bench.pass(.seconds(20))
+        #expect(bench.machine.hasLeft)
+        let last = SerfIntent(time: first + 10, node: NodeName("me"))
+        #expect(Self.intents(&bench).contains(.leave(last)))
+        bench.dead("me", 9)
+        #expect(bench.incarnation("me") == 6, "who has gone does not object")
+    }
+
     /// Whoever has lost its name must not take the other with it.
     @Test func aLostNameIsNotTakenAlong() {
         var bench = MembershipBench { config in

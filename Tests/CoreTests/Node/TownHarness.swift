@@ -7,6 +7,8 @@ struct TownHarness {
     var isolated: Set<Int> = []
     /// Pairs of positions that do not reach each other, the smaller one first.
     var cut: Set<[Int]> = []
+    /// Pairs of positions: what the first one says never comes to the second.
+    var deaf: Set<[Int]> = []
     /// Exchanges under way: the answer to a request goes back to its asker.
     private var asking: [GossipRequest: (node: Int, exchange: GossipExchange)] = [:]
     private var nextRequest: GossipRequest = 1
@@ -89,6 +91,7 @@ struct TownHarness {
     private func reaches(_ from: Int, _ to: Int) -> Bool {
         !isolated.contains(from) && !isolated.contains(to) && nodes[to].halted == nil
             && !nodes[to].hasExited && !cut.contains([min(from, to), max(from, to)])
+            && !deaf.contains([from, to])
     }
 
     /// A message goes where the sender was told that its receiver is.

@@ -1,0 +1,67 @@
+import Testing
+
+@testable import Core
+
+/// What an agent tells the leader again, and when.
+@Suite struct RunnerTellingTests {
+    private typealias Fixture = RunnerFixture
+
+    @Test func aResultIsToldAgainEverMoreRarelyUntilItIsSettled() {
+        var fixture = Fixture()
+        fixture.bring(to: "finished")
+        var times: [Int] = []
+        for second in 1...400 where fixture.wait(1).contains("told success 1") {
+            times.append(second)
+        }
+        #expect(times == [5, 15, 35, 75, 155, 315])
+        _ = fixture.settle(1)
+        #expect(fixture.wait(1_000).filter { $0.hasPrefix("told") }.isEmpty)
+    }
+
+    /// It may have heard nothing of it.
+    @Test func aLeaderThatAnswersAfterALongSilenceIsToldAtOnce() {
+        var fixture = Fixture()
+        fixture.bring(to: "finished")
+        _ = fixture.wait(100)
+        _ = fixture.hear()
+        #expect(fixture.wait(0).contains("told success 1"))
+        _ = fixture.wait(4)
+        _ = fixture.hear()
+        #expect(!fixture.wait(0).contains("told success 1"))
+    }
+
+    @Test func anAgentThatGoesTellsItsResultsUntilTheyAreSettled() {
+        var fixture = Fixture()
+        fixture.bring(to: "finished")
+        _ = fixture.wait(100)
+        fixture.runner.close(at: fixture.now.monotonic)
+        #expect(fixture.wait(0).contains("told success 1"))
+        for _ in 1...20 { #expect(fixture.wait(5).contains("told success 1")) }
+    }
+
+    @Test func aNewLeaderIsToldWhatIsKnown() {
+        var fixture = Fixture()
+        fixture.bring(to: "running")
+        _ = fixture.event(1, Fixture.started)
+        fixture.runner.leaderChanged(at: fixture.now.monotonic, into: &fixture.actions)
+        same(fixture.take().filter { $0.hasPrefix("told") }, ["told started 1"])
+        _ = fixture.event(1, Fixture.ended())
+        _ = fixture.sync()
+        fixture.runner.leaderChanged(at: fixture.now.monotonic, into: &fixture.actions)
+        let told = fixture.wait(0)
+        #expect(told.contains { $0.hasPrefix("told success") })
+    }
+
+    @Test func aLongOutputIsToldInPieces() {
+        var fixture = Fixture()
+        fixture.bring(to: "running")
+        _ = fixture.event(1, .output([UInt8](repeating: 1, count: 300_000), skipped: 0))
+        _ = fixture.event(1, Fixture.ended(3))
+        same(
+            fixture.sync(),
+            [
+                "told output 0 of 65536", "told output 1 of 65536", "told output 2 of 65536",
+                "told output 3 of 59392", "told failed 1",
+            ])
+    }
+}
