@@ -86,6 +86,7 @@ extension Node {
         guard sender == agent, let leader = raft.leader, leader != config.dataID,
             member(leader)?.featureLevel ?? 0 >= FeatureLevel.second
         else { return }
+        out.mark(.reportPassedOn)
         send(.relayedReport(report, of: agent), to: leader, &out)
     }
 

@@ -80,6 +80,7 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case agentUnreachable
     case orderTooOld
     case leaseAwaited
+    case reportPassedOn
     case stateDiverged
     /// A snapshot of the leader took the place of log and state.
     case snapshotInstalled

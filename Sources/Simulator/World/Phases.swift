@@ -29,6 +29,8 @@ struct Phases {
     /// What becomes of the nodes that peace does not need.
     enum Fate: String, CaseIterable, Sendable {
         case healthy, down, cut, deaf, mute
+        /// All are healthy, and one agent and the leader do not reach each other.
+        case detour
     }
 
     let horizon: Duration
@@ -123,7 +125,7 @@ extension World {
     private mutating func chooseOutcasts() {
         network.becomeCalm()
         let fate = parameters.fate
-        guard fate != .healthy else { return }
+        guard fate != .healthy, fate != .detour else { return }
         var draws = draws.stream("core")
         // With servers that come late nobody knows beforehand who votes; and a cluster that is not
         // founded yet needs every one of its founders once.
@@ -143,7 +145,7 @@ extension World {
         trace.note(time, "phase", "\(phases.outcasts.map { nodes[$0].name }) stay \(fate)")
         let core = core
         switch fate {
-        case .healthy: break
+        case .healthy, .detour: break
         case .down:
             for server in phases.outcasts {
                 if nodes[server].isRunning { end(server, .down) }
@@ -153,6 +155,18 @@ extension World {
         case .deaf: _ = network.cut(phases.outcasts, from: core, .inward)
         case .mute: _ = network.cut(phases.outcasts, from: core, .outward)
         }
+    }
+
+    /// An agent works by way of other servers, if all of them know how to.
+    private mutating func cutAgent(from leader: Int) {
+        guard parameters.gossips, servers.count > 1, let agent = agents.first,
+            nodes.indices.allSatisfy({
+                configuration(of: $0).featureLevel >= FeatureLevel.second
+            })
+        else { return }
+        _ = network.cut([agent], from: [leader], .both)
+        trace.note(
+            time, "phase", "\(nodes[agent].name) and \(nodes[leader].name) stay cut off")
     }
 
     /// The nodes that are healthy in peace, and the servers among them.
@@ -284,6 +298,7 @@ extension World {
         }
         phases.leader = leader
         phases.areMembersKnown = true
+        if parameters.fate == .detour { cutAgent(from: leader.server) }
         submit(Plan.Draft(method: "POST", target: "/v1/unpause"), client: 0, isProbe: true)
         for node in checkers.view.cluster.drained {
             let target = "/v1/members/\(node)/undrain"
