@@ -31,7 +31,8 @@ extension Membership {
     ) {
         guard case .running = life else { return }
         guard !isNameLost else { return end(into: &actions) }
-        announceLeave(at: now)
+        announceLeave()
+        life = .announcing(until: now + Self.broadcastTimeout)
         self.isHeld = isHeld
         stepLife(at: now, into: &actions)
     }
@@ -40,12 +41,14 @@ extension Membership {
     package mutating func release(at now: Instant, into actions: inout [Action]) {
         guard case .announcing = life, isHeld else { return }
         isHeld = false
-        // Whoever held us to be gone has us as one that came back, and to stay.
-        if isDoubted { announceLeave(at: now) }
+        if isDoubted {
+            announceLeave()
+            life = .announcing(until: now + Self.broadcastTimeout)
+        }
         stepLife(at: now, into: &actions)
     }
 
-    private mutating func announceLeave(at now: Instant) {
+    mutating func announceLeave() {
         guard let joined = peers[name]?.intentTime else { return }
         // Later than our word that we are here, or it would not count.
         clock.witness(joined)
@@ -54,7 +57,6 @@ extension Membership {
         peers.update(name) { $0.intentTime = time }
         setStatus(.leaving, of: name)
         tell(SerfMessage.leave(SerfIntent(time: time, node: name)), about: name)
-        life = .announcing(until: now + Self.broadcastTimeout)
     }
 
     /// Goes on with a leave: a step is over when its rumour was told often enough, or its time is.

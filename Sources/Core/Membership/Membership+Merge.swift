@@ -33,6 +33,8 @@ extension Membership {
             return
         }
         let wasGone = peer.isGone
+        // It may have been held to be gone while it was only about to leave.
+        let meansToLeave = peer.status == .left && !peer.hasComeBack
         let isChanged =
             record.meta != peer.record.meta || record.address != peer.record.address
             || record.versions != peer.record.versions
@@ -48,7 +50,7 @@ extension Membership {
         putInRing(record.node, at: now)
         tell(.alive(record), about: record.node)
         if wasGone {
-            setStatus(.alive, of: record.node)
+            setStatus(meansToLeave ? .leaving : .alive, of: record.node)
             emit(MembershipEvent.joined, record.node, into: &actions)
         } else if isChanged {
             emit(MembershipEvent.updated, record.node, into: &actions)
@@ -205,7 +207,11 @@ extension Membership {
     /// Contradicts an accuser, to its face as well: it may be nobody whom our rumours reach.
     private mutating func refute(_ rumour: GossipRumour, into actions: inout [Action]) {
         guard isSpeaking || isAnnouncing, !isNameLost else { return }
-        if isAnnouncing { isDoubted = true }
+        if isAnnouncing {
+            // Whoever held us to be gone will have us as one that came back, and to stay.
+            isDoubted = true
+            announceLeave()
+        }
         // Somebody had trouble hearing us.
         changeAwareness(by: 1)
         speak(above: rumour.incarnation)

@@ -139,8 +139,10 @@ extension Membership {
         state.time = clock.time
         for (name, peer) in peers where name != self.name || !isNameLost {
             state.statuses.append(.init(node: name, time: peer.intentTime))
-            // That time is not one of a leave if it has come back.
-            if peer.status == .left, !peer.hasComeBack { state.left.append(name) }
+            // Whoever does not mean to leave objects. After its return that time is of no leave.
+            if peer.status == .leaving || peer.status == .left && !peer.hasComeBack {
+                state.left.append(name)
+            }
         }
         state.eventTime = passedEvents.clock.time
         state.queryTime = passedQueries.clock.time

@@ -36,6 +36,8 @@ struct Phases {
     let horizon: Duration
     var stage = Stage.safety
     var excuse: String?
+    /// An agent and the leader do not reach each other.
+    var isDetour = false
     /// Nodes that are not healed, in order.
     var outcasts: [Int] = []
     /// Who leads in peace, and in which term.
@@ -52,8 +54,10 @@ struct Phases {
     static let settleBound = Duration.minutes(20)
     /// After so long a leader is known to all.
     static let electionBound = Duration.minutes(3)
-    /// So long after the end of a process that left all know of it.
+    /// So long after the end of a process that left all know of it; and where two nodes do not
+    /// reach each other, so that rumours and exchanges of states come to nothing.
     static let leaveBound = Duration.seconds(45)
+    static let leaveBoundByDetour = Duration.minutes(4)
     /// Commands of deleted jobs may hold up the end of a process for so long.
     static let stopBound = Duration.minutes(3)
     /// After so long without anything new a healthy server has everything.
@@ -165,6 +169,7 @@ extension World {
             })
         else { return }
         _ = network.cut([agent], from: [leader], .both)
+        phases.isDetour = true
         trace.note(
             time, "phase", "\(nodes[agent].name) and \(nodes[leader].name) stay cut off")
     }
@@ -240,7 +245,8 @@ extension World {
         }
         let leftAt = phases.leftAt ?? time
         phases.leftAt = leftAt
-        guard time - leftAt > Phases.leaveBound else { return }
+        let bound = phases.isDetour ? Phases.leaveBoundByDetour : Phases.leaveBound
+        guard time - leftAt > bound else { return }
         let problem = GossipChecker.dissenter(
             among: core.map { nodes[$0] }, from: [.left], of: nodes[agent].name)
         if let problem { return fail(.G6, problem) }

@@ -207,6 +207,30 @@ import Testing
         #expect(bench.status("a") == .leaving)
     }
 
+    /// One that is about to leave is held to be gone for a while, or one that was is here again.
+    @Test func whoReturnsMeansToLeaveUntilItSaysOtherwise() {
+        var bench = MembershipBench()
+        bench.alive("a", 1)
+        bench.hear(.leave(SerfIntent(time: 5, node: NodeName("a"))))
+        bench.dead("a", 1)
+        #expect(bench.status("a") == .left)
+        bench.alive("a", 2)
+        #expect(bench.status("a") == .leaving)
+        guard case .state(let state) = bench.machine.serfState() else {
+            Issue.record("no state")
+            return
+        }
+        #expect(state.left == [NodeName("a")], "or it would never hear that it has to object")
+        bench.hear(.join(SerfIntent(time: 6, node: NodeName("a"))))
+        #expect(bench.status("a") == .alive)
+        // Of two words that come in the other order the later one counts as well.
+        bench.hear(.leave(SerfIntent(time: 7, node: NodeName("a"))))
+        bench.dead("a", 2, from: "a")
+        bench.hear(.join(SerfIntent(time: 8, node: NodeName("a"))))
+        bench.alive("a", 3)
+        #expect(bench.status("a") == .alive)
+    }
+
     /// States of others tell that somebody has left, but not since when. However often that is
     /// passed on, the word of one that comes back counts.
     @Test func hearsayOfALeaveDoesNotGrow() {
@@ -331,6 +355,7 @@ import Testing
         #expect(bench.machine.hasLeft)
         let last = SerfIntent(time: first + 10, node: NodeName("me"))
         #expect(Self.intents(&bench).contains(.leave(last)))
+        #expect(bench.machine.peers[NodeName("me")]?.intentTime == first + 10)
         bench.dead("me", 9)
         #expect(bench.incarnation("me") == 6, "who has gone does not object")
     }
