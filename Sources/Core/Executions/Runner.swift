@@ -93,6 +93,7 @@ package struct Runner {
     private var keys = SortedMap<Int64, ExecutionKey>()
     /// Settled executions, oldest first, and when each may be forgotten.
     private var settled = RingBuffer<(key: ExecutionKey, until: Instant)>()
+    /// Whether each was held by this agent, or only refused.
     private(set) var settledKeys = SortedMap<ExecutionKey, Bool>()
     var queue = RingBuffer<ExecutionKey>()
     /// Executions that wait to be started until the leader is heard again, and until when.
@@ -207,8 +208,14 @@ package struct Runner {
     private mutating func refuse(
         _ key: ExecutionKey, _ reason: String, _ wall: WallTime, into actions: inout [Action]
     ) {
-        guard settledKeys.updateValue(true, forKey: key) == nil else { return }
-        refused.append(key)
+        // Who asks again has not heard the answer. Of what did run the cluster has the result.
+        switch settledKeys[key] {
+        case nil:
+            settledKeys[key] = false
+            refused.append(key)
+        case false?: break
+        case true?: return
+        }
         let result = ExecutionResult(
             state: .killed, startedAt: nil, finishedAt: wall,
             error: "\(reason) before it was started")

@@ -39,6 +39,20 @@ import Testing
         for _ in 1...20 { #expect(fixture.wait(5).contains("told success 1")) }
     }
 
+    /// The first answer may have come to nobody.
+    @Test func whoAsksAgainToEndWhatWasNeverOrderedIsAnsweredAgain() {
+        var fixture = Fixture()
+        for _ in 1...3 {
+            #expect(fixture.kill(7).contains("told killed 7"))
+            _ = fixture.wait(5)
+        }
+        #expect(!fixture.assign(7).contains { $0.hasPrefix("start") })
+        // What did run was told, and settled.
+        fixture.bring(to: "finished")
+        _ = fixture.settle(1)
+        #expect(!fixture.kill(1).contains { $0.hasPrefix("told") })
+    }
+
     @Test func aNewLeaderIsToldWhatIsKnown() {
         var fixture = Fixture()
         fixture.bring(to: "running")

@@ -244,7 +244,6 @@ struct RunnerFixture {
         same(fixture.sync(), ["told killed 1"])
         // Of a run that was never heard of, and comes late.
         same(fixture.kill(2), ["told killed 2"])
-        same(fixture.kill(2), [])
         same(fixture.assign(2) + fixture.sync(), [])
         // Remembered for a minute.
         _ = fixture.wait(0)
