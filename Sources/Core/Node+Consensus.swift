@@ -188,7 +188,7 @@ extension Node {
         command.decisions = last
         let index = append(command, encoded: last.isEmpty ? encoded : nil, &out)
         switch body {
-        case .pause, .settings, .rewind: decisionBarrier = index
+        case .pause, .unpause, .settings, .rewind: decisionBarrier = index
         default: break
         }
         // A new job brings no ticks along, and has some from now on.
@@ -198,10 +198,10 @@ extension Node {
     }
 
     /// Whether the ticks that a change must bring along can be told now. What changes all jobs must
-    /// know all: an edit on its way makes ticks that nobody sees yet. An edit of one job needs no
-    /// more than that, because it is computed again if another one came before it.
+    /// know all: an edit on its way makes ticks that nobody sees yet. An edit of one job is computed
+    /// again if another one came before it, and waits for what is on its way for all of them.
     private func knowsTicks(changedBy body: Command.Body) -> Bool {
-        guard scheduler.knowsTicks else { return false }
+        guard scheduler.knowsTicks, store.appliedIndex >= decisionBarrier else { return false }
         switch body {
         case .restoreCommit, .pause, .settings: return store.appliedIndex >= lastEdit
         default: return true

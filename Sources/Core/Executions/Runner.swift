@@ -73,8 +73,6 @@ package struct Runner {
 
     /// How often a runner with work tells the leader that it lives.
     static let heartbeatInterval = Duration.seconds(5)
-    /// A leader that answers after so long may not have heard what it was told meanwhile.
-    static let silence = Duration.seconds(12)
     /// After how long a result is told again: doubled each time, up to a limit.
     static let resendInterval = Duration.seconds(5)
     static let resendLimit = Duration.minutes(5)
@@ -113,8 +111,6 @@ package struct Runner {
     private var refused: [ExecutionKey] = []
     var nextHeartbeat = Instant.distantFuture
     var nextResend = Instant.distantFuture
-    /// When a leader last answered.
-    private var heardAt = Instant.zero
 
     /// Which life of the agent this is.
     private let incarnation: UInt64
@@ -252,8 +248,6 @@ package struct Runner {
 
     mutating func heard(_ heartbeat: Heartbeat, at now: Now, into actions: inout [Action]) {
         guard heartbeat.incarnation == incarnation else { return }
-        if now.monotonic - heardAt > Self.silence { tellAllAgain(at: now.monotonic) }
-        heardAt = now.monotonic
         renewLeases(heartbeat.sentAt)
         actions.append(.renewFences(ago: now.monotonic - heartbeat.sentAt))
         startQueued(at: now, into: &actions)

@@ -17,8 +17,11 @@ struct ResourceChecker {
     /// of ten of them. Outputs that wait to be written hold it up, within their own bound.
     private func logBound(_ node: VirtualNode) -> Int {
         let waiting = min(tunables.backlogLimit, 1_000_000)
+        let snapshots = node.disk.size(of: .snapshots)
+        // The log goes on, by megabytes a second, while the disk takes tiny slices one by one.
+        let meanwhile = snapshots / max(1, tunables.snapshotSlice) * 16_384
         return 8 * tunables.snapshotBytes + 4 * tunables.journal.segmentSize + 2 * waiting
-            + 8 * node.disk.size(of: .snapshots) + 6 << 20
+            + 8 * snapshots + meanwhile + 6 << 20
     }
 
     func judge(_ effects: [Effect], _ verdict: inout Verdict) {

@@ -303,7 +303,8 @@ extension World {
             return
         }
         phases.leader = leader
-        phases.areMembersKnown = true
+        // Two that do not reach each other may suspect each other, until others contradict.
+        phases.areMembersKnown = parameters.fate != .detour
         if parameters.fate == .detour { cutAgent(from: leader.server) }
         submit(Plan.Draft(method: "POST", target: "/v1/unpause"), client: 0, isProbe: true)
         for node in checkers.view.cluster.drained {

@@ -18,18 +18,6 @@ import Testing
         #expect(fixture.wait(1_000).filter { $0.hasPrefix("told") }.isEmpty)
     }
 
-    /// It may have heard nothing of it.
-    @Test func aLeaderThatAnswersAfterALongSilenceIsToldAtOnce() {
-        var fixture = Fixture()
-        fixture.bring(to: "finished")
-        _ = fixture.wait(100)
-        _ = fixture.hear()
-        #expect(fixture.wait(0).contains("told success 1"))
-        _ = fixture.wait(4)
-        _ = fixture.hear()
-        #expect(!fixture.wait(0).contains("told success 1"))
-    }
-
     @Test func anAgentThatGoesTellsItsResultsUntilTheyAreSettled() {
         var fixture = Fixture()
         fixture.bring(to: "finished")

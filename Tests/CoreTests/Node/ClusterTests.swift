@@ -201,6 +201,32 @@ import Testing
         #expect(agrees)
     }
 
+    /// Whether its ticks are paused depends on what is on its way for all jobs.
+    @Test(arguments: ["/v1/pause", "/v1/unpause"])
+    func anEditWaitsForWhatChangesAllJobs(_ change: String) throws {
+        var cluster = ClusterHarness(3)
+        let leader = try #require(cluster.leader)
+        func job(every interval: String) -> String {
+            #"{"name":"a","schedule":"@every \#(interval)","executor":"shell","#
+                + #""executor_config":{"command":"date"}}"#
+        }
+        _ = cluster.servers[leader].send(.put, "/v1/jobs/a", job(every: "1s"))
+        cluster.advance(.seconds(1))
+        if change == "/v1/unpause" {
+            _ = cluster.servers[leader].send(.post, "/v1/pause?edits=allow")
+            cluster.advance(.seconds(1))
+        }
+        let first = cluster.servers[leader].send(.post, change)
+        let second = cluster.servers[leader].send(.put, "/v1/jobs/a", job(every: "2s"))
+        same(cluster.servers[leader].node.heldEdits.count, 1)
+        cluster.advance(.seconds(1))
+        #expect(cluster.servers[leader].node.heldEdits.isEmpty)
+        same(cluster.servers[leader].answers[first]?.status, 200)
+        #expect(cluster.servers[leader].answers[second] != nil)
+        let agrees = cluster.agrees()
+        #expect(agrees)
+    }
+
     @Test func aResultThatIsToldAgainIsInTheLogOnce() throws {
         var cluster = ClusterHarness(3)
         let leader = try #require(cluster.leader)
