@@ -198,8 +198,8 @@ extension Node {
     }
 
     /// Whether the ticks that a change must bring along can be told now. What changes all jobs must
-    /// know all: an edit on its way makes ticks that nobody sees yet. An edit of one job is computed
-    /// again if another one came before it, and waits for what is on its way for all of them.
+    /// know all: an edit on its way makes ticks that nobody sees yet. An edit of one job is
+    /// computed again if another one came before it, and waits for what is on its way for all.
     private func knowsTicks(changedBy body: Command.Body) -> Bool {
         guard scheduler.knowsTicks, store.appliedIndex >= decisionBarrier else { return false }
         switch body {
