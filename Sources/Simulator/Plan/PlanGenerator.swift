@@ -90,6 +90,10 @@ struct PlanGenerator {
         for (name, values) in choices where parameters.chance(1, 3) {
             plan.set("tune.\(name)", parameters.element(values))
         }
+        // Snapshots of long outputs, 200 bytes at a time, would be all that a run is about.
+        if plan["tune.slice"] == "200", plan["tune.output"] == nil {
+            plan.set("tune.slice", "4000")
+        }
         // Always far below the default, which no run would reach.
         plan.set("tune.backlog", parameters.element(["20000", "200000", "600000"]))
     }

@@ -304,16 +304,10 @@ private func describe(message bytes: [UInt8]) -> String {
     case .askTime: return "what time is it?"
     case .tellTime(let wall, _): return "it is \(RFC3339.print(wall))"
     case .leads(let term, let cluster): return "leads \(cluster) in term \(term)"
-    case .assignment(.run(let assignment, _)): return "run \(assignment.id)"
-    case .assignment(let order): return "\(order)"
-    case .report(.news(let report)):
-        if case .output(let chunk, let bytes) = report.news {
-            return "report \(report.key.number) output \(chunk), \(bytes.count) bytes"
-        }
-        return "report \(report.key.number) \(report.news)"
-    case .report(let report): return "\(report)"
-    case .relayedReport(let report, let agent): return "for \(agent): \(report)"
-    case .relayedOrder(let order, let agent): return "to \(agent): \(order)"
+    case .assignment(let order): return describe(order)
+    case .report(let report): return describe(report)
+    case .relayedReport(let report, let agent): return "for \(agent): \(describe(report))"
+    case .relayedOrder(let order, let agent): return "to \(agent): \(describe(order))"
     case .request(let id, let request):
         return "request \(id.request.number) \(request.method) \(request.target)"
     case .requestAbandoned(let id): return "request \(id.request.number) abandoned"
@@ -325,6 +319,19 @@ private func describe(message bytes: [UInt8]) -> String {
         return "response \(id.request.number) piece \(number), \(bytes.count) bytes"
             + (last ? ", the last" : "")
     }
+}
+
+private func describe(_ order: AgentMessage) -> String {
+    if case .run(let assignment, _) = order { return "run \(assignment.id)" }
+    return "\(order)"
+}
+
+private func describe(_ report: AgentReport) -> String {
+    guard case .news(let report) = report else { return "\(report)" }
+    if case .output(let chunk, let bytes) = report.news {
+        return "report \(report.key.number) output \(chunk), \(bytes.count) bytes"
+    }
+    return "report \(report.key.number) \(report.news)"
 }
 
 private func describe(_ message: TransferMessage) -> String {
