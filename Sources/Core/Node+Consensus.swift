@@ -187,23 +187,20 @@ extension Node {
         var command = bare
         command.decisions = last
         let index = append(command, encoded: last.isEmpty ? encoded : nil, &out)
-        switch body {
-        case .pause, .unpause, .settings, .rewind: decisionBarrier = index
-        default: break
-        }
-        // A new job brings no ticks along, and has some from now on.
-        if case .putJob = body { lastEdit = index }
-        if changesSchedules { lastEdit = index }
+        edits.proposed(body, at: index, changesSchedules: changesSchedules)
         if let id { proposals[index] = id }
     }
 
     /// Whether the ticks that a change must bring along can be told now. What changes all jobs must
     /// know all: an edit on its way makes ticks that nobody sees yet. An edit of one job is
-    /// computed again if another one came before it, and waits for what is on its way for all.
+    /// computed again if another one came before it, and waits for what is on its way for all. A
+    /// result is not: it waits for the edits of its job.
     private func knowsTicks(changedBy body: Command.Body) -> Bool {
-        guard scheduler.knowsTicks, store.appliedIndex >= decisionBarrier else { return false }
+        guard scheduler.knowsTicks, store.appliedIndex >= edits.barrier else { return false }
         switch body {
-        case .restoreCommit, .pause, .settings: return store.appliedIndex >= lastEdit
+        case .restoreCommit, .pause, .settings: return store.appliedIndex >= edits.last
+        case .reports(let reports): return !store.hasSuccess(reports, amid: edits)
+        case .processed(let processed): return !store.hasSuccess(processed, amid: edits)
         default: return true
         }
     }
@@ -213,8 +210,10 @@ extension Node {
         switch body {
         case .putJob(let put): store.opensRevision(put.document)
         case .deleteJob, .restoreCommit, .pause, .settings: true
-        case .reports(let reports): !store.endedEphemeralJobs(reports).isEmpty
-        case .processed(let processed): store.endedEphemeralJob(processed) != nil
+        case .reports(let reports):
+            store.hasSuccess(reports, amid: edits) || !store.endedEphemeralJobs(reports).isEmpty
+        case .processed(let processed):
+            store.hasSuccess(processed, amid: edits) || store.endedEphemeralJob(processed) != nil
         case .decide, .bootstrap, .deleteExecutions, .runNow, .decideChild, .startRetry, .kill,
             .unpause, .restorePart, .restoreAbandon, .raiseLevel, .nodes, .drain, .rewind,
             .succeed, .notifying, .notified:
@@ -349,6 +348,7 @@ extension Node {
         }
         var events: [StoreEvent] = []
         let isOutdated = store.isOutdated(command)
+        edits.applied(command.body, at: entry.index)
         let result = store.apply(command, at: entry.index, into: &events)
         if isLeading, case .reports(let reports) = command.body { intake.applied(reports) }
         for event in events { tell(event, at: entry.index, &out) }
@@ -437,45 +437,6 @@ extension Node {
     }
 }
 
-// Questions to the store alone: a method of the node, called from the middle of a change, is handed
-// a copy of the whole node.
-extension Store {
-    /// An edit of a job holds only for the job that it was computed from.
-    fileprivate func basis(of body: Command.Body) -> EditBasis? {
-        switch body {
-        case .putJob(let put): EditBasis(job: put.document.name, state(put.document.name))
-        case .deleteJob(let name, _, _): EditBasis(job: name, state(name))
-        default: nil
-        }
-    }
-
-    /// Whether the job's ticks follow another schedule from this edit on. Under an edit that
-    /// changes other things, those that are due or wait their turn go on as they were.
-    fileprivate func opensRevision(_ edited: JobDocument) -> Bool {
-        document(edited.name).map(edited.changesSchedule) ?? false
-    }
-
-    /// The ephemeral jobs that the reports end: the first success deletes them.
-    fileprivate func endedEphemeralJobs(_ reports: [Report]) -> [JobName] {
-        var names: [JobName] = []
-        for report in reports where !names.contains(report.job) {
-            guard case .ended(let result) = report.news, result.state == .success,
-                document(report.job)?.isEphemeral ?? false
-            else { continue }
-            names.append(report.job)
-        }
-        return names
-    }
-
-    /// The ephemeral job that the end of the processors may end.
-    fileprivate func endedEphemeralJob(_ processed: Processed) -> JobName? {
-        guard processed.failure == nil, execution(processed.key)?.state == .success,
-            let job = processingJob(of: processed.key), document(job)?.isEphemeral ?? false
-        else { return nil }
-        return job
-    }
-}
-
 extension Command.Body {
     /// Undoes something and must not be lost because much else goes on.
     fileprivate var takesBack: Bool {
@@ -484,5 +445,4 @@ extension Command.Body {
         default: false
         }
     }
-
 }

@@ -198,8 +198,7 @@ extension Node {
         scheduler = Scheduler()
         dispatcher.loseLeadership()
         abandonProcessors(&out)
-        decisionBarrier = 0
-        lastEdit = 0
+        edits = EditsOnTheirWay()
         contact.routes = SortedMap()
         levelProposed = 0
         notifyingProposed = nil

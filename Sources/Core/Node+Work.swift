@@ -9,7 +9,7 @@ extension Node {
         @inline(__always) get {
             phase == .running && isLeading && !raft.isTransferring && scheduler.isComplete
                 && !store.cluster.clusterID.isEmpty && !store.cluster.isPaused
-                && !clusterTime.isGuarding && store.appliedIndex >= decisionBarrier
+                && !clusterTime.isGuarding && store.appliedIndex >= edits.barrier
         }
     }
 

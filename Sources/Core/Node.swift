@@ -92,17 +92,13 @@ package struct Node {
     var applyQueue = RingBuffer<Committed>()
     /// The largest stamp ever proposed: a clock that goes back must not stamp the past.
     var proposedStamp = WallTime.distantPast
-    /// A change that concerns the ticks of all jobs is in the log up to here; nothing is decided
-    /// until it is applied.
-    var decisionBarrier: LogIndex = 0
-    /// Where the last edit that this leader has proposed stands in the log.
-    var lastEdit: LogIndex = 0
+    var edits = EditsOnTheirWay()
     /// Since when ticks have been due without a pause; nil when none is.
     var decidingSince: Instant?
     /// Whose proposal each uncommitted entry is.
     var proposals = SortedMap<LogIndex, ProposalID>()
-    /// Edits that wait for a zone file being read: until then nobody can tell which ticks they must
-    /// bring along.
+    /// Edits that wait for a zone file being read, or for others on their way: until then nobody
+    /// can tell which ticks they must bring along.
     var heldEdits: [(body: Command.Body, id: ProposalID?)] = []
     var intake = ReportIntake()
     /// Results of this server's own agent whose output found no room, to be told again.

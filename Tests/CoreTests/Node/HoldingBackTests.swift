@@ -168,4 +168,23 @@ import Testing
         let agrees = cluster.agrees()
         #expect(agrees)
     }
+
+    /// A job that an edit makes ephemeral ends with that success, and not before the ticks of its
+    /// new schedule are decided.
+    @Test func aSuccessWaitsForTheEditOfItsJob() throws {
+        var (cluster, leader, keys) = try Self.running(2, Tunables())
+        cluster.isolated = Set(cluster.servers.indices)
+        let edited = Self.job.replacing(#""name""#, with: #""ephemeral":true,"name""#)
+            .replacing("@every 1h", with: "@every 1s")
+        let edit = cluster.servers[leader].send(.put, "/v1/jobs/a", edited)
+        let result = ExecutionResult(
+            state: .success, startedAt: nil, finishedAt: WallTime(seconds: 1), error: "")
+        for key in keys { Self.tell(&cluster.servers[leader], .ended(result), of: key) }
+        #expect(!cluster.servers[leader].node.heldEdits.isEmpty)
+        cluster.isolated = []
+        cluster.advance(.seconds(1))
+        #expect(cluster.servers[leader].node.heldEdits.isEmpty)
+        same(cluster.servers[leader].answers[edit]?.status, 201)
+        same(cluster.ask(leader, .get, "/v1/jobs/a").status, 404)
+    }
 }
