@@ -38,8 +38,7 @@ struct NotificationChecker {
         for sight in changes.removed { goneGenerations.insert(sight.state.generation) }
         if case .notified(let news) = command.body { judge(news, into: &verdict) }
         for (group, before, after) in changes.executions {
-            let documents = documents(of: group, view, changes)
-            guard let document = documents.first else { continue }
+            guard let document = document(of: group, at: command, view, changes) else { continue }
             let hasStarted = before.state == .pending && after.startedAt != nil
             if hasStarted, after.state != .pending {
                 var channels = Self.starts(document, view)
@@ -54,7 +53,7 @@ struct NotificationChecker {
         }
         // What is owed then stays owed, whatever becomes of the job before its group ends.
         for (group, number) in changes.calledOff {
-            guard let document = documents(of: group, view, changes).first,
+            guard let document = document(of: group, at: command, view, changes),
                 let execution = store.execution(
                     ExecutionKey(generation: group.generation, number: number)),
                 Self.isFinal(execution, group.group)
@@ -68,7 +67,7 @@ struct NotificationChecker {
             }
             for target in after.targets {
                 guard let number = target.attempts.last,
-                    let document = documents(of: before, view, changes).first,
+                    let document = document(of: before, at: command, view, changes),
                     let execution = store.execution(
                         ExecutionKey(generation: before.generation, number: number))
                 else { continue }
@@ -109,14 +108,19 @@ struct NotificationChecker {
         }
     }
 
-    private func documents(
-        of group: GroupSight, _ view: StoreView, _ changes: StoreChanges
-    ) -> [JobDocument] {
-        // An edit ends nothing itself. The ticks that it carries, which may, come before it.
-        let sights =
-            changes.changed.map(\.before) + [view.job(group.job.text)].compactMap { $0 }
-            + changes.removed
-        return sights.filter { $0.state.generation == group.generation }.map(\.document)
+    /// The rules under which an entry ended something of a group.
+    private func document(
+        of group: GroupSight, at command: Command, _ view: StoreView, _ changes: StoreChanges
+    ) -> JobDocument? {
+        let current = [view.job(group.job.text)].compactMap { $0 }
+        var sights = changes.changed.map(\.before) + current + changes.removed
+        // The ticks that an edit carries come before it, and the run that it asks for comes after.
+        if command.decisions.isEmpty, case .putJob(let put) = command.body,
+            put.runOnCreate != nil
+        {
+            sights = current
+        }
+        return sights.first { $0.state.generation == group.generation }?.document
     }
 
     private static func isFinal(_ execution: Execution, _ group: Group) -> Bool {
