@@ -33,8 +33,7 @@ struct EditsOnTheirWay {
     }
 }
 
-// Questions to the store alone: a method of the node, called from the middle of a change, is handed
-// a copy of the whole node.
+// What the store alone tells of a change that is about to be proposed.
 extension Store {
     /// An edit of a job holds only for the job that it was computed from.
     func basis(of body: Command.Body) -> EditBasis? {

@@ -1,7 +1,8 @@
 /// Everything a node can want from the world, performed in the order in which it was emitted.
 ///
 /// An effect that relies on something being durable is emitted only after the storage completion
-/// for it came in as an input: the driver never has to hold anything back.
+/// for it came in as an input: the driver never has to hold anything back. What is large and rare
+/// lies apart, so that the small and frequent are cheap to hand on.
 package enum Effect: Sendable {
     /// The answer to a request. A response whose body is a stream is followed by `respondChunk`s.
     case respond(RequestID, HTTPResponse)
@@ -32,7 +33,7 @@ package enum Effect: Sendable {
     case resolve(String)
     case store(StorageTicket, StorageOperation)
     /// Start a run under the supervisor.
-    case start(RunSpec)
+    indirect case start(RunSpec)
     /// Take up a run that an earlier life of this agent started (answered like `start`, from the
     /// beginning of the output that the supervisor still has).
     case adopt(ExecutionID, ProcessIdentity?)
@@ -43,13 +44,13 @@ package enum Effect: Sendable {
     /// Read these secrets, as they are on this machine now; answered by `Input.secrets`.
     case readSecrets(ExecutionID, [String])
     /// Send an HTTP request and judge its answer.
-    case call(HTTPCall)
+    indirect case call(HTTPCall)
     /// Speak with a server of another protocol; told as of calls.
-    case converse(ConversationCall)
+    indirect case converse(ConversationCall)
     /// Have a plugin carry out an execution; told as of calls.
-    case execute(PluginCall)
+    indirect case execute(PluginCall)
     /// Run a processor; answered by one `Input.processed`, unless it is abandoned before.
-    case process(ProcessorRun)
+    indirect case process(ProcessorRun)
     /// Nothing more is heard of a run of a processor. What it has done is done.
     case abandonProcessor(ProcessorRunID)
     /// End a call: its connection is closed. One that has ended already is none.

@@ -37,7 +37,7 @@ package enum Input: Sendable {
     case keysChanged(GossipKeyRequest, SerfKeyResponse)
     /// The answer to `Effect.resolve`: what was found, or a sentence that says why nothing was.
     case resolved(host: String, [IPAddress], problem: String)
-    case control(Control)
+    indirect case control(Control)
 }
 
 /// How an exchange of gossip ended.

@@ -31,7 +31,10 @@ extension Node {
     }
 
     /// Whether an order for a node reaches the data directory for which it is meant.
-    func mayOrder(_ node: NodeName) -> Bool { member(named: node).map(hasKnownJournal) ?? false }
+    func mayOrder(_ node: NodeName) -> Bool {
+        guard let member = member(named: node) else { return false }
+        return hasKnownJournal(member)
+    }
 
     /// This server started so recently that nodes may not have been heard of yet.
     private var hasJustStarted: Bool {
@@ -86,7 +89,7 @@ extension Node {
     }
 
     /// When `rememberNodes` wants to be called.
-    var nextRemembering: Instant? {
+    func nextRemembering() -> Instant? {
         isLeading && phase == .running && membership != nil && memory.isStale
             && !raft.isTransferring && agreedLevel >= FeatureLevel.second ? memory.nextLook : nil
     }

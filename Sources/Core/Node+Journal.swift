@@ -254,12 +254,14 @@ extension Node {
 
     // MARK: Snapshots
 
-    /// Begins a snapshot when enough was applied since the last, and feeds the one under way.
+    /// Begins a snapshot when enough was applied since the last, and feeds the one under way. A
+    /// server that waits for its runs before it stops takes entries as long as they take.
     mutating func continueSnapshot(_ out: inout Outbox) {
-        guard case .running = phase else { return }
+        guard phase == .running || phase == .stopping else { return }
         beginSnapshotIfDue(&out)
+        let limit = config.tunables.snapshotSlice
         while snapshots.wantsSlice, snapshotting.slices != nil {
-            if let slice = snapshotting.slices?.next(limit: config.tunables.snapshotSlice) {
+            if let slice = snapshotting.slices?.next(limit: limit) {
                 snapshotting.bytesWritten += slice.count
                 withSnapshots(&out) { snapshots, requests, _ in
                     snapshots.write(slice: slice, into: &requests)

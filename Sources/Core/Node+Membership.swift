@@ -353,7 +353,8 @@ extension Node {
     /// Whom it met before that may be as lost as itself: a few nodes that know each other only,
     /// beside the rest of the cluster, which does not know them either.
     private var isSettled: Bool {
-        hasCompany && leaderID.flatMap(member)?.status == .alive
+        guard hasCompany, let leader = leaderID else { return false }
+        return member(leader)?.status == .alive
     }
 
     /// All others are gone, or who led is. They may come back under other addresses and know

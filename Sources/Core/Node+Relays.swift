@@ -46,7 +46,7 @@ extension Node {
 
     /// Shows the leader by way of another server that this node lives.
     mutating func keepInTouch(_ out: inout Outbox) {
-        guard let due = nextTouch, now.monotonic >= due else { return }
+        guard let due = nextTouch(), now.monotonic >= due else { return }
         contact.nextTouch = now.monotonic + Contact.interval
         guard !hearsLeader else { return }
         if clusterID == nil { belongToOnlyCluster(&out) }
@@ -63,7 +63,7 @@ extension Node {
     }
 
     /// When `keepInTouch` wants to be called.
-    var nextTouch: Instant? {
+    func nextTouch() -> Instant? {
         guard membership != nil, clusterID != nil || !config.isServer, !isLeading else {
             return nil
         }

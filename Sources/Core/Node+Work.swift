@@ -5,7 +5,7 @@ extension Node {
 
     /// Ticks may be decided now.
     var canDecide: Bool {
-        // Asked in the middle of each step, where a call would be handed a copy of the whole node.
+        // Asked in each step, where a getter would be handed a copy of the whole node.
         @inline(__always) get {
             phase == .running && isLeading && !raft.isTransferring && scheduler.isComplete
                 && !store.cluster.clusterID.isEmpty && !store.cluster.isPaused
@@ -326,8 +326,7 @@ extension Node {
         }
     }
 
-    /// Of a node that does not lead. Static: a method called from the middle of a change is handed
-    /// a copy of the whole node.
+    /// Of a node that does not lead.
     private static func role(
         _ phase: Phase, leader: NodeName?, appliedIndex: LogIndex
     ) -> APIContext.Role {

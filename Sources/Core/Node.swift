@@ -14,6 +14,8 @@
 
 /// A whole scheduler node: agent, and server if so configured. A value; copying it is a snapshot.
 package struct Node {
+    private let handedByAddress = HandedByAddress()
+
     /// How far the node is in its life.
     package enum Phase: Hashable, Sendable {
         case recovering(Recovery)
@@ -331,7 +333,7 @@ package struct Node {
 
     // MARK: Time
 
-    // Asked in the middle of each step, where a call would be handed a copy of the whole node.
+    // Asked in each step, where a getter would be handed a copy of the whole node.
 
     /// Cluster time now.
     package var time: WallTime {
@@ -367,8 +369,8 @@ package struct Node {
         consider(membership?.nextDeadline)
         consider(joining.nextAttempt)
         consider(leaving.nextLook)
-        consider(nextRemembering)
-        consider(nextTouch)
+        consider(nextRemembering())
+        consider(nextTouch())
         if phase == .running {
             if !raft.isFounded { consider(founding.nextDeadline) }
             if isLeading, membership != nil { consider(seats.nextLook) }
@@ -386,9 +388,7 @@ package struct Node {
 
     /// When ticks or slices of long work are due. A far tick does not let the node sleep through a
     /// step of the wall clock: it looks again within a second.
-    ///
-    /// It changes nothing, but a method that says so would be handed a copy of the whole node here.
-    private mutating func nextSchedulingDeadline() -> Instant? {
+    private func nextSchedulingDeadline() -> Instant? {
         if !applyQueue.isEmpty { return now.monotonic }
         guard isLeading else { return nil }
         if !scheduler.isComplete || dispatcher.wantsStep || !recovery.isHistoryRetained

@@ -10,13 +10,13 @@ package struct Runner {
     enum Action {
         /// Appended to the journal; the runner counts sequence numbers in step with it.
         case journal(kind: UInt8, key: [UInt8], payload: [UInt8])
-        case start(RunSpec)
+        indirect case start(RunSpec)
         case adopt(ExecutionID, ProcessIdentity?)
         case readSecrets(ExecutionID, [String])
         case stop(ExecutionID)
-        case call(HTTPCall)
-        case converse(ConversationCall)
-        case execute(PluginCall)
+        indirect case call(HTTPCall)
+        indirect case converse(ConversationCall)
+        indirect case execute(PluginCall)
         case hangUp(ExecutionID)
         case release(ExecutionID)
         case renewFences(ago: Duration)

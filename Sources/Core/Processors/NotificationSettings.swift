@@ -59,12 +59,15 @@ package struct NotificationSettings: Hashable, Sendable {
 
     /// What people can be told by.
     package var channels: NotificationChannels {
-        var channels: NotificationChannels = []
-        if mail != nil { channels.insert(.mail) }
-        if webhook != nil { channels.insert(.webhook) }
-        if preWebhook != nil { channels.insert(.preWebhook) }
-        if cronitor != nil { channels.formUnion([.cronitorStart, .cronitorEnd]) }
-        return channels
+        // Asked in each step; a call would be handed a copy of all the settings.
+        @inline(__always) get {
+            var channels: NotificationChannels = []
+            if mail != nil { channels.insert(.mail) }
+            if webhook != nil { channels.insert(.webhook) }
+            if preWebhook != nil { channels.insert(.preWebhook) }
+            if cronitor != nil { channels.formUnion([.cronitorStart, .cronitorEnd]) }
+            return channels
+        }
     }
 
     private static func mail(_ texts: Texts) throws(Mistake) -> MailTask {

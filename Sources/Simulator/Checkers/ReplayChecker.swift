@@ -4,7 +4,12 @@ import Core
 
 struct ReplayChecker {
     private let isOn: Bool
-    private var start: (config: Config, seed: UInt64, now: Now)?
+    /// How a life began. It lies apart, so that what is kept of a node stays small.
+    private indirect enum Beginning {
+        case life(Config, seed: UInt64, Now)
+    }
+
+    private var beginning: Beginning?
     private var inputs: [(input: Input, isFollowed: Bool, now: Now)] = []
     private var digests: [UInt64] = []
     /// Longer lives are judged by their beginning.
@@ -14,7 +19,7 @@ struct ReplayChecker {
 
     mutating func begin(_ config: Config, seed: UInt64, now: Now) {
         guard isOn else { return }
-        start = (config, seed, now)
+        beginning = .life(config, seed: seed, now)
         inputs.removeAll(keepingCapacity: true)
         digests.removeAll(keepingCapacity: true)
     }
@@ -30,10 +35,10 @@ struct ReplayChecker {
     }
 
     mutating func end(into verdict: inout Verdict) {
-        guard isOn, let start else { return }
-        self.start = nil
+        guard isOn, case .life(let config, let seed, let now) = beginning else { return }
+        beginning = nil
         var out = Outbox()
-        var node = Node(start.config, seed: start.seed, at: start.now, into: &out)
+        var node = Node(config, seed: seed, at: now, into: &out)
         guard digests.first == Self.digest(out.effects) else {
             return verdict.fail(.T2, "a second node starts otherwise than the first")
         }

@@ -143,7 +143,12 @@ extension World {
             count -= 1
         }
         phases.outcasts.sort()
-        for agent in agents where draws.chance(1, 4) { phases.outcasts.append(agent) }
+        let lost = Set(phases.outcasts)
+        for agent in agents {
+            // One that starts again knows no server but those that it was told to join.
+            let isLost = parameters.gossips && lost.isSuperset(of: hosts(joinedBy: agent))
+            if draws.chance(1, 4) || isLost { phases.outcasts.append(agent) }
+        }
         guard !phases.outcasts.isEmpty else { return }
         checkers.didCastOut(phases.outcasts.map { nodes[$0].name })
         trace.note(time, "phase", "\(phases.outcasts.map { nodes[$0].name }) stay \(fate)")

@@ -26,16 +26,7 @@ extension World {
         config.rpcAddress = config.gossipAddress
         var gossip = GossipSettings()
         gossip.profile = MembershipProfile.named(plan["gossip.profile"] ?? "lan") ?? .lan
-        var hosts = servers.filter { $0 != index }
-        // Who has no other server founds the cluster all the same, because it expects itself only.
-        if hosts.isEmpty { hosts = Array(agents) }
-        if agents.contains(index), hosts.count > 2 {
-            // Any two do, and not the same for all.
-            var draws = draws.stream("gossip/\(index + 1)/join")
-            let first = draws.element(hosts)
-            hosts = [first, draws.element(hosts.filter { $0 != first })]
-        }
-        gossip.retryJoin = hosts.map {
+        gossip.retryJoin = hosts(joinedBy: index).map {
             // A few by names, which are looked up.
             JoinAddress(
                 host: $0 % 3 == 2 ? Self.host(of: $0) : Self.address(of: $0).ip.description,
@@ -43,6 +34,18 @@ extension World {
         }
         if index < founders { config.bootstrapExpect = founders }
         config.gossip = gossip
+    }
+
+    /// Whom a node is told to join.
+    func hosts(joinedBy index: Int) -> [Int] {
+        let hosts = servers.filter { $0 != index }
+        // Who has no other server founds the cluster all the same, because it expects itself only.
+        if hosts.isEmpty { return Array(agents) }
+        guard agents.contains(index), hosts.count > 2 else { return hosts }
+        // Any two do, and not the same for all.
+        var draws = draws.stream("gossip/\(index + 1)/join")
+        let first = draws.element(hosts)
+        return [first, draws.element(hosts.filter { $0 != first })]
     }
 
     private static func host(of index: Int) -> String { "node-\(index).sim" }

@@ -13,7 +13,7 @@ enum Event {
     case timer(node: Int, life: UInt64, generation: UInt64)
     case disk(node: Int, life: UInt64, StorageTicket, StorageOperation)
     case supervisor(node: Int, life: UInt64, run: Int, SupervisorStep)
-    case outside(node: Int, life: UInt64, OutsideStep)
+    indirect case outside(node: Int, life: UInt64, OutsideStep)
     /// A process that was paused looks at its sockets again.
     case outsideWake(node: Int, life: UInt64)
     case clientTurn(Int)
@@ -35,6 +35,7 @@ enum Event {
 }
 
 struct World {
+    private let handedByAddress = HandedByAddress()
     let plan: Plan
     let parameters: Parameters
     let draws: Draws
