@@ -294,18 +294,22 @@ struct Checkers {
     }
 
     private mutating func observeRows(_ changes: StoreChanges, ofAll: Bool) {
-        let sights = ofAll ? view.jobs : changes.created + changes.changed.map(\.after)
-        for sight in sights where changes.ledgers.contains(sight.state.generation) {
+        defer { for sight in changes.removed { lastRows[sight.state.generation] = nil } }
+        if changes.ledgers.isEmpty { return }
+        // The ticks that an edit carries come before it.
+        var rulings = (ofAll ? view.jobs : changes.created).map { (before: $0, after: $0) }
+        if !ofAll { rulings += changes.changed }
+        for (before, sight) in rulings
+        where changes.ledgers.contains(sight.state.generation) {
             let generation = sight.state.generation
             let last = lastRows[generation]
             for (place, row) in StoreView.rows(of: generation, after: last, in: reference.store)
             where last.map({ place > $0 }) ?? true {
                 executions.observeRow(row, of: sight, into: &verdict)
-                notifications.observeRow(row, of: sight, view)
+                notifications.observeRow(row, of: before, view)
                 lastRows[generation] = place
             }
         }
-        for sight in changes.removed { lastRows[sight.state.generation] = nil }
     }
 
     mutating func willPerform(
