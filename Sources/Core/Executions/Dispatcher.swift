@@ -376,7 +376,8 @@ package struct Dispatcher {
     mutating func lostContact(_ node: NodeName) { contacts.remove(node) }
 
     /// The agent has left the cluster. What it was never told fails at once. If it has said
-    /// good-bye, nothing runs there, and nothing of it is waited for.
+    /// good-bye, nothing runs there, and nothing of it is waited for; what it was told and had not
+    /// taken, because the order crossed the good-bye, fails too, since it can't begin any more.
     mutating func departed(
         _ node: NodeName, saidGoodbye: Bool, _ store: Store, into actions: inout [Action]
     ) {
@@ -386,8 +387,10 @@ package struct Dispatcher {
             for (key, execution) in outstanding
             where execution.node == node && execution.orphanedAt == nil {
                 ended(key)
-                actions.append(
-                    .report(Report(job: execution.job, key: key, news: .lost(reason: reason))))
+                let isInDoubt = execution.isAccepted || execution.mayBeOlder
+                let untold = Waiting(
+                    key: key, job: execution.job, since: execution.sentAt, mayBeOlder: isInDoubt)
+                give(up: untold, reason, store, into: &actions)
             }
         }
         var kept: [Waiting] = []

@@ -120,6 +120,25 @@ import Testing
         #expect(fixture.dispatcher.nextDeadline == nil)
     }
 
+    /// The order crosses the good-bye: whoever has said it begins nothing any more, but an end that
+    /// was never told may be missing of what it had taken.
+    @Test func whoeverSaysGoodbyeHasNotBegunWhatItHadNotTaken() {
+        for (isAccepted, told) in [
+            (false, "failed: the agent left the cluster"),
+            (true, "lost: the agent left the cluster"),
+        ] {
+            var fixture = Fixture()
+            let run = remote(&fixture)
+            _ = fixture.heartbeat(from: "n2")
+            _ = fixture.launch(run)
+            if isAccepted { fixture.dispatcher.accepted(run.key) }
+            fixture.dispatcher.departed(
+                run.node, saidGoodbye: true, fixture.store.store, into: &fixture.actions)
+            same(fixture.take(), [told])
+            #expect(fixture.dispatcher.outstandingCount == 0)
+        }
+    }
+
     @Test func whatWaitsIsSentOnceTheAgentIsHeard() {
         var fixture = Fixture()
         let run = remote(&fixture)

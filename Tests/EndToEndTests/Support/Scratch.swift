@@ -1,6 +1,7 @@
 // A folder of one test, and the processes that belong to it.
 
 import Glibc
+import Synchronization
 
 /// A temporary folder. When it goes, every process that was started on its behalf, commands and
 /// supervisors included, is ended: they all carry its path in their environment.
@@ -90,12 +91,16 @@ func removeTree(_ path: String) {
     rmdir(path)
 }
 
-/// A port nobody listens on, outside the range from which the kernel takes ports for outgoing
-/// connections: inside it, a client of another test could be sitting on the port of a server that
-/// is just being restarted.
+/// Ports that tests of this process were given; who has one may not listen on it yet.
+private let portsGiven = Mutex<Set<Int>>([])
+
+/// A port nobody listens on and no other test was given, outside the range from which the kernel
+/// takes ports for outgoing connections: inside it, a client of another test could be sitting on
+/// the port of a server that is just being restarted.
 func freePort() -> Int {
     while true {
         let port = Int.random(in: 12_000..<32_000)
+        guard portsGiven.withLock({ $0.insert(port).inserted }) else { continue }
         let descriptor = socket(AF_INET, tcp, 0)
         defer { close(descriptor) }
         var address = loopback(port)
