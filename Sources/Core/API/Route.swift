@@ -134,11 +134,20 @@ package struct Route: Sendable {
         case none
     }
 
-    /// The route of a method and a decoded path. `HEAD` works where `GET` does. O(routes).
+    /// The routes that a path of so many segments may have, in the table's order. The last entry is
+    /// that of all longer paths.
+    private static let byLength: [[Route]] = {
+        let longest = table.map(\.segments.count).max() ?? 0
+        return (0...longest + 1).map { count in table.filter { $0.fits(count) } }
+    }()
+
+    /// The route of a method and a decoded path. `HEAD` works where `GET` does. O(routes of that
+    /// length).
     static func match(_ method: HTTPMethod, _ path: HTTPPath) -> Match {
         let wanted = method == .head ? .get : method
         var others: [String] = []
-        for route in table {
+        let candidates = byLength[min(path.segments.count, byLength.count - 1)]
+        for route in candidates {
             guard let parameters = route.parameters(in: path) else { continue }
             if route.method == wanted { return .found(route, parameters: parameters) }
             others.append(route.method.description)
@@ -178,17 +187,19 @@ package struct Route: Sendable {
         return String(shorter)
     }
 
-    /// What stands for the pattern's variables; nil if the path is another one.
+    /// Whether the path of a request may have so many segments.
+    private func fits(_ count: Int) -> Bool {
+        isTree ? count >= segments.count - 1 : count == segments.count
+    }
+
+    /// What stands for the pattern's variables; nil if a path that fits is another one.
     private func parameters(in path: HTTPPath) -> [String]? {
-        let fixed = isTree ? segments.dropLast() : segments[...]
-        guard path.segments.count == fixed.count || isTree && path.segments.count > fixed.count
-        else { return nil }
         var parameters: [String] = []
-        for (segment, part) in zip(fixed, path.segments) {
+        for (segment, part) in zip(isTree ? segments.dropLast() : segments[...], path.segments) {
             if segment.utf8.first == UInt8(ascii: ":") {
                 if part.isEmpty { return nil }
                 parameters.append(part)
-            } else if !segment.utf8.elementsEqual(part.utf8) {
+            } else if segment != part {
                 return nil
             }
         }

@@ -13,7 +13,20 @@ package enum SecretReference {
     }
 
     /// Whether a text names a secret, or means to. Linear.
-    package static func occurs(in text: String) -> Bool { text.contains(opening) }
+    package static func occurs(in text: String) -> Bool { firstOpening(in: text[...]) != nil }
+
+    /// By bytes, since whole jobs are searched on every save and characters cost ten times as much.
+    private static func firstOpening(in text: Substring) -> Range<String.Index>? {
+        var rest = text.utf8
+        while let dollar = rest.firstIndex(of: UInt8(ascii: "$")) {
+            rest = rest[dollar...]
+            if rest.starts(with: opening.utf8) {
+                return dollar..<rest.index(dollar, offsetBy: opening.utf8.count)
+            }
+            rest = rest.dropFirst()
+        }
+        return nil
+    }
 
     /// The names, in the order of their first occurrence.
     ///
@@ -56,17 +69,17 @@ package enum SecretReference {
     private static func pieces(of text: String) throws(TextError) -> [Piece] {
         var pieces: [Piece] = []
         var rest = text[...]
-        while let range = rest.firstRange(of: opening) {
+        while let range = firstOpening(in: rest) {
             let before = rest[..<range.lowerBound]
-            if before.hasSuffix("$") {
-                pieces.append(.text(before.dropLast()))
+            if before.utf8.last == UInt8(ascii: "$") {
+                pieces.append(.text(Substring(before.utf8.dropLast())))
                 pieces.append(.text(rest[range]))
                 rest = rest[range.upperBound...]
                 continue
             }
             pieces.append(.text(before))
             let column = text.utf8.distance(from: text.startIndex, to: range.lowerBound) + 1
-            let end = rest[range.upperBound...].firstIndex(of: "}")
+            let end = rest.utf8[range.upperBound...].firstIndex(of: UInt8(ascii: "}"))
             guard let end, isName(rest[range.upperBound..<end]) else {
                 throw TextError(
                     column: column,
@@ -74,7 +87,7 @@ package enum SecretReference {
                         + "digits, _, - and . (write $${secret: for the text itself)")
             }
             pieces.append(.name(String(rest[range.upperBound..<end])))
-            rest = rest[rest.index(after: end)...]
+            rest = rest[rest.utf8.index(after: end)...]
         }
         pieces.append(.text(rest))
         return pieces

@@ -18,10 +18,15 @@ import Testing
         #expect(names("${secret:a}") == ["a"])
         #expect(names("-${secret:b.c-d_e}${secret:a}${secret:a}-") == ["b.c-d_e", "a"])
         #expect(names("$${secret:a} ${secret:b}") == ["b"])
+        #expect(names("$ $$ ${secre $${ ${secret:a}\u{301}$") == ["a"])
     }
 
     @Test func aBrokenReferenceIsRefusedWithItsPlace() {
-        for text in ["${secret:", "${secret:}", "${secret:a b}", "${secret:../x}", "${secret:.x}"] {
+        let broken = [
+            "${secret:", "${secret:}", "${secret:a b}", "${secret:../x}", "${secret:.x}",
+            "${secret:\u{301}a}",
+        ]
+        for text in broken {
             let error = #expect(throws: TextError.self) {
                 try SecretReference.names(in: "12" + text)
             }
