@@ -12,7 +12,8 @@ package enum Effect: Sendable {
     case abort(RequestID)
     /// Bring a message to another node of the cluster, or lose it.
     case send(ServerID, [UInt8])
-    /// Messages to this node go to this address from now on; nil: it is gone, forget it.
+    /// Messages to this node go to this address from now on, and who did not reach it there tries
+    /// again at once; nil: it is gone, forget it.
     case reach(ServerID, at: GossipAddress?)
     /// The cluster that this node belongs to: connections with nodes of others are refused. Told
     /// once, as soon as it is known.

@@ -223,8 +223,11 @@ extension Node {
         } else {
             members.append(member)
         }
-        let isReached = member.isThere && isOfRegion(member)
-        reach(member, at: isReached ? Self.peerAddress(of: member) : nil, &out)
+        // Gossip holds nodes to be failed that are not. If messages to them ended then, rumours of
+        // a leader's failure would end its lead.
+        let isReached = member.status != .left && isOfRegion(member)
+        let isBack = member.isThere && before?.isThere == false
+        reach(member, at: isReached ? Self.peerAddress(of: member) : nil, isBack: isBack, &out)
         announce(member, before, &out)
         memory.isStale = true
         let isNews = before?.status != .alive || before?.clusterID != member.clusterID
@@ -309,9 +312,9 @@ extension Node {
     }
 
     private mutating func reach(
-        _ member: Member, at address: GossipAddress?, _ out: inout Outbox
+        _ member: Member, at address: GossipAddress?, isBack: Bool = false, _ out: inout Outbox
     ) {
-        guard let id = member.id, addresses[id] != address else { return }
+        guard let id = member.id, addresses[id] != address || isBack else { return }
         addresses[id] = address
         out.emit(.reach(id, at: address))
     }

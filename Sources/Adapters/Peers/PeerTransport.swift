@@ -81,7 +81,7 @@ package final class PeerTransport {
     }
 
     package func reach(_ id: ServerID, at address: GossipAddress?, now: Instant) {
-        guard id != identity.id, links[id]?.address != address else { return }
+        guard id != identity.id else { return }
         guard let address else {
             links[id]?.isForgotten = true
             if let connection = links.removeValue(forKey: id)?.connection { drop(connection) }
@@ -89,9 +89,11 @@ package final class PeerTransport {
             return
         }
         guard let link = links[id] else { return links[id] = PeerLink(id, address) }
-        link.address = address
         link.retry.reset()
-        if let connection = link.connection { drop(connection) }
+        if link.address != address {
+            link.address = address
+            if let connection = link.connection { drop(connection) }
+        }
         openIfWanted(link, at: now)
     }
 

@@ -197,8 +197,11 @@ struct PeerTransportTests {
         #expect(PeerBench.connect(a, again, seconds: 5))
     }
 
-    @Test func `a node that comes back is spoken to at once, whatever was to be waited for`() throws
-    {
+    /// Its own connection shows that it is back, or somebody says so.
+    @Test(arguments: [false, true])
+    func `a node that comes back is spoken to at once, whatever was to be waited for`(
+        isAnnounced: Bool
+    ) throws {
         var limits = PeerBench.quick
         limits.firstRetry = .seconds(60)
         limits.longestRetry = .seconds(60)
@@ -213,8 +216,16 @@ struct PeerTransportTests {
         let b = try PeerBench(2, port: gone.port)
         b.reach(a)
         #expect(!PeerBench.connect(a, b, seconds: 1))
-        #expect(PeerBench.connect(b, a))
+        if isAnnounced {
+            a.reach(b)
+        } else {
+            #expect(PeerBench.connect(b, a))
+        }
         #expect(PeerBench.connect(a, b, seconds: 5))
+        // Said of one that is spoken to, it changes nothing.
+        let count = a.transport.connectionCount
+        a.reach(b)
+        #expect(PeerBench.connect(a, b) && a.transport.connectionCount == count)
     }
 
     @Test func `another address is used from the next message on`() throws {

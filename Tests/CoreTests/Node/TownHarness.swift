@@ -9,6 +9,8 @@ struct TownHarness {
     var cut: Set<[Int]> = []
     /// Pairs of positions: what the first one says never comes to the second.
     var deaf: Set<[Int]> = []
+    /// Nothing comes over on the gossip port, as behind a wall that knows only the other one.
+    var isGossipCut = false
     /// Exchanges under way: the answer to a request goes back to its asker.
     private var asking: [GossipRequest: (node: Int, exchange: GossipExchange)] = [:]
     private var nextRequest: GossipRequest = 1
@@ -94,6 +96,8 @@ struct TownHarness {
             && !deaf.contains([from, to])
     }
 
+    private func gossips(_ from: Int, _ to: Int) -> Bool { !isGossipCut && reaches(from, to) }
+
     /// A message goes where the sender was told that its receiver is.
     private mutating func bring(_ bytes: [UInt8], to id: ServerID, from: Int) {
         guard let address = nodes[from].reached[id],
@@ -112,10 +116,10 @@ struct TownHarness {
         let source = Self.address(from)
         switch effect {
         case .packet(let address, let bytes):
-            guard let to = position(address), reaches(from, to) else { return }
+            guard let to = position(address), gossips(from, to) else { return }
             nodes[to].feed(.packet(from: source, bytes))
         case .exchange(let exchange, let address, let bytes):
-            guard let to = position(address), reaches(from, to) else {
+            guard let to = position(address), gossips(from, to) else {
                 return nodes[from].feed(.exchange(exchange, .failed("connection refused")))
             }
             asking[nextRequest] = (from, exchange)

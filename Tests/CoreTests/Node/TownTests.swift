@@ -159,6 +159,33 @@ import Testing
         #expect(town.ask(0, .post, "/v1/jobs/b/run").status == 409, "nobody else matches")
     }
 
+    /// A rumour about the leader is no reason to stop speaking with it.
+    @Test func theLeaderStaysThoughGossipHoldsEverybodyToHaveFailed() throws {
+        var town = three()
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        town.advance(.seconds(2))
+        let leader = try #require(town.leader)
+        let term = town.nodes[leader].node.raft.hardState.term
+        town.isGossipCut = true
+        let isDoubted = town.advance(atMost: .seconds(60)) { town in
+            town.nodes.allSatisfy { node in
+                node.node.members.allSatisfy {
+                    $0.name == node.node.config.nodeName || $0.status == .failed
+                }
+            }
+        }
+        #expect(isDoubted)
+        town.advance(.seconds(10))
+        #expect(town.leader == leader)
+        same(town.ask((leader + 1) % 3, .post, "/v1/jobs", Self.tagged).status, 201)
+        #expect(town.nodes.allSatisfy { $0.node.raft.hardState.term == term })
+        town.isGossipCut = false
+        let isClear = town.advance(atMost: .seconds(90)) { town in
+            town.nodes.allSatisfy { $0.node.members.allSatisfy { $0.status == .alive } }
+        }
+        #expect(isClear)
+    }
+
     @Test func aServerThatLeavesGivesUpItsSeat() throws {
         var town = three()
         _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
