@@ -16,7 +16,7 @@ struct ImportTests {
         ("Tests/AdaptersTests/", ["Adapters", "Core", "CSystem", "Glibc", "Testing"]),
         ("Tests/ContractTests/", ["Adapters", "Core", "Glibc", "Simulator", "Testing"]),
         ("Tests/CommandTests/", ["Adapters", "Core", "Testing", "dkron"]),
-        ("Tests/EndToEndTests/", ["Core", "Glibc", "Testing"]),
+        ("Tests/EndToEndTests/", ["Core", "Glibc", "Synchronization", "Testing"]),
         ("Tests/Benchmarks/", ["Core", "CSystem", "Glibc"]),
         ("SimTests/", ["Core", "Glibc", "Simulator", "Testing"]),
         ("fuzz/", []),
