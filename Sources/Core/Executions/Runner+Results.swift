@@ -188,7 +188,8 @@ extension Runner {
                 run.isAdopted
                 ? "the agent ended while it had this under way, so its lease may have run out"
                 : "the lease of this node was not renewed in time"
-            result.error = reason + caveat
+            let isBegun = run.startedAt != nil || run.isAdopted
+            result.error = isBegun ? reason + caveat : "\(reason) before it began"
         }
         result.exitCode = end.exitCode
         result.isOutputTruncated = run.tail.isTruncated

@@ -34,6 +34,8 @@ package struct Conversations: OutgoingCalls {
     private struct Talk {
         let call: ConversationCall
         var conversation: any Conversation
+        /// From when the fence counts at the earliest: it may end a call that still waits.
+        let askedAt: Instant
         var phase = Phase.waiting
         var startedAt = Instant.distantFuture
         var phaseEndsAt = Instant.distantFuture
@@ -99,9 +101,13 @@ package struct Conversations: OutgoingCalls {
         invariant(talks[call.execution] == nil, "an execution makes one call")
         let conversation = call.begin(on: host)
         talks[call.execution] = Talk(
-            call: call, conversation: conversation, servers: conversation.servers.reversed())
+            call: call, conversation: conversation, askedAt: now.monotonic,
+            servers: conversation.servers.reversed())
+        // What an earlier life left under way is seen to, however much else there is to do.
+        if call.isResumed { return start(call.execution, at: now, into: &out) }
         waiting.append(call.execution)
         startWaiting(at: now, into: &out)
+        if talks[call.execution]?.phase == .waiting { arm(call.execution) }
     }
 
     package mutating func hangUp(
@@ -117,13 +123,16 @@ package struct Conversations: OutgoingCalls {
 
     private mutating func startWaiting(at now: Now, into out: inout CallOutput) {
         while activeCount < limits.connections, let id = waiting.popFirst() {
-            guard talks[id] != nil else { continue }
-            activeCount += 1
-            talks[id]?.startedAt = now.monotonic
-            out.news.append((id, .started(at: now.wall)))
-            enter(.resolving, id, until: now.monotonic + limits.resolving)
-            tryServer(id, at: now, into: &out)
+            if talks[id] != nil { start(id, at: now, into: &out) }
         }
+    }
+
+    private mutating func start(_ id: ExecutionID, at now: Now, into out: inout CallOutput) {
+        activeCount += 1
+        talks[id]?.startedAt = now.monotonic
+        out.news.append((id, .started(at: now.wall)))
+        enter(.resolving, id, until: now.monotonic + limits.resolving)
+        tryServer(id, at: now, into: &out)
     }
 
     // MARK: Getting a connection
@@ -315,10 +324,8 @@ package struct Conversations: OutgoingCalls {
     }
 
     private func fenceEnd(of talk: Talk) -> Instant {
-        guard let fence = talk.call.fence, talk.startedAt != .distantFuture else {
-            return .distantFuture
-        }
-        return max(talk.startedAt, fencesFrom) + fence
+        guard let fence = talk.call.fence else { return .distantFuture }
+        return max(talk.askedAt, fencesFrom) + fence
     }
 
     private mutating func arm(_ id: ExecutionID) {

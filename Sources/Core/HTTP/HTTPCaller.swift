@@ -84,6 +84,8 @@ package struct HTTPCaller: Sendable {
         var exchange: HTTPExchange
         let timeout: Duration?
         let fence: Duration?
+        /// From when the fence counts at the earliest: it may end a call that still waits.
+        let askedAt: Instant
         var phase = Phase.waiting
         var startedAt = Instant.distantFuture
         var phaseEndsAt = Instant.distantFuture
@@ -149,15 +151,16 @@ package struct HTTPCaller: Sendable {
 
     /// - Parameters:
     ///   - timeout: for the whole, counted from `started`.
-    ///   - fence: ends the call so long after the later of its start and the last renewal.
+    ///   - fence: ends the call, begun or not, so long after the later of now and the last renewal.
     package mutating func begin(
         _ number: HTTPCallNumber, _ exchange: HTTPExchange, timeout: Duration?,
         fence: Duration? = nil, at now: Instant, into actions: inout [Action]
     ) {
         invariant(calls[number] == nil, "a call begins once")
-        calls[number] = Call(exchange: exchange, timeout: timeout, fence: fence)
+        calls[number] = Call(exchange: exchange, timeout: timeout, fence: fence, askedAt: now)
         waiting.append(number)
         startWaiting(at: now, into: &actions)
+        if case .waiting? = calls[number]?.phase { arm(number) }
     }
 
     package mutating func cancel(
@@ -208,10 +211,8 @@ package struct HTTPCaller: Sendable {
     }
 
     private func fenceEnd(of call: Call) -> Instant {
-        guard let fence = call.fence, call.startedAt != .distantFuture else {
-            return .distantFuture
-        }
-        return max(call.startedAt, fencesFrom) + fence
+        guard let fence = call.fence else { return .distantFuture }
+        return max(call.askedAt, fencesFrom) + fence
     }
 
     private mutating func expire(

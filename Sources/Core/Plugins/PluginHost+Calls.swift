@@ -34,8 +34,8 @@ extension PluginHost {
         }
         let number = takeAttempt()
         attempts[number] = Attempt(
-            order: order, plugin: found, patience: now.monotonic + limits.patience,
-            endsAt: endsAt ?? .distantFuture)
+            order: order, plugin: found, askedAt: now.monotonic,
+            patience: now.monotonic + limits.patience, endsAt: endsAt ?? .distantFuture)
         return number
     }
 
@@ -62,10 +62,7 @@ extension PluginHost {
         _ number: UInt64, _ attempt: Attempt, at now: Now, into out: inout PluginOutput
     ) {
         runningCount += 1
-        attempts.update(number) {
-            $0.isRunning = true
-            $0.startedAt = now.monotonic
-        }
+        attempts.update(number) { $0.isRunning = true }
         var socket: PluginSocket?
         if case .execute(let call) = attempt.order {
             let listener = takeListener()

@@ -15,18 +15,17 @@ extension PluginHost {
     }
 
     private func deadline(of attempt: Attempt) -> Instant {
-        guard attempt.isRunning else {
-            // One that waits for others to end needs no patience.
-            let isReady = plugins[attempt.plugin].phase == .ready
-            return min(isReady ? .distantFuture : attempt.patience, attempt.endsAt)
-        }
-        return min(attempt.endsAt, fenceEnd(of: attempt))
+        // One that runs, or waits for others to end, needs no patience.
+        let isReady = attempt.isRunning || plugins[attempt.plugin].phase == .ready
+        return min(
+            isReady ? .distantFuture : attempt.patience, attempt.endsAt, fenceEnd(of: attempt))
     }
 
     private func fenceEnd(of attempt: Attempt) -> Instant {
-        guard case .execute(let call) = attempt.order, let fence = call.fence, attempt.isRunning
-        else { return .distantFuture }
-        return max(attempt.startedAt, fencesFrom) + fence
+        guard case .execute(let call) = attempt.order, let fence = call.fence else {
+            return .distantFuture
+        }
+        return max(attempt.askedAt, fencesFrom) + fence
     }
 
     /// Does what is due. Early, late and repeated calls are harmless.
@@ -72,12 +71,12 @@ extension PluginHost {
     ) {
         let plugin = plugins[attempt.plugin]
         let name = plugin.file.name
+        if now.monotonic >= fenceEnd(of: attempt) {
+            return end(number, CallEnd(cause: .fenced, at: now.wall), at: now, into: &out)
+        }
         guard attempt.isRunning || plugin.phase == .ready else {
             return fail(
                 number, "the plugin \(name) is not running: \(plugin.reason)", at: now, into: &out)
-        }
-        if now.monotonic >= fenceEnd(of: attempt) {
-            return end(number, CallEnd(cause: .fenced, at: now.wall), at: now, into: &out)
         }
         let what: String
         switch attempt.order {

@@ -74,7 +74,8 @@ package struct PluginHost: Sendable {
         let order: PluginOrder
         let plugin: Int
         var isRunning = false
-        var startedAt = Instant.distantFuture
+        /// From when the fence counts at the earliest: it may end a call that still waits.
+        let askedAt: Instant
         /// How long it waits for a plugin that is not ready.
         var patience: Instant
         /// When its time-out is over; one of an executor begins with the call.

@@ -164,6 +164,19 @@ struct ConversationsTests {
         #expect(f.hangUp(1) == ["close 1", "open 2 10.0.0.1 4222", "1 stopped: ", "3 started"])
     }
 
+    @Test("a call that waits for others to end has its fence from when it was asked for")
+    func waitingFence() throws {
+        var f = ConversationFixture { $0.connections = 1 }
+        _ = try f.begin(1, plain)
+        _ = try f.begin(2, plain, fence: .seconds(3))
+        _ = try f.begin(3, plain, fence: .seconds(5))
+        #expect(f.wait(.seconds(2)) == [])
+        #expect(f.wait(.seconds(1)) == ["2 fenced: "])
+        #expect(f.hangUp(1).last == "3 started")
+        #expect(f.wait(.seconds(2)).last == "3 fenced: ")
+        #expect(f.calls.count == 0)
+    }
+
     @Test(
         "settings that can't work are refused with their key",
         arguments: [

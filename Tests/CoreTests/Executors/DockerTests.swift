@@ -188,6 +188,10 @@ struct DockerTests {
         var g = EngineFixture()
         #expect(try g.begin(fence: .zero, isResumed: true) == [inspect, remove])
         #expect(g.answer(204) == ["17 fenced: the container was removed"])
+        // However many calls there are: what an earlier life started must not be left behind.
+        var full = EngineFixture()
+        full.fixture = ConversationFixture { $0.connections = 0 }
+        #expect(try full.begin(fence: .zero, isResumed: true) == [inspect, remove])
         var h = EngineFixture()
         _ = try h.begin([("pull", "never")])
         #expect(h.hangUp() == [])

@@ -241,6 +241,19 @@ struct HTTPCallerTests {
         #expect(f.wait(.seconds(1)) == ["close 1", "1 fenced"])
     }
 
+    @Test("a call that waits for others to end has its fence from when it was asked for")
+    func waitingFence() throws {
+        var f = Fixture { $0.connections = 1 }
+        _ = try f.get("http://10.0.0.1/", timeout: nil)
+        _ = try f.get("http://10.0.0.1/", timeout: nil, fence: .seconds(6))
+        _ = try f.get("http://10.0.0.1/", timeout: nil, fence: .seconds(8))
+        #expect(f.wait(.seconds(5)) == [])
+        #expect(f.wait(.seconds(1)) == ["2 fenced"])
+        #expect(f.cancel(1).contains("3 started"))
+        #expect(f.wait(.seconds(2)).last == "3 fenced")
+        #expect(f.caller.waitingCount == 0)
+    }
+
     @Test("open connections are bounded; what waits has not started, and goes on in order")
     func bound() throws {
         var f = Fixture { $0.connections = 2 }

@@ -221,6 +221,23 @@ struct PluginHostTests {
         #expect(f.answer("").last == "3 started")
     }
 
+    @Test("a call that waits has its fence from when it was asked for, also for a plugin that died")
+    func waitingFence() {
+        let f = PluginFixture.ready { $0.calls = 1 }
+        _ = f.begin(1)
+        _ = f.begin(2, fence: .seconds(6))
+        _ = f.begin(3, fence: .seconds(8))
+        #expect(f.wait(.seconds(5)) == [])
+        #expect(f.wait(.seconds(1)) == ["2 fenced: "])
+        #expect(f.answer("").last == "3 started")
+        #expect(f.wait(.seconds(2)).last == "3 fenced: ")
+        _ = f.begin(4)
+        _ = f.begin(5, fence: .seconds(3))
+        _ = f.take(.exited(f.life, .code(3)))
+        #expect(f.wait(.seconds(3)).contains("5 fenced: "))
+        #expect(f.host.count == 0)
+    }
+
     @Test("plugins are asked to end, and ended when they do not")
     func stop() {
         let f = PluginFixture.ready()
