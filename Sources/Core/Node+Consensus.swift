@@ -83,7 +83,7 @@ extension Node {
         readZonesAgain(&out)
         dispatcher.gainLeadership(at: now.monotonic)
         tellLeadership(&out)
-        seats.replaced = SortedMap()
+        seats.departing = SortedMap()
         seats.silentSince = SortedMap()
         seats.nextLook = now.monotonic
         memory = NodeMemory()

@@ -13,8 +13,10 @@ enum Departure: Hashable {
     case telling
     case gone
 
-    /// For how long a leader is looked for that says farewell.
+    /// For how long a leader is looked for that says farewell. It does so to a server once its seat
+    /// is given up, which may take its turn behind others.
     static let patience = Duration.seconds(5)
+    static let patienceOfServer = Duration.seconds(20)
     static let interval = Duration.seconds(1)
     /// How long telling everybody takes at most; see `Membership.leave`.
     static let tellingTime = Duration.seconds(12)
@@ -44,11 +46,20 @@ extension Node {
             guard leaderID != nil, leaderID != config.dataID else {
                 return tellDeparture(&out)
             }
-            stopping.departure = .parting(
-                next: now.monotonic, until: now.monotonic + Departure.patience)
+            let patience = config.isServer ? Departure.patienceOfServer : Departure.patience
+            stopping.departure = .parting(next: now.monotonic, until: now.monotonic + patience)
+            stopping.exitsAt = nil
             return continueDeparture(&out)
         case .parting(let next, let until):
-            guard now.monotonic < until else { return tellDeparture(&out) }
+            guard now.monotonic < until else {
+                if config.isServer {
+                    out.log(
+                        .warning,
+                        "no leader gave this server's seat up in time; one does as soon as it can, "
+                            + "and until then the seat counts as that of a server that is down")
+                }
+                return tellDeparture(&out)
+            }
             if now.monotonic >= next {
                 let again = now.monotonic + Departure.interval
                 stopping.departure = .parting(next: again, until: until)
@@ -79,10 +90,10 @@ extension Node {
         stopping.departure = .gone
     }
 
-    /// An agent says good-bye to this leader.
+    /// A node says good-bye to this leader.
     mutating func heardGoodbye(of node: NodeName, _ out: inout Outbox) {
         let store = store
         withDispatcher(&out) { $0.departed(node, saidGoodbye: true, store, into: &$1) }
-        deliver(.farewell, to: node, &out)
+        if !takesBackSeat(of: node) { deliver(.farewell, to: node, &out) }
     }
 }

@@ -11,7 +11,11 @@ struct Founding {
     /// belong into it.
     static let settling = Duration.seconds(1)
     static let reportInterval = Duration.seconds(10)
+    /// For how long a server that may found a cluster alone looks for one that it is to join.
+    static let looking = Duration.seconds(10)
 
+    /// The addresses to join have been asked once.
+    var hasAsked = false
     var promises = SortedMap<ServerID, [ServerID]>()
     /// The list that would be proposed, and since when it has been the same.
     var candidate: (list: [ServerID], since: Instant)?
@@ -33,7 +37,7 @@ extension Node {
             if promised.count < 2 { return found(&out) }
         } else if let first = config.firstServers {
             return promiseAndFound(first, &out)
-        } else if config.bootstrapExpect < 2, !config.joinsOthers || config.bootstrapExpect == 1 {
+        } else if config.bootstrapExpect < 2, !config.joinsOthers {
             return promiseAndFound([config.dataID], &out)
         }
         founding.nextLook = monotonic
@@ -61,7 +65,9 @@ extension Node {
         }
         if now.monotonic >= founding.nextLook {
             founding.nextLook = now.monotonic + Founding.interval
-            if raft.hardState.founders == nil { seekFounders(&out) }
+            if raft.hardState.founders == nil {
+                config.bootstrapExpect == 1 ? foundAlone(&out) : seekFounders(&out)
+            }
             tellPromise(&out)
             foundIfPromised(&out)
         }
@@ -69,6 +75,24 @@ extension Node {
             founding.nextReport = now.monotonic + Founding.reportInterval
             reportWaiting(&out)
         }
+    }
+
+    /// Not where those that it is to join have a cluster already: then its disk was replaced, and
+    /// it is to be taken in again.
+    private mutating func foundAlone(_ out: inout Outbox) {
+        let hasLooked =
+            founding.hasAsked || now.monotonic - startedAt.monotonic >= Founding.looking
+        let isElsewhere = members.contains {
+            $0.isServer && $0.clusterID != nil && isOfRegion($0)
+        }
+        if hasLooked, !isElsewhere { promiseAndFound([config.dataID], &out) }
+    }
+
+    /// The addresses to join have been asked.
+    mutating func lookedForCluster() {
+        guard config.isServer, !raft.isFounded else { return }
+        founding.hasAsked = true
+        founding.nextLook = now.monotonic
     }
 
     /// Proposes a list when enough servers wait to found a cluster. The first of them does it.

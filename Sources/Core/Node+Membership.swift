@@ -210,10 +210,7 @@ extension Node {
         }
         let before = self.member(named: member.name)
         guard before != member else { return }
-        if let before, let id = before.id, id != member.id {
-            reach(before, at: nil, &out)
-            if raft.configuration.contains(id) { seats.replaced[id] = true }
-        }
+        if let before, before.id != member.id { reach(before, at: nil, &out) }
         if let place = members.firstIndex(where: { $0.name >= member.name }) {
             if members[place].name == member.name {
                 members[place] = member
@@ -394,6 +391,7 @@ extension Node {
 
     private mutating func joinEnded(_ result: JoinResult, _ out: inout Outbox) {
         guard let settings = config.gossip, !joining.isDone else { return }
+        lookedForCluster()
         if hasCompany {
             joining.hasJoined = true
             if joining.beganAlone {

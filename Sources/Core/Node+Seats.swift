@@ -9,8 +9,8 @@ struct Seats {
     static let vanishing = Duration.minutes(1)
 
     var nextLook = Instant.distantFuture
-    /// Servers whose name another one has now.
-    var replaced = SortedMap<ServerID, Bool>()
+    /// Servers that have said good-bye and wait for their seats to be given up.
+    var departing = SortedMap<ServerID, Bool>()
     /// Who asked for changes that are not committed yet.
     var waiting: [(index: LogIndex, request: RequestID)] = []
     /// Since when this leader has not heard a server.
@@ -44,7 +44,7 @@ extension Node {
         switch change {
         case .addLearner(let server), .promote(let server), .remove(let server): id = server
         }
-        if case .remove = change { seats.replaced.remove(id) }
+        seats.departing.remove(id)
         out.log(
             .info, reason,
             [.init("server", name(of: id)), .init("id", Hexadecimal.text(ofIdentity: id))])
@@ -55,10 +55,11 @@ extension Node {
     ) -> (RaftConfigurationChange, String)? {
         let configuration = raft.configuration
         for id in configuration.members where id != config.dataID && mayRemove(id) {
-            if member(id)?.status == .left {
+            let status = member(id)?.status
+            if status == .left || status == .leaving && seats.departing.contains(id) {
                 return (.remove(id), "a server left, and its seat with it")
             }
-            if seats.replaced.contains(id) {
+            if isReplaced(id) {
                 return (.remove(id), "another server has this one's name, and its seat is given up")
             }
             if isDeadForLong(id) {
@@ -81,10 +82,23 @@ extension Node {
         return nil
     }
 
+    /// A server that leaves votes until its seat is given up: one of two servers could not decide
+    /// without the other that the other's vote does not count any more.
+    /// - Returns: whether that is still to come. It says good-bye again.
+    mutating func takesBackSeat(of node: NodeName) -> Bool {
+        guard let member = member(named: node), member.isServer, let id = member.id else {
+            return false
+        }
+        guard raft.configuration.contains(id) else { return raft.isChanging }
+        seats.departing[id] = true
+        seats.nextLook = min(seats.nextLook, now.monotonic)
+        return true
+    }
+
     func isAnswering(_ id: ServerID) -> Bool {
         if id == config.dataID { return true }
         guard let peer = raft.peers.first(where: { $0.id == id }) else { return false }
-        return now.monotonic - peer.heardAt < raft.tunables.electionMaximum
+        return peer.hasAnswered && now.monotonic - peer.heardAt < raft.tunables.electionMaximum
     }
 
     /// Those that answer are a majority with the server and without it.
@@ -94,6 +108,22 @@ extension Node {
         let rest = voters.filter { $0 != id }
         return voters.count(where: isAnswering) >= Quorum.size(of: voters.count)
             && rest.count(where: isAnswering) >= Quorum.size(of: rest.count)
+    }
+
+    /// Another server has the name of this one. The log says so, which remembers every server that
+    /// was ever alive under a leader: whoever leads by now may not have seen the old one, or the
+    /// change. Founders that died before the log knew them keep their seats.
+    private func isReplaced(_ id: ServerID) -> Bool {
+        guard store.cluster.featureLevel >= FeatureLevel.third, member(id) == nil,
+            !isAnswering(id), !store.rememberedNodes.contains(where: { $0.id == id })
+        else { return false }
+        let configuration = raft.configuration
+        guard configuration.isVoter(id) else { return true }
+        let newcomers = members.count { member in
+            guard member.isServer, member.status == .alive, let id = member.id else { return false }
+            return !configuration.isVoter(id)
+        }
+        return configuration.voters.count + newcomers > max(1, config.bootstrapExpect)
     }
 
     /// A seat that is kept for a server that may come back is kept for a time only, and not given

@@ -20,8 +20,10 @@ struct Peer {
     private(set) var matched: LogIndex = 0
     /// The first entry to send next.
     private(set) var next: LogIndex
-    /// When it was last heard.
-    var heardAt: Instant
+    /// When it was last heard, or this server began to lead.
+    private(set) var heardAt: Instant
+    /// It was heard since.
+    private(set) var hasAnswered = false
     /// The latest heartbeat that it answered.
     var round: UInt64 = 0
     /// Where the snapshot ends that it gets.
@@ -39,6 +41,11 @@ struct Peer {
         self.id = id
         self.next = next
         self.heardAt = heardAt
+    }
+
+    mutating func isHeard(at now: Instant) {
+        heardAt = now
+        hasAnswered = true
     }
 
     /// Another message with entries may be sent.

@@ -65,7 +65,7 @@ extension Raft {
         into actions: inout [Action]
     ) {
         guard let position = peers.firstIndex(where: { $0.id == sender }) else { return }
-        peers[position].heardAt = now
+        peers[position].isHeard(at: now)
         switch body {
         case .appendReply(let matched):
             if peers[position].mode == .probe { peers[position].beginReplicating() }

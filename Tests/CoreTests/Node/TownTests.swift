@@ -200,6 +200,84 @@ import Testing
         #expect(isRemoved)
     }
 
+    @Test func aNewDiskInTheServerThatFoundedTheClusterIsTakenIn() throws {
+        var town = TownHarness()
+        town.add(expect: 1, joining: [1, 2])
+        town.add(joining: [0])
+        town.add(joining: [0])
+        func isComplete(_ town: TownHarness) -> Bool {
+            town.leader.map { town.nodes[$0].node.raft.configuration.voters }
+                == town.nodes.map(\.id).sorted()
+        }
+        let isFounded = town.advance(atMost: .seconds(30), until: isComplete)
+        #expect(isFounded)
+        town.advance(.seconds(3))
+        let cluster = town.nodes[1].node.clusterID
+        town.nodes[0].replaceDisk()
+        let isTakenIn = town.advance(atMost: .seconds(60), until: isComplete)
+        #expect(isTakenIn)
+        #expect(town.nodes[0].node.clusterID == cluster)
+    }
+
+    @Test func whoeverLeadsTakesBackTheSeatOfAReplacedServer() throws {
+        var town = three()
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        town.advance(.seconds(3))
+        let leader = try #require(town.leader)
+        let (next, lost) = ((leader + 1) % 3, (leader + 2) % 3)
+        town.nodes[lost].replaceDisk()
+        let id = town.nodes[lost].id
+        // The lead changes before the leader that has seen the old one and the new one acts on it.
+        let isSeen = town.advance(atMost: .seconds(5)) { town in
+            town.nodes[next].node.members.contains { $0.id == id }
+        }
+        #expect(isSeen)
+        same(town.ask(leader, .post, "/v1/raft/transfer?to=n\(next + 1)").status, 200)
+        let isComplete = town.advance(atMost: .seconds(30)) { town in
+            let ids = town.nodes.map(\.id).sorted()
+            return town.leader.map { town.nodes[$0].node.raft.configuration.voters } == ids
+        }
+        #expect(isComplete)
+        #expect(town.leader == next)
+    }
+
+    @Test(arguments: [false, true])
+    func oneOfTwoServersLeavesAndTheOtherGoesOn(isLeader: Bool) throws {
+        var town = TownHarness()
+        town.add(expect: 2, joining: [1])
+        town.add(expect: 2, joining: [0])
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        town.advance(.seconds(2))
+        let leader = try #require(town.leader)
+        let (gone, stays) = isLeader ? (leader, 1 - leader) : (1 - leader, leader)
+        town.nodes[gone].feed(.control(.leave))
+        let hasLeft = town.advance(atMost: .seconds(40)) { $0.nodes[gone].hasExited }
+        #expect(hasLeft)
+        #expect(town.leader == stays)
+        #expect(town.nodes[stays].node.raft.configuration.voters.count == 1)
+        same(town.ask(stays, .post, "/v1/jobs", Self.tagged).status, 201)
+    }
+
+    /// Whoever has just begun to lead has heard nobody yet, and must not take anybody for present.
+    @Test func aSeatIsNotTakenBackByALeaderThatHasNotHeardTheOthers() throws {
+        var town = three()
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        town.advance(.seconds(3))
+        let leader = try #require(town.leader)
+        let (next, lost) = ((leader + 1) % 3, (leader + 2) % 3)
+        town.isolated.insert(lost)
+        town.advance(.seconds(2))
+        town.nodes[leader].feed(.control(.leave))
+        let hasLeft = town.advance(atMost: .seconds(60)) { $0.nodes[leader].hasExited }
+        #expect(hasLeft)
+        #expect(town.nodes[next].node.raft.configuration.voters.count == 3)
+        town.isolated.remove(lost)
+        let isRemoved = town.advance(atMost: .seconds(60)) { town in
+            town.leader.map { town.nodes[$0].node.raft.configuration.voters.count == 2 } ?? false
+        }
+        #expect(isRemoved)
+    }
+
     @Test func aLeaderThatStopsHandsOverFirst() throws {
         var town = three()
         _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
