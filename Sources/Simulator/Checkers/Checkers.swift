@@ -10,8 +10,7 @@ struct Checkers {
     /// What was committed, elections and votes.
     private(set) var consensus = RaftJudge()
     private(set) var seats: [Seat]
-    /// Who votes by what is committed.
-    private var voters: [ServerID]
+    private(set) var voters: VoterChecker
     /// How many of these are servers, the first ones.
     private let servers: Int
     private var steps: UInt64 = 0
@@ -42,7 +41,7 @@ struct Checkers {
         self.parameters = parameters
         self.servers = servers
         seats = nodes.map { _ in
-            Seat(servers: servers, samplesReplay: samplesReplay)
+            Seat(samplesReplay: samplesReplay)
         }
         resources = ResourceChecker(TunableNames.tunables(parameters.tunables))
         backups = BackupChecker(parameters.tunables)
@@ -51,7 +50,7 @@ struct Checkers {
             targets: TargetChecker(nodes: nodes, isStatic: !parameters.gossips))
         if parameters.gossips { gossip = GossipChecker(nodes: nodes.map(\.name)) }
         let founders = parameters.gossips ? max(1, servers - parameters.lateServers) : servers
-        voters = (0..<founders).map { World.firstIdentity(of: $0) }
+        voters = VoterChecker(founders: founders)
     }
 
     mutating func fail(_ id: InvariantID, _ message: String, at time: TrueTime) {
@@ -80,7 +79,7 @@ struct Checkers {
     ) {
         verdict.time = time
         clockGuard = nil
-        seats[node.index].beginLife(node.disk, config, seed: seed, now: now)
+        seats[node.index].beginLife(node, config, seed: seed, now: now)
         executions.beginLife(of: node, at: time)
         lives[node.index] = node.incarnation
         gossip?.beginLife(of: node.index)
@@ -159,8 +158,7 @@ struct Checkers {
             executions.processors.ended(run, outcome, on: node, life: lives[node] ?? 0)
         }
         if case .peer(let id, _) = input {
-            let sender = World.position(of: id)
-            if sender < servers { seats[node].heardAt[sender] = time }
+            if World.position(of: id) < servers { seats[node].heardAt[id] = time }
         }
     }
 
@@ -225,8 +223,13 @@ struct Checkers {
         _ mark: EntryMark, from node: Int, _ log: RunLog, at time: TrueTime
     ) {
         let payload = seats[node].platter.takePayload(at: mark.index)
-        judgeHolders(of: mark, payload)
+        let all = seats.prefix(servers)
+        verdict.require(
+            voters.isSafe(mark, payload, all), .D1,
+            "entry \(mark.index) is committed and on the platter of "
+                + "\(all.indices.filter { all[$0].platter.holds(mark) }.map { $0 + 1 }) only")
         guard let command = reference.apply(mark, payload, into: &verdict) else { return }
+        let lastStamp = view.cluster.lastStamp
         let changes = view.look(at: reference.store, changed: reference.changedKeys)
         notifications.observe(command, changes, view, reference.store, into: &verdict)
         if case .drain = command.body {
@@ -241,31 +244,10 @@ struct Checkers {
         let proposer = seats.indices.first { seats[$0].proposingTerm == mark.term }
         executions.index = mark.index
         executions.basis = proposer.flatMap { seats[$0].basis(of: mark.index) }
-        schedule.observe(changes, view, reference.store, into: &verdict)
+        schedule.observe(changes, view, reference.store, after: lastStamp, into: &verdict)
         executions.observe(changes, view, log, at: time, into: &verdict)
         api.observe(changes, view, into: &verdict)
         observeRows(changes, ofAll: isChild)
-    }
-
-    /// A majority has the entry: of those who vote by what is committed, or, since a configuration
-    /// holds as soon as it is appended, of those who vote by what will be.
-    private mutating func judgeHolders(of mark: EntryMark, _ payload: [UInt8]) {
-        if mark.kind == Raft.EntryKind.configuration.rawValue,
-            let configuration = try? RaftConfiguration(decoding: payload)
-        {
-            voters = configuration.voters
-        }
-        var candidates = [voters]
-        for index in 0..<servers {
-            if let next = seats[index].voters { candidates.append(next) }
-        }
-        let holders = seats.prefix(servers).indices.filter { seats[$0].platter.holds(mark) }
-        let isSafe = candidates.contains { voters in
-            voters.count { holders.contains(World.position(of: $0)) } * 2 > voters.count
-        }
-        verdict.require(
-            isSafe, .D1,
-            "entry \(mark.index) is committed and on the platter of \(holders.map { $0 + 1 }) only")
     }
 
     /// Elections, and leaders that are alone.
@@ -276,7 +258,11 @@ struct Checkers {
             seats[node].voters = nil
             return seats[node].lead = nil
         }
-        if gossip != nil { seats[node].voters = core.node.raft.configuration.voters }
+        if gossip != nil {
+            let voters = core.node.raft.configuration.voters
+            seats[node].voters = voters
+            self.voters.leads(voters)
+        }
         let term = core.node.raft.hardState.term
         if seats[node].lead?.term != term {
             seats[node].lead = (term, time)
@@ -285,9 +271,11 @@ struct Checkers {
         }
         if !isAlone {
             let patience = core.node.raft.tunables.electionMaximum * 2 + .milliseconds(500)
+            let others = (seats[node].voters ?? voters.committed).filter {
+                $0 != seats[node].identity
+            }
             let since = seats[node].aloneSince(
-                node, among: (seats[node].voters ?? voters).map { World.position(of: $0) },
-                for: patience, at: time)
+                others.map { seats[node].heardAt[$0] ?? .zero }, for: patience, at: time)
             consensus.watch(core.node.raft, aloneSince: since, slack: .milliseconds(500))
         }
         _ = takeOver()
@@ -413,6 +401,8 @@ struct Checkers {
 
     mutating func didReplace(_ node: VirtualNode, at time: TrueTime) {
         executions.didReplace(node.name, at: time)
+        let former = seats[node.index]
+        if node.index < servers { voters.didReplace(former.identity, former.platter) }
     }
 
     // MARK: Clients

@@ -389,7 +389,7 @@ struct ExecutionChecker {
     ) {
         let generation = after.state.generation
         guard let fold = folds[generation] else { return }
-        judgeStatus(after, changes, &verdict)
+        judgeStatus(before, after, changes, &verdict)
         let isReset = after.state.successCount == 0 && after.state.errorCount == 0
         if isReset || isRestoring {
             folds[generation] = Fold(
@@ -405,13 +405,13 @@ struct ExecutionChecker {
 
     /// The status of a job follows the last group that ended.
     private func judgeStatus(
-        _ job: JobSight, _ changes: StoreChanges, _ verdict: inout Verdict
+        _ before: JobSight, _ job: JobSight, _ changes: StoreChanges, _ verdict: inout Verdict
     ) {
         let ended = changes.endedGroups.filter { $0.before.generation == job.state.generation }
         // Of several that ended in one entry the order is not seen, nor is a group that a later
-        // tick of the same entry replaced before it began.
+        // tick of the same entry replaced before it began. An edit brings along the ticks before.
         let mayHideGroups =
-            job.document.concurrency == .replace
+            [before, job].contains { $0.document.concurrency == .replace }
             && changes.ledgers.contains(job.state.generation)
         guard ended.count == 1, !mayHideGroups, let group = ended[0].after else { return }
         let expected: JobStatus =

@@ -50,10 +50,12 @@ struct ScheduleChecker {
     /// Ticks beyond this many in one stretch are taken on trust.
     private static let stretchLimit = 20_000
 
+    /// - Parameter lastStamp: of the entry before.
     mutating func observe(
-        _ changes: StoreChanges, _ view: StoreView, _ store: Store, into verdict: inout Verdict
+        _ changes: StoreChanges, _ view: StoreView, _ store: Store, after lastStamp: WallTime,
+        into verdict: inout Verdict
     ) {
-        defer { lastStamp = view.cluster.lastStamp }
+        self.lastStamp = lastStamp
         if !view.cluster.drained.isEmpty { wasDrained = true }
         for sight in changes.created { begin(sight, view, store, &verdict) }
         for (before, after) in changes.changed {
@@ -180,7 +182,7 @@ struct ScheduleChecker {
         guard let expected, expected.count < Self.stretchLimit else { return }
         ticksJudged += expected.count
         var next = 0
-        var lateRuns = 0
+        var lateRun: Int64?
         for (_, row) in rows where row.to > from {
             if case .missed(.zone) = row.outcome {
                 while next < expected.count, expected[next] <= row.to.nanoseconds { next += 1 }
@@ -203,7 +205,7 @@ struct ScheduleChecker {
                 "a row of \(sight.name) ends at \(oracleTimeText(row.to.nanoseconds)), "
                     + "which is no tick of '\(sight.document.schedule)'")
             count(row, expected[first..<next], of: sight.state.generation, view)
-            judgeOutcome(row, expected[first..<next], sight, view, &lateRuns, &verdict)
+            judgeOutcome(row, expected[first..<next], sight, view, &lateRun, &verdict)
             if verdict.violation != nil { return }
         }
         verdict.require(
@@ -261,7 +263,7 @@ struct ScheduleChecker {
 
     private func judgeOutcome(
         _ row: LedgerRow, _ ticks: ArraySlice<Int64>, _ sight: JobSight, _ view: StoreView,
-        _ lateRuns: inout Int, _ verdict: inout Verdict
+        _ lateRun: inout Int64?, _ verdict: inout Verdict
     ) {
         guard let first = ticks.first, let last = ticks.last else { return }
         let settings = view.cluster.settings
@@ -288,15 +290,16 @@ struct ScheduleChecker {
                         + "\(durationText(.nanoseconds(youngest))) late in calm weather")
             }
             guard youngest > settings.onTime.nanoseconds, row.decidedAt > lastStamp else { return }
-            lateRuns += 1
+            let other = lateRun ?? first
+            lateRun = other
             verdict.require(
                 document.catchUp != .none, .S7, "\(sight.name) ran \(when) late in spite of 'none'")
             verdict.require(
                 youngest <= window.nanoseconds, .S7,
                 "\(sight.name) ran \(when), which is older than its window")
             verdict.require(
-                document.catchUp == .all || lateRuns <= 1, .S7,
-                "\(sight.name) ran more than one late tick")
+                document.catchUp == .all || other == first, .S7,
+                "\(sight.name) ran \(oracleTimeText(other)) and \(when), both late")
         case .skipped(.paused):
             for tick in ticks {
                 verdict.require(

@@ -3,6 +3,8 @@
 import Core
 
 struct Seat {
+    /// Of the data directory.
+    private(set) var identity: ServerID = 0
     var platter = PlatterLog()
     var durability = DurabilityChecker()
     var replay: ReplayChecker
@@ -11,7 +13,7 @@ struct Seat {
     /// How far what it applied was compared with what is canonical.
     var followed: LogIndex = 0
     /// When it heard each server last, in this life.
-    var heardAt: [TrueTime]
+    var heardAt: [ServerID: TrueTime] = [:]
     /// The term in which it leads, or wants to be believed that it does, and since when.
     var lead: (term: Term, since: TrueTime)?
     /// What it had applied when it proposed the entries up to an index, in the last term in which
@@ -23,13 +25,11 @@ struct Seat {
     /// The newest index that a local answer of this life showed.
     var newestLocal: LogIndex = 0
 
-    init(servers: Int, samplesReplay: Bool) {
-        replay = ReplayChecker(isOn: samplesReplay)
-        heardAt = Array(repeating: .zero, count: servers)
-    }
+    init(samplesReplay: Bool) { replay = ReplayChecker(isOn: samplesReplay) }
 
-    mutating func beginLife(_ disk: Disk, _ config: Config, seed: UInt64, now: Now) {
-        platter.beginLife(disk)
+    mutating func beginLife(_ node: VirtualNode, _ config: Config, seed: UInt64, now: Now) {
+        identity = node.identity
+        platter.beginLife(node.disk)
         durability.beginLife()
         replay.begin(config, seed: seed, now: now)
         applied = 0
@@ -39,7 +39,7 @@ struct Seat {
         proposingTerm = nil
         voters = nil
         newestLocal = 0
-        for index in heardAt.indices { heardAt[index] = .zero }
+        heardAt.removeAll(keepingCapacity: true)
     }
 
     /// Entries that the server applied and its platter does not hold.
@@ -69,15 +69,15 @@ struct Seat {
     }
 
     /// Since when this leader has heard no majority; nil if it hears one.
+    /// - Parameter heard: when it heard each of the others that vote.
     func aloneSince(
-        _ index: Int, among voters: [Int], for patience: Duration, at time: TrueTime
+        _ heard: [TrueTime], for patience: Duration, at time: TrueTime
     ) -> TrueTime? {
         guard let lead else { return nil }
         // The n-th newest word of the others makes a majority with the server itself.
-        let others = voters.filter { $0 != index }.map { max(heardAt[$0], lead.since) }
-        let needed = voters.count / 2
-        guard needed > 0, others.count >= needed else { return nil }
-        let last = others.sorted(by: >)[needed - 1]
+        let needed = (heard.count + 1) / 2
+        guard needed > 0 else { return nil }
+        let last = max(heard.sorted(by: >)[needed - 1], lead.since)
         return time - last > patience ? last : nil
     }
 }

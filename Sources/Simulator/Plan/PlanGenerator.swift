@@ -10,6 +10,7 @@ struct PlanGenerator {
     private var workload: Workload
     private var network: DrawStream
     private var agents: DrawStream
+    private var seats: DrawStream
     /// Whose clocks are wild where those of a minority are.
     private var wild: [Plan.Target] = []
     private var plan = Plan()
@@ -28,6 +29,7 @@ struct PlanGenerator {
         swarm = Swarm(seed: seed, draws: &swarmDraws)
         network = draws.stream("plan/network")
         agents = draws.stream("plan/agents")
+        seats = draws.stream("plan/seats")
         if isCluster { swarm.becomeCluster(&network, nodes: nodes) }
         var executors = draws.stream("plan/executors")
         swarm.drawExecutors(&executors)
@@ -46,6 +48,7 @@ struct PlanGenerator {
         addRequests()
         addFaults()
         if swarm.isCluster { addNetworkFaults() }
+        addMoves()
         plan.items = plan.items.enumerated().sorted { a, b in
             let x = Self.time(of: a.element)
             let y = Self.time(of: b.element)
@@ -327,6 +330,28 @@ struct PlanGenerator {
                     min(time + length * Int64(step), plan.horizon),
                     .partition([server], from: nil, direction, on: channel(), for: length))
             }
+        }
+    }
+
+    /// Servers leave and come again, or other machines with empty disks take their places. Not with
+    /// a wrong clock, which would be most of them where few are left, nor while programs differ: a
+    /// cluster takes in nobody who is older than what it has agreed on.
+    private mutating func addMoves() {
+        guard plan["gossip"] == "1", swarm.servers > 1, swarm.clockClass != .minority,
+            !plan.settings.contains(where: { $0.name.hasPrefix("version.") }),
+            seats.chance(1, 3)
+        else { return }
+        for _ in 0..<seats.int(1...4) {
+            let time = Duration.milliseconds(
+                seats.duration(.zero, plan.horizon).wholeMilliseconds)
+            let restart = Self.short(seats.logScale(.milliseconds(10), .minutes(3)))
+            let target: Plan.Target =
+                seats.chance(1, 3) ? .leader : .server(seats.int(0...swarm.servers - 1))
+            add(
+                time,
+                seats.chance(1, 2)
+                    ? .crash(target, .wipe, tear: nil, restartAfter: restart)
+                    : .leave(target, restartAfter: restart))
         }
     }
 

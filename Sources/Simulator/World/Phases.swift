@@ -20,8 +20,8 @@ struct Phases {
         case pausing(operation: Int)
         /// No more ticks; what runs comes to its end.
         case draining(since: TrueTime, lastKill: TrueTime)
-        /// An agent leaves for good, and all hear of it.
-        case leaving(since: TrueTime, agent: Int)
+        /// A node leaves for good, and all hear of it.
+        case leaving(since: TrueTime, node: Int)
         /// Nothing is left to do but to hear of each other.
         case idle(since: TrueTime, steps: UInt64, messages: Int, isBusy: Bool)
     }
@@ -48,10 +48,14 @@ struct Phases {
     var areMembersKnown = false
     /// When the node last had as much to do at once as it may.
     var lastSaturation = TrueTime.zero
-    /// When the process of the agent that was told to leave had ended.
+    /// When the leader last had more to replicate than it may send at once.
+    var lastCongestion = TrueTime.zero - congestion - .seconds(1)
+    /// When the process of the node that was told to leave had ended.
     var leftAt: TrueTime?
 
     static let settleBound = Duration.minutes(20)
+    /// After so long every server votes.
+    static let seatsBound = Duration.minutes(19)
     /// After so long a leader is known to all.
     static let electionBound = Duration.minutes(3)
     /// So long after the end of a process that left all know of it; and where two nodes do not
@@ -63,6 +67,8 @@ struct Phases {
     /// After so long without anything new a healthy server has everything.
     static let catchUpBound = Duration.minutes(30)
     static let idleLength = Duration.seconds(5)
+    /// For so long after it decisions may be late.
+    static let congestion = Duration.seconds(10)
     static let fireBound = Duration.minutes(3)
     static let quietLength = Duration.seconds(15)
     static let drainPatience = Duration.minutes(5)
@@ -84,7 +90,7 @@ extension World {
         case .quiet(let since): stayQuiet(since)
         case .pausing(let operation): awaitPause(operation)
         case .draining(let since, let lastKill): drain(since, lastKill)
-        case .leaving(let since, let agent): awaitLeave(since, agent)
+        case .leaving(let since, let node): awaitLeave(since, node)
         case .idle(let since, let steps, let messages, let isBusy):
             idle(since, steps, messages, isBusy)
         }
@@ -131,10 +137,12 @@ extension World {
         let fate = parameters.fate
         guard fate != .healthy, fate != .detour else { return }
         var draws = draws.stream("core")
-        // With servers that come late nobody knows beforehand who votes; and a cluster that is not
-        // founded yet needs every one of its founders once.
+        // Where some have no vote yet, or others that are gone still have one, every server counts;
+        // and a cluster that is not founded yet needs every one of its founders once.
         let isFounded = !checkers.view.cluster.clusterID.isEmpty
-        let spare = parameters.lateServers > 0 || !isFounded ? 0 : (servers.count - 1) / 2
+        let all = servers.map { nodes[$0] }
+        let isComplete = checkers.voters.problem(with: all) == nil && !isSomebodyLeaving
+        let spare = isFounded && isComplete ? (servers.count - 1) / 2 : 0
         var count = spare > 0 ? draws.int(1...spare) : 0
         while count > 0 {
             let server = draws.int(0...servers.count - 1)
@@ -180,8 +188,8 @@ extension World {
     }
 
     /// The nodes that are healthy in peace, and the servers among them.
-    private var core: [Int] { nodes.indices.filter { !phases.outcasts.contains($0) } }
-    private var voters: [Int] { servers.filter { !phases.outcasts.contains($0) } }
+    var core: [Int] { nodes.indices.filter { !phases.outcasts.contains($0) } }
+    var voters: [Int] { servers.filter { !phases.outcasts.contains($0) } }
 
     /// The leader whom all healthy nodes know.
     private var agreedLeader: (server: Int, term: Term)? {
@@ -205,60 +213,7 @@ extension World {
         fail(.L8, "\(nodes[leader.server].name) led in term \(leader.term) and does not any more")
     }
 
-    private var disagreement: String? {
-        GossipChecker.disagreement(among: core.map { nodes[$0] })
-    }
-
-    /// Once all nodes know each other they go on knowing.
-    private mutating func requireMembers() {
-        // Everybody against everybody: of many nodes not each second.
-        guard phases.areMembersKnown, parameters.gossips,
-            time.wholeSeconds % Int64(1 + nodes.count / 10) == 0, let problem = disagreement
-        else { return }
-        fail(.G5, problem)
-    }
-
-    /// Who can't be heard is found to have failed.
-    private mutating func requireFailures() {
-        guard parameters.gossips else { return }
-        for outcast in phases.outcasts {
-            let problem = GossipChecker.dissenter(
-                among: core.map { nodes[$0] }, from: [.failed, .left], of: nodes[outcast].name)
-            if let problem { return fail(.G3, problem) }
-        }
-    }
-
-    private mutating func beginLeave() {
-        requireFailures()
-        guard parameters.gossips, let agent = core.last(where: { agents.contains($0) }) else {
-            return beginIdle()
-        }
-        phases.areMembersKnown = false
-        nodes[agent].isBanned = true
-        offer(.control(.leave), to: agent, life: nodes[agent].incarnation)
-        phases.outcasts.append(agent)
-        phases.stage = .leaving(since: time, agent: agent)
-    }
-
-    private mutating func awaitLeave(_ since: TrueTime, _ agent: Int) {
-        // It first works off what runs there.
-        if nodes[agent].isRunning {
-            if time - since > Phases.stopBound {
-                fail(.G6, "\(nodes[agent].name) is still there")
-            }
-            return
-        }
-        let leftAt = phases.leftAt ?? time
-        phases.leftAt = leftAt
-        let bound = phases.isDetour ? Phases.leaveBoundByDetour : Phases.leaveBound
-        guard time - leftAt > bound else { return }
-        let problem = GossipChecker.dissenter(
-            among: core.map { nodes[$0] }, from: [.left], of: nodes[agent].name)
-        if let problem { return fail(.G6, problem) }
-        beginIdle()
-    }
-
-    private mutating func beginIdle() {
+    mutating func beginIdle() {
         // What deleted jobs left behind may go on, print, and end in these very seconds.
         let isBusy = core.contains {
             nodes[$0].supervisor.heldRuns > 0 || !nodes[$0].outside.executions.isEmpty
@@ -305,6 +260,13 @@ extension World {
         }
         if parameters.gossips, let problem = disagreement {
             if time - since > Phases.electionBound { fail(.G5, problem) }
+            return
+        }
+        if parameters.gossips,
+            let problem = checkers.voters.problem(with: servers.map { nodes[$0] })
+        {
+            // Who is taken in first gets all of the state, piece by piece.
+            if time - since > Phases.seatsBound { fail(.R13, problem) }
             return
         }
         phases.leader = leader
@@ -375,16 +337,25 @@ extension World {
         var disk = parameters.stallOneIn > 0 ? Duration.seconds(30) : parameters.meanSync * 40
         // On the disks of a majority, over a network that takes its time.
         if nodes.count > 1 { disk = disk + Network.calmMean * 150 }
+        if isCongested { phases.lastCongestion = time }
+        let isCalm = time - phases.lastCongestion > Phases.congestion
         guard time - since >= Phases.quietLength + disk else {
-            return checkers.becomeCalm(bound: .seconds(1) + disk)
+            return checkers.becomeCalm(bound: isCalm ? .seconds(1) + disk : nil)
         }
         checkers.becomeCalm(bound: nil)
-        checkers.requireTotality(
-            now: clusterTime, bound: .seconds(5) + disk,
-            at: time)
+        if isCalm {
+            checkers.requireTotality(now: clusterTime, bound: .seconds(5) + disk, at: time)
+        }
         let operation = submit(
             Plan.Draft(method: "POST", target: "/v1/pause"), client: 0, isProbe: true)
         phases.stage = .pausing(operation: operation)
+    }
+
+    /// Small windows may let less through than there is to decide and to record.
+    private var isCongested: Bool {
+        guard let leader = phases.leader, let core = nodes[leader.server].core else { return false }
+        return core.node.raft.pendingCount
+            > configuration(of: leader.server).tunables.raft.inFlightMessages
     }
 
     /// What the leader decides by: of several servers no single clock.

@@ -52,7 +52,9 @@ extension World {
 
     /// Another machine with an empty disk takes the place of a node.
     mutating func replace(_ index: Int) {
-        guard parameters.gossips, agents.contains(index), isRemembered(nodes[index]) else { return }
+        guard parameters.gossips, isRemembered(nodes[index]),
+            agents.contains(index) || mayLose(index)
+        else { return }
         nodes[index].identity = Self.nextIdentity(after: nodes[index].identity)
         nodes[index].disk = Disk(
             draws: draws, path: "disk/\(index + 1)/\(nodes[index].identity)",
@@ -62,15 +64,20 @@ extension World {
         checkers.didReplace(nodes[index], at: time)
     }
 
+    /// A server that founds a cluster alone does so again if it can't reach those that it joins.
+    private func mayLose(_ server: Int) -> Bool {
+        (founders > 1 || server >= founders) && checkers.voters.mayLose(server, of: nodes)
+    }
+
     /// Whether the log knows which data directory a node has. Before, which is for a second after
     /// it came and as long as the feature level is below the third, nobody could tell another one
     /// from it, and nothing is promised of what it was told.
-    private func isRemembered(_ agent: VirtualNode) -> Bool {
+    private func isRemembered(_ lost: VirtualNode) -> Bool {
         nodes.contains { node in
             guard let store = node.core?.node.store,
                 store.cluster.featureLevel >= FeatureLevel.third
             else { return false }
-            return store.rememberedNode(NodeName(agent.name))?.id == agent.identity
+            return store.rememberedNode(NodeName(lost.name))?.id == lost.identity
         }
     }
 

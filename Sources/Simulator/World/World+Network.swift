@@ -29,18 +29,24 @@ extension World {
         if passage.isDisturbed {
             checkers.didDisturbNetwork(until: passage.arrivals.max() ?? time)
         }
+        // Production's connections repeat nothing, least of all to another process.
+        var life: UInt64?
         for arrival in passage.arrivals {
             queue.push(
                 .packet(
-                    from: nodes[index].identity, nodes[index].cluster, to: target, id, bytes),
+                    from: nodes[index].identity, nodes[index].cluster, to: target, id, life: life,
+                    bytes),
                 at: arrival, lane: Lane.link(index, target))
+            life = nodes[target].incarnation
         }
     }
 
-    /// A message arrives, in whatever life the node is by now.
+    /// A message arrives, in whatever life the node is by now, unless it is for one only.
     mutating func arrive(
-        _ bytes: [UInt8], from id: DataID, of cluster: String?, at target: Int, meant: DataID
+        _ bytes: [UInt8], from id: DataID, of cluster: String?, at target: Int, meant: DataID,
+        life: UInt64?
     ) {
+        guard life ?? nodes[target].incarnation == nodes[target].incarnation else { return }
         guard !network.isCut(from: Self.position(of: id), to: target, on: .peers) else {
             return checkers.didDisturbNetwork(until: time)
         }

@@ -1,0 +1,76 @@
+// What is required of membership in peace: all know each other, who can't be heard is found to have
+// failed, and who leaves has left and votes no more.
+
+import Core
+
+extension World {
+    /// Some server is about to leave, or holds one to have left: its seat may be given up yet.
+    var isSomebodyLeaving: Bool {
+        servers.contains { server in
+            guard let node = nodes[server].core?.node else { return nodes[server].life == .stopped }
+            return node.phase == .stopping
+                || node.members.contains { $0.isServer && [.left, .leaving].contains($0.status) }
+        }
+    }
+
+    var disagreement: String? {
+        GossipChecker.disagreement(among: core.map { nodes[$0] })
+    }
+
+    /// Once all nodes know each other they go on knowing.
+    mutating func requireMembers() {
+        // Everybody against everybody: of many nodes not each second.
+        guard phases.areMembersKnown, parameters.gossips,
+            time.wholeSeconds % Int64(1 + nodes.count / 10) == 0, let problem = disagreement
+        else { return }
+        fail(.G5, problem)
+    }
+
+    /// Who can't be heard is found to have failed.
+    private mutating func requireFailures() {
+        guard parameters.gossips else { return }
+        for outcast in phases.outcasts {
+            let problem = GossipChecker.dissenter(
+                among: core.map { nodes[$0] }, from: [.failed, .left], of: nodes[outcast].name)
+            if let problem { return fail(.G3, problem) }
+        }
+    }
+
+    mutating func beginLeave() {
+        requireFailures()
+        guard parameters.gossips, let node = leaver else { return beginIdle() }
+        phases.areMembersKnown = false
+        nodes[node].isBanned = true
+        offer(.control(.leave), to: node, life: nodes[node].incarnation)
+        phases.outcasts.append(node)
+        phases.stage = .leaving(since: time, node: node)
+    }
+
+    /// A server gives up its seat only if those that answer are a majority without it.
+    private var leaver: Int? {
+        let agent = core.last { agents.contains($0) }
+        guard voters.count == servers.count, agent == nil || plan.seed % 2 == 0 else {
+            return agent
+        }
+        return voters.last { $0 != phases.leader?.server } ?? agent
+    }
+
+    mutating func awaitLeave(_ since: TrueTime, _ node: Int) {
+        // It first works off what runs there.
+        if nodes[node].isRunning {
+            if time - since > Phases.stopBound { fail(.G6, "\(nodes[node].name) is still there") }
+            return
+        }
+        let leftAt = phases.leftAt ?? time
+        phases.leftAt = leftAt
+        let bound = phases.isDetour ? Phases.leaveBoundByDetour : Phases.leaveBound
+        guard time - leftAt > bound else { return }
+        let problem = GossipChecker.dissenter(
+            among: core.map { nodes[$0] }, from: [.left], of: nodes[node].name)
+        if let problem { return fail(.G6, problem) }
+        if checkers.voters.committed.contains(nodes[node].identity) {
+            return fail(.G6, "\(nodes[node].name) has left and still has its vote")
+        }
+        beginIdle()
+    }
+}
