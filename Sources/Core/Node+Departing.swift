@@ -90,8 +90,14 @@ extension Node {
         stopping.departure = .gone
     }
 
-    /// A node says good-bye to this leader.
+    /// A node says good-bye to this leader. One that came late, by way of another server, from a
+    /// life before the present one must end nothing: gossip tells sooner than a node says it who is
+    /// about to leave, and of who has come back that it is there.
     mutating func heardGoodbye(of node: NodeName, _ out: inout Outbox) {
+        switch member(named: node)?.status {
+        case .leaving, .left: break
+        default: return
+        }
         let store = store
         withDispatcher(&out) { $0.departed(node, saidGoodbye: true, store, into: &$1) }
         if !takesBackSeat(of: node) { deliver(.farewell, to: node, &out) }

@@ -225,6 +225,25 @@ import Testing
         #expect(town.ask(leader, .get, "/v1/members").body.contains(#""statusText":"left""#))
     }
 
+    @Test func aGoodbyeOfAnEarlierLifeEndsNothing() throws {
+        var town = try three()
+        let agent = try agent(&town)
+        let leader = try #require(town.leader)
+        let job = Self.job("w", "@manually", tags: #""kind":"worker""#)
+        same(town.ask(leader, .post, "/v1/jobs", job).status, 201)
+        town.nodes[agent].exitCode = nil
+        same(town.ask(leader, .post, "/v1/jobs/w/run?wait=0s").status, 202)
+        town.advance(.seconds(1))
+        #expect(town.nodes[agent].started.count == 1)
+        let goodbye = PeerMessage.report(.goodbye).encoded
+        town.nodes[leader].feed(.peer(town.nodes[agent].id, goodbye))
+        town.advance(.seconds(1))
+        #expect(town.ask(leader, .get, "/v1/busy").body.contains(#""job_name":"w""#))
+        town.nodes[agent].end(town.nodes[agent].started[0].execution)
+        town.advance(.seconds(1))
+        #expect(town.ask(leader, .get, "/v1/jobs/w").body.contains(#""success_count":1"#))
+    }
+
     @Test func aPersonHasAnAgentLeaveByWayOfAnyServer() throws {
         var town = try three()
         let agent = try agent(&town)
