@@ -48,13 +48,20 @@ struct VoterChecker {
     }
 
     /// Whether a server may lose its disk for good: those that vote with it know of no change under
-    /// way, and more than half of the votes are left, so nothing that was acknowledged is gone.
+    /// way, and more than half of the votes are left, so nothing that was acknowledged is gone. Who
+    /// is being taken in counts as well: it may get its vote at this very moment.
     func mayLose(_ index: Int, of nodes: [VirtualNode]) -> Bool {
-        guard committed.contains(nodes[index].identity) else { return true }
-        let others = nodes.filter { $0.index != index && committed.contains($0.identity) }
+        var seats = committed
+        for node in nodes {
+            guard let learners = node.core?.node.raft.configuration.learners else { continue }
+            seats += learners.filter { !seats.contains($0) }
+        }
+        guard seats.contains(nodes[index].identity) else { return true }
+        let others = nodes.filter { $0.index != index && seats.contains($0.identity) }
         let isKnown = others.allSatisfy {
             $0.core?.node.raft.configuration.voters == committed
+                || !committed.contains($0.identity)
         }
-        return isKnown && others.count * 2 > committed.count
+        return isKnown && others.count * 2 > seats.count
     }
 }
