@@ -123,6 +123,9 @@ extension Node {
             guard member.isServer, member.status == .alive, let id = member.id else { return false }
             return !configuration.isVoter(id)
         }
+        // The log forgets who is gone for long, whose seat may have to be kept for longer yet.
+        let isForgottenAfterSeat = (config.deadServerTimeout ?? .max) <= KnownNode.memory
+        guard newcomers > 0 || isForgottenAfterSeat else { return false }
         return configuration.voters.count + newcomers > max(1, config.bootstrapExpect)
     }
 

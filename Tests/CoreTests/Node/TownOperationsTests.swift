@@ -198,7 +198,8 @@ import Testing
 
     // MARK: Agents that go
 
-    @Test func anAgentThatStopsTakesNothingNewAndHandsOverWhatItHas() throws {
+    /// Three servers and an agent on which a run of the job `w` goes on until it is ended.
+    private func atWork() throws -> (town: TownHarness, agent: Int, leader: Int) {
         var town = try three()
         let agent = try agent(&town)
         let leader = try #require(town.leader)
@@ -207,6 +208,12 @@ import Testing
         town.nodes[agent].exitCode = nil
         same(town.ask(leader, .post, "/v1/jobs/w/run?wait=0s").status, 202)
         town.advance(.seconds(1))
+        return (town, agent, leader)
+    }
+
+    @Test func anAgentThatStopsTakesNothingNewAndHandsOverWhatItHas() throws {
+        let (begun, agent, leader) = try atWork()
+        var town = begun
         town.nodes[agent].feed(.control(.stop))
         // Chosen before anybody knows that it goes: declined at once.
         let declined = town.ask(leader, .post, "/v1/jobs/w/run")
@@ -226,14 +233,8 @@ import Testing
     }
 
     @Test func aGoodbyeOfAnEarlierLifeEndsNothing() throws {
-        var town = try three()
-        let agent = try agent(&town)
-        let leader = try #require(town.leader)
-        let job = Self.job("w", "@manually", tags: #""kind":"worker""#)
-        same(town.ask(leader, .post, "/v1/jobs", job).status, 201)
-        town.nodes[agent].exitCode = nil
-        same(town.ask(leader, .post, "/v1/jobs/w/run?wait=0s").status, 202)
-        town.advance(.seconds(1))
+        let (begun, agent, leader) = try atWork()
+        var town = begun
         #expect(town.nodes[agent].started.count == 1)
         let goodbye = PeerMessage.report(.goodbye).encoded
         town.nodes[leader].feed(.peer(town.nodes[agent].id, goodbye))
