@@ -413,9 +413,8 @@ extension World {
         _ since: TrueTime, _ steps: UInt64, _ messages: Int, _ isBusy: Bool
     ) {
         guard time - since >= Phases.idleLength else { return }
-        // What ended a moment ago is known to the leader first.
-        let isNews = isBusy && !voters.allSatisfy { checkers.hasAll(nodes[$0]) }
-        if isNews, time - since < Phases.idleLength * 6 { return }
+        // What was committed a moment ago is known to the leader first.
+        if isSomebodyBehind, time - since < Phases.idleLength * 6 { return }
         let beat = max(.milliseconds(1), configuration(of: 0).tunables.raft.heartbeat)
         let beats = UInt64((time - since).nanoseconds / beat.nanoseconds)
         // Each agent's heartbeat is answered after a majority has confirmed the lead.
