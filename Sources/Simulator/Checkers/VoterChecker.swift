@@ -48,8 +48,8 @@ struct VoterChecker {
     }
 
     /// Whether a server may lose its disk for good: those that vote with it know of no change under
-    /// way, and more than half of the votes are left, so nothing that was acknowledged is gone. Who
-    /// is being taken in counts as well: it may get its vote at this very moment.
+    /// way, and more than half of the votes are left, so nothing that was acknowledged is gone. They
+    /// must be with and without those that are being taken in, who may get a vote at this moment.
     func mayLose(_ index: Int, of nodes: [VirtualNode]) -> Bool {
         var seats = committed
         for node in nodes {
@@ -58,10 +58,10 @@ struct VoterChecker {
         }
         guard seats.contains(nodes[index].identity) else { return true }
         let others = nodes.filter { $0.index != index && seats.contains($0.identity) }
-        let isKnown = others.allSatisfy {
+        let voters = others.filter { committed.contains($0.identity) }
+        let isKnown = voters.allSatisfy {
             $0.core?.node.raft.configuration.voters == committed
-                || !committed.contains($0.identity)
         }
-        return isKnown && others.count * 2 > seats.count
+        return isKnown && voters.count * 2 > committed.count && others.count * 2 > seats.count
     }
 }

@@ -46,13 +46,15 @@ extension World {
         phases.stage = .leaving(since: time, node: node)
     }
 
-    /// A server gives up its seat only if those that answer are a majority without it.
+    /// A server gives up its seat only if those that answer are a majority without it. Leaders of
+    /// the first feature level take a seat back once its server is gone, which two can't survive.
     private var leaver: Int? {
         let agent = core.last { agents.contains($0) }
-        guard voters.count == servers.count, agent == nil || plan.seed % 2 == 0 else {
-            return agent
-        }
-        return voters.last { $0 != phases.leader?.server } ?? agent
+        guard let leader = phases.leader?.server, voters.count == servers.count,
+            servers.count > 2 || configuration(of: leader).featureLevel >= FeatureLevel.second,
+            agent == nil || plan.seed % 2 == 0
+        else { return agent }
+        return voters.last { $0 != leader } ?? agent
     }
 
     mutating func awaitLeave(_ since: TrueTime, _ node: Int) {
