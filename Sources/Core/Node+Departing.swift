@@ -63,6 +63,10 @@ extension Node {
             if now.monotonic >= next {
                 let again = now.monotonic + Departure.interval
                 stopping.departure = .parting(next: again, until: until)
+                // It counts once the leader has heard by gossip that this node means to leave.
+                if let leader = leaderID, let name = member(leader)?.name {
+                    withMembership(&out) { $0.repeatLeave(to: name, into: &$1) }
+                }
                 report(.goodbye, &out)
             }
             return false

@@ -48,6 +48,16 @@ extension Membership {
         stepLife(at: now, into: &actions)
     }
 
+    /// Says to one member's face, once more, that we mean to leave: rumours miss somebody now and
+    /// then, who may be the one that matters.
+    package mutating func repeatLeave(to node: NodeName, into actions: inout [Action]) {
+        guard case .announcing = life, let time = peers[name]?.intentTime, node != name,
+            let peer = peers[node]
+        else { return }
+        let intent = SerfMessage.leave(SerfIntent(time: time, node: name)).encode()
+        send([GossipMessage.user(intent).encode()], to: peer, into: &actions)
+    }
+
     mutating func announceLeave() {
         guard let joined = peers[name]?.intentTime else { return }
         // Later than our word that we are here, or it would not count.

@@ -258,6 +258,23 @@ import Testing
         same(town.ask(stays, .post, "/v1/jobs", Self.tagged).status, 201)
     }
 
+    /// What is told a few times only may be lost each time.
+    @Test func whoLeavesTellsTheLeaderUntilItIsHeard() throws {
+        var town = TownHarness()
+        town.add(expect: 2, joining: [1])
+        town.add(expect: 2, joining: [0])
+        _ = town.advance(atMost: .seconds(20)) { $0.leader != nil }
+        town.advance(.seconds(2))
+        let stays = try #require(town.leader)
+        town.isGossipCut = true
+        town.nodes[1 - stays].feed(.control(.leave))
+        town.advance(.seconds(3))
+        #expect(town.nodes[stays].node.raft.configuration.voters.count == 2)
+        town.isGossipCut = false
+        town.advance(.milliseconds(2_500))
+        #expect(town.nodes[stays].node.raft.configuration.voters.count == 1)
+    }
+
     /// Whoever has just begun to lead has heard nobody yet, and must not take anybody for present.
     @Test func aSeatIsNotTakenBackByALeaderThatHasNotHeardTheOthers() throws {
         var town = three()
