@@ -9,7 +9,7 @@ enum InvariantID: String, CaseIterable, Sendable {
     case T1, T2, T3, T4
     case D1, D2, D3, D4, D5
     case R1, R3, R4, R5, R6, R8, R9, R10, R11, R12, R13
-    case G1, G2, G3, G5, G6
+    case G1, G2, G3, G5, G6, G8
     case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10, S11
     case X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18, X19
     case X20, X21, X22, X23
@@ -40,12 +40,13 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .R10: "A leader without a majority gives up."
         case .R11: "A server that comes back does not depose a leader whom the others hear."
         case .R12: "There is one cluster."
-        case .R13: "In peace every server votes, and nobody else."
+        case .R13: "In peace every server votes, and nobody who is gone."
         case .G1: "A node's incarnation is raised by itself only."
         case .G2: "Older news of a member never overrides newer."
         case .G3: "A node that does not answer is found to have failed."
         case .G5: "In peace all nodes come to know each other as each says of itself, and stay so."
         case .G6: "Who leaves has left, and has not failed."
+        case .G8: "Who has failed is forgotten after its time, and stays so."
         case .S1: "Each tick is decided at most once."
         case .S2: "Every tick in force is decided."
         case .S3: "Only ticks that the oracle confirms are decided, with the right verdict."

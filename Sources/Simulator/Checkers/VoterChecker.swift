@@ -38,9 +38,14 @@ struct VoterChecker {
         }
     }
 
-    /// What is wrong with the seats where `servers` are all there are; nil if nothing is.
-    func problem(with servers: [VirtualNode]) -> String? {
-        for server in servers where !committed.contains(server.identity) {
+    /// Whoever led last may have begun a change, by which it would have to be elected.
+    var isChanging: Bool { !led.isEmpty && led.sorted() != committed.sorted() }
+
+    /// What is wrong with the seats where `servers` are all there are; nil if nothing is. Outcasts
+    /// may have lost theirs, or not.
+    func problem(with servers: [VirtualNode], without outcasts: [Int] = []) -> String? {
+        for server in servers
+        where !committed.contains(server.identity) && !outcasts.contains(server.index) {
             return "\(server.name) has no vote"
         }
         let strangers = committed.filter { id in !servers.contains { $0.identity == id } }

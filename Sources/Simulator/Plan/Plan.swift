@@ -181,6 +181,10 @@ struct Parameters: Sendable {
     var gossips: Bool
     /// So many servers, the last ones, do not found the cluster and are taken in.
     var lateServers: Int
+    /// How long nodes remember one that has failed, and keep the seat of a server that is dead; nil
+    /// for what is usual, which no run lasts.
+    var forgetsAfter: Duration?
+    var deadServerTimeout: Duration?
     var tags: [Plan.Setting]
     /// Nil: no node has a plugin.
     var plugins: PluginModel.Manner?
@@ -219,6 +223,8 @@ struct Parameters: Sendable {
         fate = plan["peace"].flatMap { Phases.Fate(rawValue: $0) } ?? .healthy
         gossips = plan["gossip"] == "1"
         lateServers = Int(number("gossip.late", 0))
+        forgetsAfter = plan["gossip.forget"].flatMap { parseDuration($0) }
+        deadServerTimeout = plan["seats.dead"].flatMap { parseDuration($0) }
         mustHalt = plan["must.halt"] == "1"
         plugins = plan["plugins.bad"].flatMap { Ratio($0) }.map { PluginModel.Manner(bad: $0) }
     }

@@ -11,6 +11,7 @@ struct PlanGenerator {
     private var network: DrawStream
     private var agents: DrawStream
     private var seats: DrawStream
+    private var patience: DrawStream
     /// Whose clocks are wild where those of a minority are.
     private var wild: [Plan.Target] = []
     private var plan = Plan()
@@ -30,6 +31,7 @@ struct PlanGenerator {
         network = draws.stream("plan/network")
         agents = draws.stream("plan/agents")
         seats = draws.stream("plan/seats")
+        patience = draws.stream("plan/patience")
         if isCluster { swarm.becomeCluster(&network, nodes: nodes) }
         var executors = draws.stream("plan/executors")
         swarm.drawExecutors(&executors)
@@ -120,6 +122,13 @@ struct PlanGenerator {
             let mayBeLate = swarm.servers > 1 && swarm.clockClass != .minority
             let late = mayBeLate && agents.chance(1, 4) ? agents.int(1...swarm.servers - 1) : 0
             if late > 0 { plan.set("gossip.late", "\(late)") }
+            if patience.chance(1, 4) {
+                plan.set("gossip.forget", patience.element(["20s", "1m", "3m"]))
+            }
+            // No seats are given up but those of servers that came after the cluster was founded.
+            if late > 0, patience.chance(1, 2) {
+                plan.set("seats.dead", patience.element(["10s", "45s", "3m"]))
+            }
             if agents.chance(1, 3) { setVersions(late: late) }
         }
         plan.set("peace", network.element(Phases.Fate.allCases).rawValue)

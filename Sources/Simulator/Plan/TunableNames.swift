@@ -82,10 +82,11 @@ enum TunableNames {
             tunables.raft.electionMinimum = duration * 5
             tunables.raft.electionMaximum = duration * 10
         case "cache":
-            // Who was away for a moment needs a snapshot.
+            // Who was away for a moment needs a snapshot, and what is decided while it gets that has
+            // to be kept, or it needs another one for as long as there is work.
             guard let number else { return }
             tunables.raft.cacheBytes = number
-            tunables.raft.followerCacheBytes = 4 * number
+            tunables.raft.followerCacheBytes = 4 * number + 200_000
         case "parts": tunables.transfer.windowParts = number.map(UInt64.init) ?? 1
         case "message": tunables.raft.messageBytes = number ?? tunables.raft.messageBytes
         case "flight": tunables.raft.inFlightMessages = number ?? tunables.raft.inFlightMessages

@@ -26,18 +26,40 @@ extension World {
         fail(.G5, problem)
     }
 
-    /// Who can't be heard is found to have failed.
+    /// Who can't be heard is found to have failed, and is forgotten in time.
     private mutating func requireFailures() {
         guard parameters.gossips else { return }
+        // What is heard of somebody, by way of others too, may be that it lives.
+        let isSilent = [.down, .cut].contains(parameters.fate)
+        let isForgotten = parameters.forgetsAfter.map {
+            isSilent && time - phases.peaceBegan > $0 + Phases.forgettingBound
+        }
         for outcast in phases.outcasts {
             let problem = GossipChecker.dissenter(
-                among: core.map { nodes[$0] }, from: [.failed, .left], of: nodes[outcast].name)
-            if let problem { return fail(.G3, problem) }
+                among: core.map { nodes[$0] },
+                from: isForgotten ?? false ? [] : [.failed, .left], of: nodes[outcast].name)
+            if let problem { return fail(isForgotten ?? false ? .G8 : .G3, problem) }
+        }
+    }
+
+    /// Who is dead for long has no vote, where enough seats are left.
+    private mutating func requireVacantSeats() {
+        guard let patience = parameters.deadServerTimeout, let leader = phases.leader?.server,
+            [.down, .cut].contains(parameters.fate),
+            time - phases.leaderKnownAt > patience + Phases.seatBound
+        else { return }
+        let votes = checkers.voters.committed
+        guard votes.count > max(1, configuration(of: leader).bootstrapExpect) else {
+            return
+        }
+        for outcast in phases.outcasts where votes.contains(nodes[outcast].identity) {
+            return fail(.R13, "\(nodes[outcast].name) is dead for long and has its vote yet")
         }
     }
 
     mutating func beginLeave() {
         requireFailures()
+        requireVacantSeats()
         guard parameters.gossips, let node = leaver else { return beginIdle() }
         phases.areMembersKnown = false
         nodes[node].isBanned = true

@@ -40,8 +40,11 @@ struct Phases {
     var isDetour = false
     /// Nodes that are not healed, in order.
     var outcasts: [Int] = []
-    /// Who leads in peace, and in which term.
+    /// When the faults ended.
+    var peaceBegan = TrueTime.zero
+    /// Who leads in peace, and in which term, and since when that is known.
     var leader: (server: Int, term: Term)?
+    var leaderKnownAt = TrueTime.zero
     /// Since when nothing is left to do but to catch up.
     var restingSince: TrueTime?
     /// All healthy nodes know each other, once and from then on.
@@ -58,6 +61,11 @@ struct Phases {
     static let seatsBound = Duration.minutes(19)
     /// After so long a leader is known to all.
     static let electionBound = Duration.minutes(3)
+    /// So long after its time, and the time in which it is found to have failed, nobody knows a
+    /// node any more that can't be heard.
+    static let forgettingBound = Duration.seconds(75)
+    /// So long after its time the seat of a dead server is given up.
+    static let seatBound = Duration.seconds(30)
     /// So long after the end of a process that left all know of it; and where two nodes do not
     /// reach each other, so that rumours and exchanges of states come to nothing.
     static let leaveBound = Duration.seconds(45)
@@ -105,6 +113,7 @@ extension World {
     private mutating func beginLiveness() {
         trace.note(time, "phase", "faults are over")
         faultsAreOver = true
+        phases.peaceBegan = time
         zoneFolder.absent.removeAll()
         chooseOutcasts()
         for node in nodes.indices {
@@ -141,7 +150,9 @@ extension World {
         // and a cluster that is not founded yet needs every one of its founders once.
         let isFounded = !checkers.view.cluster.clusterID.isEmpty
         let all = servers.map { nodes[$0] }
-        let isComplete = checkers.voters.problem(with: all) == nil && !isSomebodyLeaving
+        let isComplete =
+            checkers.voters.problem(with: all) == nil && !checkers.voters.isChanging
+            && !isSomebodyLeaving
         let spare = isFounded && isComplete ? (servers.count - 1) / 2 : 0
         var count = spare > 0 ? draws.int(1...spare) : 0
         while count > 0 {
@@ -263,13 +274,16 @@ extension World {
             return
         }
         if parameters.gossips,
-            let problem = checkers.voters.problem(with: servers.map { nodes[$0] })
+            let problem = checkers.voters.problem(
+                with: servers.map { nodes[$0] },
+                without: parameters.deadServerTimeout == nil ? [] : phases.outcasts)
         {
             // Who is taken in first gets all of the state, piece by piece.
             if time - since > Phases.seatsBound { fail(.R13, problem) }
             return
         }
         phases.leader = leader
+        phases.leaderKnownAt = time
         // Two that do not reach each other may suspect each other, until others contradict.
         phases.areMembersKnown = parameters.fate != .detour
         if parameters.fate == .detour { cutAgent(from: leader.server) }

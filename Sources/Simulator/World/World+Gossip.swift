@@ -32,6 +32,8 @@ extension World {
                 host: $0 % 3 == 2 ? Self.host(of: $0) : Self.address(of: $0).ip.description,
                 port: Self.gossipPort)
         }
+        if let patience = parameters.forgetsAfter { gossip.reconnectTimeout = patience }
+        if let patience = parameters.deadServerTimeout { config.deadServerTimeout = patience }
         if index < founders { config.bootstrapExpect = founders }
         config.gossip = gossip
     }
@@ -64,9 +66,12 @@ extension World {
         checkers.didReplace(nodes[index], at: time)
     }
 
-    /// A server that founds a cluster alone does so again if it can't reach those that it joins.
+    /// A server that founds a cluster alone does so again if it can't reach those that it joins. And
+    /// where one is about to leave, the leader gives its seat up while it takes all others, of whom
+    /// it heard a moment ago, to be there.
     private func mayLose(_ server: Int) -> Bool {
-        (founders > 1 || server >= founders) && checkers.voters.mayLose(server, of: nodes)
+        (founders > 1 || server >= founders) && !isSomebodyLeaving
+            && checkers.voters.mayLose(server, of: nodes)
     }
 
     /// Whether the log knows which data directory a node has. Before, which is for a second after
