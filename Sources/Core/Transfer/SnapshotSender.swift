@@ -123,7 +123,9 @@ package struct SnapshotSender: Sendable {
             transfer.stream = TransferStream(
                 head, outputsAfter: index, source.store, sliceSize: sliceSize)
         case .taken(let count):
-            guard var stream = transfer.stream else { return }
+            // Fewer than it has said before: a late word, or that of one that gave up and began
+            // again by a late offer, whom nothing helps that is still to be sent.
+            guard var stream = transfer.stream, count >= stream.acknowledged else { return }
             transfer.stream = nil
             if stream.taken(count) { transfer.resendInterval = tunables.resendInterval }
             transfer.stream = stream

@@ -53,6 +53,9 @@ struct TransferStream: Sendable {
         entries = index < head.index ? index + 1...head.index : nil
     }
 
+    /// How many parts the follower is known to have taken.
+    var acknowledged: UInt64 { window.first?.place ?? next }
+
     /// The follower has taken so many parts.
     /// - Returns: whether that is news.
     mutating func taken(_ count: UInt64) -> Bool {

@@ -48,7 +48,10 @@ struct Checkers {
         executions = ExecutionChecker(
             TunableNames.tunables(parameters.tunables),
             targets: TargetChecker(nodes: nodes, isStatic: !parameters.gossips))
-        if parameters.gossips { gossip = GossipChecker(nodes: nodes.map(\.name)) }
+        if parameters.gossips {
+            gossip = GossipChecker(
+                nodes: nodes.map(\.name), forgets: parameters.forgetsAfter != nil)
+        }
         let founders = parameters.gossips ? max(1, servers - parameters.lateServers) : servers
         voters = VoterChecker(founders: founders)
     }

@@ -24,6 +24,8 @@ struct GossipChecker {
     /// What each node believed of each other when it was looked at last, in this life.
     private var believed: [[NodeName: Rank]]
     private let positions: [NodeName: Int]
+    /// Who has failed is soon forgotten, and may be believed to live in any later life.
+    private let forgets: Bool
     /// Looked at after so many steps of any node.
     private let pace: Int
     private var steps = 0
@@ -31,7 +33,8 @@ struct GossipChecker {
     /// The largest packet that networks carry whole.
     static let packetBytes = 1_400
 
-    init(nodes: [String]) {
+    init(nodes: [String], forgets: Bool) {
+        self.forgets = forgets
         given = nodes.map { _ in 0 }
         believed = nodes.map { _ in [:] }
         var positions: [NodeName: Int] = [:]
@@ -68,8 +71,11 @@ struct GossipChecker {
                 "\(node.name) heard of incarnation \(rank.incarnation) of \(belief.name), which "
                     + "has given itself \(given[about])")
             if let before = believed[node.index][belief.name] {
+                let isNewer =
+                    rank >= before
+                    || forgets && before.state == GossipNode.State.dead.rawValue
                 verdict.require(
-                    rank >= before, .G2,
+                    isNewer, .G2,
                     "\(node.name) believed \(before.incarnation) \(before.state) of "
                         + "\(belief.name) and now \(rank.incarnation) \(rank.state)")
             }

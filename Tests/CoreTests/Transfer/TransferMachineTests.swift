@@ -90,6 +90,26 @@ import Testing
         #expect(bench.outputs == bench.expectedOutputs)
     }
 
+    /// An offer comes twice, and between the two the follower has given up: it is at the beginning
+    /// of a transfer of which the leader has sent most.
+    @Test func aLateOfferDoesNotHoldThemUpForEver() {
+        var bench = TransferBench(seed: 1)
+        bench.begin()
+        _ = bench.run { $0.slices.count > 3 }
+        bench.withReceiver { $0.drop(into: &$2) }
+        bench.messages = []
+        let number = bench.sent[0].number
+        bench.withReceiver {
+            let offer = TransferMessage(term: 3, number: number, body: .offer)
+            $0.receive(offer, from: TransferBench.leader, at: $1, into: &$2)
+        }
+        let isDone = bench.run(for: .minutes(2)) { $0.installed != nil }
+        #expect(isDone)
+        #expect(bench.installed?.hash == bench.store.hash)
+        let isWhole = bench.outputs == bench.expectedOutputs
+        #expect(isWhole)
+    }
+
     @Test func aNewTermEndsIt() {
         var bench = TransferBench(seed: 1)
         bench.begin()
