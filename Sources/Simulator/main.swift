@@ -37,7 +37,7 @@ func runOne(_ plan: Plan, _ options: Options) -> Int32 {
     // A trap in the core kills this process: what was running must be known already.
     say("running \(plan.name)", to: 2)
     let runOptions = RunOptions(
-        keepsText: options.trace, keepsCheckpoints: options.hashes,
+        keepsCheckpoints: options.hashes, lines: options.trace ? options.lines : 0,
         samplesReplay: options.replay || plan.seed % 16 == 0)
     let result = Running.run(plan, runOptions, canary: options.canary)
     for line in result.lines.suffix(options.lines) { say(line) }

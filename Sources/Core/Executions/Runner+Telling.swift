@@ -42,6 +42,21 @@ extension Runner {
             runs.update(key) { ($0.tellAgainAt, $0.tellings) = (now, 0) }
             nextResend = now
         }
+        toldAgain.removeAll()
+    }
+
+    /// The leader has taken a result: it hears this agent and has room, perhaps for two more. So a
+    /// load that it could not take at once goes over as fast as it can, not at the pace of those who
+    /// are not heard. O(log n).
+    mutating func hurry(at now: Instant, into actions: inout [Action]) {
+        for _ in 1...2 {
+            let next = lastHurried.flatMap { toldAgain.next(after: $0) } ?? toldAgain.first
+            guard let key = next?.key, let run = runs[key], now >= run.mayHurryAt else { return }
+            runs.update(key) { $0.mayHurryAt = now + Self.hurryInterval }
+            lastHurried = key
+            tellResult(run, into: &actions)
+            tellAgainLater(key, at: now)
+        }
     }
 
     /// Tells the results whose time has come.
@@ -68,5 +83,6 @@ extension Runner {
             return run.tellAgainAt
         }
         if let next { nextResend = min(nextResend, next) }
+        if runs[key]?.tellings ?? 0 > 1 { toldAgain[key] = true }
     }
 }

@@ -58,9 +58,11 @@ package struct Runner {
         var result: ExecutionResult?
         /// Bytes of its records in the journal.
         var journaledBytes: UInt64 = 0
-        /// When the result is told again, and how often it was told.
+        /// When the result is told again, how often it was told, and from when on it may be told
+        /// because the leader took another.
         var tellAgainAt = Instant.distantFuture
         var tellings = 0
+        var mayHurryAt = Instant.zero
     }
 
     /// Kinds of records in the journal.
@@ -76,6 +78,8 @@ package struct Runner {
     /// After how long a result is told again: doubled each time, up to a limit.
     static let resendInterval = Duration.seconds(5)
     static let resendLimit = Duration.minutes(5)
+    /// No result is told more often than that because the leader took others.
+    static let hurryInterval = Duration.seconds(1)
     /// How long a settled execution is remembered, so that a late duplicate starts nothing.
     static let memory = Duration.seconds(60)
     /// An order whose heartbeat is older starts nothing: it was long under way.
@@ -111,6 +115,10 @@ package struct Runner {
     private var refused: [ExecutionKey] = []
     var nextHeartbeat = Instant.distantFuture
     var nextResend = Instant.distantFuture
+    /// Results that were told more than once, and are not settled.
+    var toldAgain = SortedMap<ExecutionKey, Bool>()
+    /// The last of them that was told because the leader took another.
+    var lastHurried: ExecutionKey?
 
     /// Which life of the agent this is.
     private let incarnation: UInt64
@@ -232,6 +240,7 @@ package struct Runner {
         if !run.isCall { actions.append(.release(run.assignment.id)) }
         forget(key)
         remember(key, at: now)
+        hurry(at: now, into: &actions)
     }
 
     private mutating func remember(_ key: ExecutionKey, at now: Instant) {
@@ -420,6 +429,7 @@ package struct Runner {
         if let run = runs.remove(key) { liveBytes -= run.journaledBytes }
         keys.remove(key.number)
         awaitingSecrets.remove(key)
+        toldAgain.remove(key)
     }
 
     /// Counts bytes that lie in the journal for a run.

@@ -14,10 +14,11 @@ struct Trace {
     let keepsText: Bool
     private let capacity: Int
 
-    init(text: Bool = false, checkpoints: Bool = false, capacity: Int = 400_000) {
-        keepsText = text
+    init(lines: Int = 0, checkpoints: Bool = false) {
+        keepsText = lines > 0
         keepsCheckpoints = checkpoints
-        self.capacity = capacity
+        // Half of them go at a time.
+        capacity = 2 * lines
     }
 
     mutating func beginEvent(at time: TrueTime) {

@@ -70,7 +70,7 @@ struct World {
         let draws = Draws(seed: plan.seed)
         self.draws = draws
         queue = EventQueue(ties: draws.stream("order"))
-        trace = Trace(text: options.keepsText, checkpoints: options.keepsCheckpoints)
+        trace = Trace(lines: options.lines, checkpoints: options.keepsCheckpoints)
         checkers = Checkers(
             parameters: parameters, servers: plan.servers,
             nodes: (0..<plan.servers + plan.agents).map {
@@ -217,8 +217,9 @@ enum Lane {
 
 /// How one run is to be watched.
 struct RunOptions: Sendable {
-    var keepsText = false
     var keepsCheckpoints = false
+    /// How many of the last lines of the trace are wanted.
+    var lines = 0
     var samplesReplay = false
 }
 

@@ -18,6 +18,32 @@ import Testing
         #expect(fixture.wait(1_000).filter { $0.hasPrefix("told") }.isEmpty)
     }
 
+    /// A leader that had no room for all of a load has some again when it settles a result.
+    @Test func aResultThatIsTakenBringsOthersThatWait() {
+        var fixture = Fixture()
+        for number in 1...5 as ClosedRange<Int64> {
+            _ = fixture.assign(number)
+            _ = fixture.sync()
+            _ = fixture.event(number, Fixture.started)
+            _ = fixture.event(number, Fixture.ended())
+        }
+        _ = fixture.sync()
+        func told(_ words: [String]) -> [String] { words.filter { $0.hasPrefix("told") } }
+        // What was told once may be on its way.
+        same(told(fixture.settle(1)), [])
+        same(told(fixture.wait(5)).count, 4)
+        same(told(fixture.settle(2)), ["told success 3", "told success 4"])
+        same(told(fixture.settle(3)), ["told success 5"])
+        same(told(fixture.settle(4)), [])
+        _ = fixture.assign(6)
+        _ = fixture.sync()
+        _ = fixture.event(6, Fixture.started)
+        _ = fixture.event(6, Fixture.ended())
+        _ = fixture.sync()
+        same(told(fixture.wait(1)), [])
+        same(told(fixture.settle(6)), ["told success 5"])
+    }
+
     @Test func anAgentThatGoesTellsItsResultsUntilTheyAreSettled() {
         var fixture = Fixture()
         fixture.bring(to: "finished")
