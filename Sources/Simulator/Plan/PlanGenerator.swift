@@ -125,13 +125,18 @@ struct PlanGenerator {
             if patience.chance(1, 4) {
                 plan.set("gossip.forget", patience.element(["20s", "1m", "3m"]))
             }
-            // No seats are given up but those of servers that came after the cluster was founded.
-            if late > 0, patience.chance(1, 2) {
+            if agents.chance(1, 3) { setVersions(late: late) }
+            // No seats are given up but those above the number of founders. Not while programs
+            // differ: who has lost its seat meanwhile may be too old to be taken in again.
+            if late > 0, !hasVersions, patience.chance(1, 2) {
                 plan.set("seats.dead", patience.element(["10s", "45s", "3m"]))
             }
-            if agents.chance(1, 3) { setVersions(late: late) }
         }
         plan.set("peace", network.element(Phases.Fate.allCases).rawValue)
+    }
+
+    private var hasVersions: Bool {
+        plan.settings.contains { $0.name.hasPrefix("version.") }
     }
 
     /// An upgrade under way: some nodes begin with older programs, and get newer ones with each of
@@ -347,8 +352,7 @@ struct PlanGenerator {
     /// cluster takes in nobody who is older than what it has agreed on.
     private mutating func addMoves() {
         guard plan["gossip"] == "1", swarm.servers > 1, swarm.clockClass != .minority,
-            !plan.settings.contains(where: { $0.name.hasPrefix("version.") }),
-            seats.chance(1, 3)
+            !hasVersions, seats.chance(1, 3)
         else { return }
         for _ in 0..<seats.int(1...4) {
             let time = Duration.milliseconds(
