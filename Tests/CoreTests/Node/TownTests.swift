@@ -241,6 +241,41 @@ import Testing
         #expect(town.leader == next)
     }
 
+    /// The log forgets a node that is gone for long, as it forgets one that was replaced: a seat that
+    /// is kept for ever, or for longer than that, is kept all the same.
+    @Test func aSeatOutlivesWhatTheLogRemembers() throws {
+        var town = TownHarness()
+        for (position, others) in [[1], [0], [0, 1]].enumerated() {
+            town.add(expect: position < 2 ? 2 : 0, joining: others) { config in
+                config.deadServerTimeout = nil
+                config.gossip?.reconnectTimeout = .seconds(20)
+            }
+        }
+        let isComplete = town.advance(atMost: .seconds(30)) { town in
+            town.leader.map { town.nodes[$0].node.raft.configuration.voters.count == 3 } ?? false
+        }
+        #expect(isComplete)
+        let leader = try #require(town.leader)
+        let gone = (0...2).first { $0 != leader }!
+        town.isolated.insert(gone)
+        town.advance(.seconds(60))
+        for position in 0...2 {
+            town.nodes[position].now.wall = town.nodes[position].now.wall + .hours(24 * 9)
+        }
+        // A clock that steps is believed after a minute; who comes has the log look at who is gone.
+        town.advance(.seconds(80))
+        town.add(server: false, joining: [leader])
+        let isForgotten = town.advance(atMost: .seconds(30)) { town in
+            let node = town.nodes[leader].node
+            return !node.members.contains { $0.id == town.nodes[gone].id }
+                && !node.store.rememberedNodes.contains { $0.id == town.nodes[gone].id }
+        }
+        #expect(isForgotten)
+        town.advance(.seconds(10))
+        #expect(town.leader == leader)
+        #expect(town.nodes[leader].node.raft.configuration.voters.count == 3)
+    }
+
     @Test(arguments: [false, true])
     func oneOfTwoServersLeavesAndTheOtherGoesOn(isLeader: Bool) throws {
         var town = TownHarness()
