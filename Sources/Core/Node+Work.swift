@@ -153,9 +153,7 @@ extension Node {
         withRunner(&out) { runner, actions in
             switch message {
             case .run(let assignment, let heartbeat):
-                if runner.declines(assignment, at: now.wall, into: &actions) { return }
-                runner.assign(
-                    assignment, after: heartbeat, at: now.monotonic, into: &actions)
+                runner.assign(assignment, after: heartbeat, at: now, into: &actions)
                 runner.startQueued(at: now, into: &actions)
             case .kill(let key): runner.kill(key, at: now.wall, into: &actions)
             case .settle(let key): runner.settle(key, at: now.monotonic, into: &actions)

@@ -7,19 +7,13 @@ extension Runner {
         tellAllAgain(at: now)
     }
 
-    /// Answers an order for something new, if this agent has been closed, so that the leader can
-    /// turn to another at once.
-    /// - Returns: whether it was declined; what is known already goes on.
-    mutating func declines(
-        _ assignment: Assignment, at wall: WallTime, into actions: inout [Action]
-    ) -> Bool {
-        let key = assignment.key
-        guard isClosed, runs[key] == nil, !settledKeys.contains(key) else { return false }
-        let result = ExecutionResult(
-            state: .failed, startedAt: nil, finishedAt: wall,
-            error: "the node is stopping and took no new executions")
-        let report = Report(job: assignment.job, key: key, news: .ended(result))
-        actions.append(.report(.news(report)))
-        return true
+    /// Ends an order for something new at once, so that the leader can turn to another agent. It is
+    /// written down like any result: the next life of this agent may get the order again, while the
+    /// word that this one started nothing is still under way.
+    mutating func decline(
+        _ key: ExecutionKey, _ run: Run, at wall: WallTime, into actions: inout [Action]
+    ) {
+        let reason = "the node is stopping and took no new executions"
+        finish(key, unstarted(run, .failed, reason, wall), into: &actions)
     }
 }

@@ -157,10 +157,11 @@ package struct Runner {
     /// Takes an execution, or tells what is known of it.
     /// - Parameter heartbeat: what the leader last heard of this agent.
     mutating func assign(
-        _ assignment: Assignment, after heartbeat: Heartbeat, at now: Instant,
+        _ assignment: Assignment, after heartbeat: Heartbeat, at time: Now,
         into actions: inout [Action]
     ) {
         let key = assignment.key
+        let now = time.monotonic
         if let known = runs[key] {
             // It is still wanted, however long nothing was heard.
             if heartbeat.incarnation == incarnation {
@@ -177,12 +178,12 @@ package struct Runner {
         guard heartbeat.incarnation == incarnation, now - heartbeat.sentAt <= Self.orderLife else {
             return actions.append(.mark(.orderTooOld))
         }
-        insert(
-            key,
-            Run(
-                assignment: assignment, phase: .accepting(sequence: journaled + 1),
-                leasedAt: heartbeat.sentAt, tail: OutputTail(limit: tunables.outputLimit)))
+        let run = Run(
+            assignment: assignment, phase: .accepting(sequence: journaled + 1),
+            leasedAt: heartbeat.sentAt, tail: OutputTail(limit: tunables.outputLimit))
+        insert(key, run)
         let sequence = journal(.accepted, key, assignment.encoded, into: &actions)
+        if isClosed { return decline(key, run, at: time.wall, into: &actions) }
         unsynced.append((sequence, key))
     }
 

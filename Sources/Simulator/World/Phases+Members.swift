@@ -37,7 +37,7 @@ extension World {
         for outcast in phases.outcasts {
             let problem = GossipChecker.dissenter(
                 among: core.map { nodes[$0] },
-                from: isForgotten ?? false ? [] : [.failed, .left], of: nodes[outcast].name)
+                from: isForgotten ?? false ? [.left] : [.failed, .left], of: nodes[outcast].name)
             if let problem { return fail(isForgotten ?? false ? .G8 : .G3, problem) }
         }
     }

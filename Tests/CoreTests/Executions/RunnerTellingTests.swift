@@ -53,6 +53,20 @@ import Testing
         for _ in 1...20 { #expect(fixture.wait(5).contains("told success 1")) }
     }
 
+    /// What an agent that goes has declined its next life declines too: the word of it may come late.
+    @Test func whatWasDeclinedStaysDeclined() {
+        var fixture = Fixture()
+        fixture.runner.close(at: fixture.now.monotonic)
+        same(fixture.assign(1), ["journal accepted", "journal finished"])
+        same(fixture.sync(), ["told failed 1"])
+        same(fixture.restart(), ["told failed 1"])
+        same(fixture.assign(1), ["told failed 1"])
+        same(fixture.sync(), [])
+        // An order that was meant for an earlier life may have been carried out by that.
+        fixture.runner.close(at: fixture.now.monotonic)
+        same(fixture.assign(2, life: 7), [])
+    }
+
     /// The first answer may have come to nobody.
     @Test func whoAsksAgainToEndWhatWasNeverOrderedIsAnsweredAgain() {
         var fixture = Fixture()

@@ -79,8 +79,7 @@ struct RunnerFixture {
         runner.assign(
             Self.assignment(number, executor: executor),
             after: Heartbeat(incarnation: life, sentAt: now.monotonic + (.zero - age)),
-            at: now.monotonic,
-            into: &actions)
+            at: now, into: &actions)
         return take()
     }
 
