@@ -28,6 +28,8 @@ struct Disk: Sendable {
         var pending: [NameChange] = []
         /// When the last queued operation will have been performed.
         var busyUntil: TrueTime = .zero
+        /// When what waited for its last stall has been caught up with.
+        var behindUntil: TrueTime = .zero
     }
 
     private enum NameChange: Sendable {
@@ -85,7 +87,13 @@ struct Disk: Sendable {
         let index = Int(operation.directory.rawValue)
         let time = max(now, directories[index].busyUntil) + cost + stall
         directories[index].busyUntil = time
+        if stall > .zero { directories[index].behindUntil = time + stall }
         return time
+    }
+
+    /// Whether one directory stood still for seconds just now, while others went on.
+    func isBehind(_ directory: StorageDirectory, at now: TrueTime) -> Bool {
+        now < directories[Int(directory.rawValue)].behindUntil
     }
 
     // MARK: Performing
