@@ -33,16 +33,18 @@ extension JobDrafts {
         if draws.chance(1, 2) { words.append("out=\(draws.element([1, 300, 70_000, 300_000]))") }
         if draws.chance(1, 3) { words.append("updates=\(draws.element([1, 3, 20]))") }
         if draws.chance(1, 6) { words.append("terse=1") }
-        var mayBeEndless = false
+        var (mayBeEndless, mayFlood) = (false, false)
         for (text, chance) in Self.pluginOddities where draws.chance(1, chance) {
             words.append(text)
-            mayBeEndless = mayBeEndless || text.hasPrefix("hang") || text.hasPrefix("flood")
+            mayFlood = mayFlood || text.hasPrefix("flood")
+            mayBeEndless = mayBeEndless || mayFlood || text.hasPrefix("hang")
         }
         var members = [
             NaiveJSON.Member(name: "does", value: .string(words.joined(separator: " ")))
         ]
         if mayBeEndless || draws.chance(1, 4) {
-            let timeout = draws.element(["1", "7", "90s", "300"])
+            // On every node of a large cluster, once a second, long floods have no end.
+            let timeout = draws.element(mayFlood ? ["1", "7"] : ["1", "7", "90s", "300"])
             members.append(.init(name: "timeout", value: .string(timeout)))
         }
         return members
