@@ -46,8 +46,8 @@ extension Runner {
     }
 
     /// The leader has taken a result: it hears this agent and has room, perhaps for two more. So a
-    /// load that it could not take at once goes over as fast as it can, not at the pace of those who
-    /// are not heard. O(log n).
+    /// load that it could not take at once goes over as fast as it can, not at the pace of those
+    /// who are not heard. O(log n).
     mutating func hurry(at now: Instant, into actions: inout [Action]) {
         for _ in 1...2 {
             let next = lastHurried.flatMap { toldAgain.next(after: $0) } ?? toldAgain.first

@@ -53,8 +53,8 @@ struct VoterChecker {
     }
 
     /// Whether a server may lose its disk for good: those that vote with it know of no change under
-    /// way, and more than half of the votes are left, so nothing that was acknowledged is gone. They
-    /// must be with and without those that are being taken in, who may get a vote at this moment.
+    /// way, and more than half of the votes are left, so nothing that was acknowledged is gone.
+    /// They must be with and without those that are being taken in, who may get a vote just now.
     func mayLose(_ index: Int, of nodes: [VirtualNode]) -> Bool {
         var seats = committed
         for node in nodes {

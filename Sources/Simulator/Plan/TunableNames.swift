@@ -82,8 +82,8 @@ enum TunableNames {
             tunables.raft.electionMinimum = duration * 5
             tunables.raft.electionMaximum = duration * 10
         case "cache":
-            // Who was away for a moment needs a snapshot, and what is decided while it gets that has
-            // to be kept, or it needs another one for as long as there is work.
+            // Who was away for a moment needs a snapshot, and what is decided while it gets that
+            // has to be kept, or it needs another one for as long as there is work.
             guard let number else { return }
             tunables.raft.cacheBytes = number
             tunables.raft.followerCacheBytes = 4 * number + 200_000

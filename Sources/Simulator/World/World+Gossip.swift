@@ -66,9 +66,9 @@ extension World {
         checkers.didReplace(nodes[index], at: time)
     }
 
-    /// A server that founds a cluster alone does so again if it can't reach those that it joins. And
-    /// where one is about to leave, the leader gives its seat up while it takes all others, of whom
-    /// it heard a moment ago, to be there.
+    /// A server that founds a cluster alone does so again if it can't reach those that it joins.
+    /// And where one is about to leave, the leader gives its seat up while it takes all others, of
+    /// whom it heard a moment ago, to be there.
     private func mayLose(_ server: Int) -> Bool {
         (founders > 1 || server >= founders) && !isSomebodyLeaving
             && checkers.voters.mayLose(server, of: nodes)

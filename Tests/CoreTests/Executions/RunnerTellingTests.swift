@@ -53,7 +53,7 @@ import Testing
         for _ in 1...20 { #expect(fixture.wait(5).contains("told success 1")) }
     }
 
-    /// What an agent that goes has declined its next life declines too: the word of it may come late.
+    /// What an agent that goes has declined its next life declines too: the word may come late.
     @Test func whatWasDeclinedStaysDeclined() {
         var fixture = Fixture()
         fixture.runner.close(at: fixture.now.monotonic)

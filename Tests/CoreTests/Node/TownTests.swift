@@ -241,8 +241,8 @@ import Testing
         #expect(town.leader == next)
     }
 
-    /// The log forgets a node that is gone for long, as it forgets one that was replaced: a seat that
-    /// is kept for ever, or for longer than that, is kept all the same.
+    /// The log forgets a node that is gone for long, as it forgets one that was replaced: a seat
+    /// that is kept for ever, or for longer than that, is kept all the same.
     @Test func aSeatOutlivesWhatTheLogRemembers() throws {
         var town = TownHarness()
         for (position, others) in [[1], [0], [0, 1]].enumerated() {
