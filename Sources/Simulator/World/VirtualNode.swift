@@ -58,12 +58,8 @@ final class VirtualNode {
     var isBanned = false
     /// Pending triggers by kind of effect, soonest first.
     @exclusivity(unchecked) var triggers: [EffectKind: [(count: Int, item: Int)]] = [:]
-    /// Identifies its data directory.
-    var identity: DataID
-    /// Where it was told that others are, by their identities.
-    var reached: [DataID: Int] = [:]
-    /// The cluster that it belongs to; those of others are refused.
-    var cluster: String?
+    /// What it says to other nodes and hears of them.
+    var peers: PeerEnd
     /// Exchanges that it began and whose end it has not heard.
     var exchanges: Set<GossipExchange> = []
     /// Who waits for which of its answers to an exchange.
@@ -77,7 +73,7 @@ final class VirtualNode {
         outside: Outside, cpu: DrawStream
     ) {
         self.index = index
-        identity = World.firstIdentity(of: index)
+        peers = PeerEnd(identity: World.firstIdentity(of: index))
         self.name = name
         self.clock = clock
         self.disk = disk
@@ -105,6 +101,9 @@ final class VirtualNode {
     }
 
     var isRunning: Bool { life == .running }
+
+    /// Identifies its data directory.
+    var identity: DataID { peers.identity }
 }
 
 /// Kinds of effects that a plan's triggers can name.

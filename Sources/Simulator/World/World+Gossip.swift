@@ -57,7 +57,7 @@ extension World {
         guard parameters.gossips, isRemembered(nodes[index]),
             agents.contains(index) || mayLose(index)
         else { return }
-        nodes[index].identity = Self.nextIdentity(after: nodes[index].identity)
+        nodes[index].peers.identity = Self.nextIdentity(after: nodes[index].identity)
         nodes[index].disk = Disk(
             draws: draws, path: "disk/\(index + 1)/\(nodes[index].identity)",
             meanSync: parameters.meanSync, stallOneIn: parameters.stallOneIn)
@@ -94,9 +94,9 @@ extension World {
         }
         switch effect {
         case .reach(let id, let address):
-            nodes[index].reached[id] = address.flatMap { position(of: $0) }
+            nodes[index].peers.reach(id, at: address.flatMap { position(of: $0) })
         case .belong(let cluster):
-            nodes[index].cluster = cluster
+            nodes[index].peers.belong(to: cluster)
             checkers.didBelong(nodes[index], to: cluster, at: time)
         case .packet(let address, let bytes): send(bytes, from: index, to: address)
         case .exchange(let exchange, let address, let bytes):

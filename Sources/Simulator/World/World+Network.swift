@@ -21,7 +21,7 @@ extension World {
         }
         if parameters.gossips {
             // To an address that it was not told nothing can be sent.
-            guard let told = nodes[index].reached[id] else { return }
+            guard let told = nodes[index].peers.position(of: id) else { return }
             target = told
         }
         statistics.messages += 1
@@ -29,31 +29,27 @@ extension World {
         if passage.isDisturbed {
             checkers.didDisturbNetwork(until: passage.arrivals.max() ?? time)
         }
+        let envelope = nodes[index].peers.envelope(bytes, to: id)
         // Production's connections repeat nothing, least of all to another process.
         var life: UInt64?
         for arrival in passage.arrivals {
             queue.push(
-                .packet(
-                    from: nodes[index].identity, nodes[index].cluster, to: target, id, life: life,
-                    bytes),
-                at: arrival, lane: Lane.link(index, target))
+                .message(envelope, to: target, life: life), at: arrival,
+                lane: Lane.link(index, target))
             life = nodes[target].incarnation
         }
     }
 
     /// A message arrives, in whatever life the node is by now, unless it is for one only.
-    mutating func arrive(
-        _ bytes: [UInt8], from id: DataID, of cluster: String?, at target: Int, meant: DataID,
-        life: UInt64?
-    ) {
+    mutating func arrive(_ envelope: PeerEnvelope, at target: Int, life: UInt64?) {
         guard life ?? nodes[target].incarnation == nodes[target].incarnation else { return }
-        guard !network.isCut(from: Self.position(of: id), to: target, on: .peers) else {
+        let sender = Self.position(of: envelope.from)
+        guard !network.isCut(from: sender, to: target, on: .peers) else {
             return checkers.didDisturbNetwork(until: time)
         }
-        // Connections are with one data directory, and within one cluster.
-        guard nodes[target].identity == meant else { return }
-        if let cluster, let own = nodes[target].cluster, cluster != own { return }
-        offer(.peer(id, bytes), to: target, life: nodes[target].incarnation)
+        guard nodes[target].peers.takes(envelope) else { return }
+        offer(
+            .peer(envelope.from, envelope.bytes), to: target, life: nodes[target].incarnation)
     }
 
     // MARK: Partitions

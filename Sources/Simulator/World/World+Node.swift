@@ -17,8 +17,7 @@ extension World {
         nodes[index].isWakeScheduled = false
         nodes[index].armedDeadline = nil
         nodes[index].requests.removeAll()
-        nodes[index].reached.removeAll()
-        nodes[index].cluster = nil
+        nodes[index].peers.restart()
         nodes[index].exchanges.removeAll()
         let life = nodes[index].incarnation
         trace.note(time, nodes[index].name, "starts, life \(life)")

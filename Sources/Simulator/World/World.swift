@@ -23,7 +23,7 @@ enum Event {
     case endOfFault(node: Int, Plan.DiskFault)
     /// A message between nodes, at its goal. A repeated one is for the process only that ran when
     /// it was sent.
-    case packet(from: DataID, String?, to: Int, DataID, life: UInt64?, [UInt8])
+    case message(PeerEnvelope, to: Int, life: UInt64?)
     /// A packet of gossip, at its goal.
     case gossip(from: Int, to: Int, [UInt8])
     /// The message of an exchange, at its goal.
@@ -171,8 +171,7 @@ struct World {
         case .clientTimeout(let client, let operation, let attempt):
             loseClientPatience(client, operation, attempt)
         case .endOfFault(let node, let fault): endFault(node, fault)
-        case .packet(let from, let cluster, let to, let meant, let life, let bytes):
-            arrive(bytes, from: from, of: cluster, at: to, meant: meant, life: life)
+        case .message(let envelope, let to, let life): arrive(envelope, at: to, life: life)
         case .gossip(let from, let to, let bytes): arrive(gossip: bytes, from: from, at: to)
         case .exchange(let asker, let to, let bytes): arrive(bytes, of: asker, at: to)
         case .exchangeEnd(let asker, let end): conclude(asker, end)
