@@ -198,7 +198,7 @@ extension Membership {
             actions.append(.answer(number, ack.encode()))
         case .pushPull(let state):
             // Our state before theirs is merged: they know theirs.
-            let answer = ourState(isJoin: state.isJoin)
+            let answer = ourState(isJoin: state.isJoin, withForgotten: state.isJoin)
             actions.append(.answer(number, answer.encode()))
             merge(state, from: source, at: now, into: &actions)
         case .user(let bytes):
@@ -210,11 +210,16 @@ extension Membership {
 
     // MARK: States
 
-    /// Everything that we know, but for those that are forgotten.
-    private func ourState(isJoin: Bool) -> GossipStreamMessage {
+    /// Everything that we know. Of those that are forgotten only somebody who joins hears: it may
+    /// be one of them, and has to outdo what was said of its life before.
+    private func ourState(
+        isJoin: Bool, withForgotten: Bool = false
+    ) -> GossipStreamMessage {
         var nodes: [GossipNode] = []
         nodes.reserveCapacity(peers.count)
-        for (name, peer) in peers where peer.isInRing || name == self.name && !isNameLost {
+        for (name, peer) in peers {
+            let isTold = name == self.name ? !isNameLost : peer.isInRing || withForgotten
+            guard isTold else { continue }
             nodes.append(GossipNode(peer.record, peer.state))
         }
         return .pushPull(

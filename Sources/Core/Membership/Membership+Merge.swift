@@ -204,9 +204,18 @@ extension Membership {
         return false
     }
 
-    /// Contradicts an accuser, to its face as well: it may be nobody whom our rumours reach.
+    /// Contradicts an accuser, to its face as well: it may be nobody whom our rumours reach. So who
+    /// says again what was contradicted long ago, because that passed it by, hears it too.
     private mutating func refute(_ rumour: GossipRumour, into actions: inout [Action]) {
-        guard isSpeaking || isAnnouncing, !isNameLost else { return }
+        guard isSpeaking || isAnnouncing, !isNameLost, let own = peers[name]?.record else { return }
+        if rumour.incarnation >= own.incarnation { contradict(rumour) }
+        guard rumour.from != name, let accuser = peers[rumour.from],
+            let record = peers[name]?.record
+        else { return }
+        send([GossipMessage.alive(record).encode()], to: accuser, into: &actions)
+    }
+
+    private mutating func contradict(_ rumour: GossipRumour) {
         if isAnnouncing {
             // Whoever held us to be gone will have us as one that came back, and to stay.
             isDoubted = true
@@ -215,10 +224,6 @@ extension Membership {
         // Somebody had trouble hearing us.
         changeAwareness(by: 1)
         speak(above: rumour.incarnation)
-        guard rumour.from != name, let accuser = peers[rumour.from],
-            let record = peers[name]?.record
-        else { return }
-        send([GossipMessage.alive(record).encode()], to: accuser, into: &actions)
     }
 
     /// Says who we are, above every incarnation of us that anybody has heard of.
@@ -235,10 +240,10 @@ extension Membership {
     // MARK: Suspect and dead
 
     mutating func suspect(_ rumour: GossipRumour, at now: Instant, into actions: inout [Action]) {
-        guard let peer = peers[rumour.node], rumour.incarnation >= peer.record.incarnation,
-            isAcceptable(rumour.from)
-        else { return }
+        guard isAcceptable(rumour.from) else { return }
         if rumour.node == name { return refute(rumour, into: &actions) }
+        guard let peer = peers[rumour.node], rumour.incarnation >= peer.record.incarnation
+        else { return }
         if var suspicion = suspicions[rumour.node] {
             guard suspicion.confirm(from: rumour.from) else { return }
             suspicions[rumour.node] = suspicion
@@ -270,10 +275,10 @@ extension Membership {
     }
 
     mutating func dead(_ rumour: GossipRumour, at now: Instant, into actions: inout [Action]) {
+        if rumour.node == name { return refute(rumour, into: &actions) }
         guard let peer = peers[rumour.node], rumour.incarnation >= peer.record.incarnation,
             !peer.isGone
         else { return }
-        if rumour.node == name { return refute(rumour, into: &actions) }
         suspicions.remove(rumour.node)
         bury(rumour, at: now)
         switch peer.status {

@@ -115,6 +115,28 @@ import Testing
         #expect(bench.incarnation("me") == .max)
     }
 
+    /// Else it holds us to be suspect until our time is over, though it hears our acks.
+    @Test func whomOurWordPassedByHearsItAgain() {
+        var bench = MembershipBench()
+        bench.alive("a", 1)
+        bench.suspect("me", 1)
+        #expect(bench.incarnation("me") == 2)
+        let awareness = bench.machine.awareness
+        for isDead in [false, true] {
+            _ = bench.sent()
+            if isDead { bench.dead("me", 1, from: "a") } else { bench.suspect("me", 1, from: "a") }
+            let told = bench.sent().filter {
+                $0.to == MembershipBench.address(Character("a").asciiValue!)
+            }
+            #expect(
+                told.flatMap(\.messages).contains {
+                    if case .alive(let me) = $0 { me.incarnation == 2 } else { false }
+                })
+        }
+        #expect(bench.incarnation("me") == 2)
+        #expect(bench.machine.awareness == awareness, "we are not the slower for it")
+    }
+
     @Test func tagsHaveALimit() {
         var bench = MembershipBench()
         let long = [MemberTag("a", String(repeating: "x", count: 600))]
