@@ -12,6 +12,7 @@ extension Node {
         var actions: [Raft.Action] = []
         body(&raft, &actions)
         for action in actions { perform(action, &out) }
+        if let leader = raft.leader, leader != config.dataID { hasFollowed = true }
     }
 
     private mutating func perform(_ action: Raft.Action, _ out: inout Outbox) {
@@ -92,7 +93,7 @@ extension Node {
         sender.gainLeadership()
         rewindIndex = 0
         isStampReported = false
-        if store.cluster.clusterID.isEmpty { bootstrap(&out) }
+        if store.cluster.clusterID.isEmpty { bootstrap(&out) } else { comeUpPaused(&out) }
         // Whoever sent them was told that nothing was imported, or was not told anything.
         for id in store.stagedRestores { propose(.restoreAbandon(id: id), for: nil, &out) }
         raiseLevel(&out)
@@ -112,6 +113,17 @@ extension Node {
             "the last decision is stamped \(DurationText.print(ahead)) ahead of the time; check "
                 + "the servers' clocks: ticks up to that stamp count as decided and do not run. "
                 + "If the clocks are right now, 'dkron ledger rewind' makes them due again")
+    }
+
+    /// The first to lead since the cluster came up stops the ticks, if it is told to: from the last
+    /// decision on, so that nothing is caught up with either. A server that comes back to a cluster
+    /// at work does not.
+    private mutating func comeUpPaused(_ out: inout Outbox) {
+        guard config.startPaused, !hasFollowed, !store.cluster.isPaused else { return }
+        let pause = Command.Body.pause(editsAllowed: false)
+        let index = append(Command(stamp: store.cluster.lastStamp, body: pause), &out)
+        edits.proposed(pause, at: index, changesSchedules: true)
+        out.log(.info, "all schedules are paused, as --start-paused asks for")
     }
 
     private mutating func bootstrap(_ out: inout Outbox) {

@@ -90,6 +90,8 @@ package struct Node {
     var now: Now
     /// This server leads and has applied everything of earlier terms.
     package internal(set) var isLeading = false
+    /// Another server has led in this life.
+    var hasFollowed = false
     /// Committed and not applied yet.
     var applyQueue = RingBuffer<Committed>()
     /// The largest stamp ever proposed: a clock that goes back must not stamp the past.

@@ -108,6 +108,30 @@ import Testing
         #expect(harness.started.count == 4)
     }
 
+    /// What was due meanwhile is not caught up with either.
+    @Test func aCopyComesUpPausedIfItIsToldTo() {
+        var harness = harness()
+        _ = harness.ask(
+            .post, "/v1/jobs",
+            #"""
+            {"name": "job1", "schedule": "@every 10s", "catch_up": "all", "executor": "shell",
+             "executor_config": {"command": "date"}}
+            """#)
+        harness.advance(.seconds(35))
+        #expect(harness.started.count == 3)
+        harness.now.wall = harness.now.wall + .seconds(60)
+        harness.now.monotonic = harness.now.monotonic + .seconds(60)
+        harness.restart { $0.startPaused = true }
+        harness.advance(.seconds(60))
+        #expect(harness.node.store.cluster.isPaused)
+        #expect(harness.started.count == 3)
+        #expect(harness.logs.contains { $0.message.contains("--start-paused") })
+        #expect(harness.ask(.post, "/v1/unpause").status == 200)
+        harness.advance(.seconds(10))
+        #expect(harness.started.count == 4)
+        #expect(harness.ask(.get, "/v1/jobs/job1/ticks").body.contains("the cluster was paused"))
+    }
+
     @Test func snapshotsAndSmallSegmentsKeepEverything() {
         var tunables = Tunables()
         tunables.snapshotBytes = 4_000

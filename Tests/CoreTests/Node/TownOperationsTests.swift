@@ -4,6 +4,22 @@ import Testing
 
 /// What a person does to a cluster, and what it does about nodes that go.
 @Suite struct TownOperationsTests {
+    /// Only who leads first since the cluster came up pauses it.
+    @Test func aServerThatComesBackToAClusterAtWorkDoesNotPauseIt() throws {
+        var town = TownHarness()
+        for others in [[1, 2], [0, 2], [0, 1]] { town.add(expect: 3, joining: others) }
+        town.advance(.seconds(5))
+        let leader = try #require(town.leader)
+        let next = (leader + 1) % 3
+        town.nodes[next].restart { $0.startPaused = true }
+        town.advance(.seconds(5))
+        let order = "/v1/raft/transfer?to=n\(next + 1)"
+        #expect(town.ask(leader, .post, order).status == 200)
+        town.advance(.seconds(5))
+        #expect(town.leader == next)
+        #expect(!town.nodes[next].node.store.cluster.isPaused)
+    }
+
     private static let job =
         #"{"name":"a","schedule":"@every 1s","executor":"shell","#
         + #""executor_config":{"command":"date"}}"#
