@@ -31,11 +31,14 @@ extension API {
                 400, JobError.Code.wrongType.rawValue,
                 "Settings are a JSON object, found \(json.kind(of: json.root)).")
         }
+        // What is on its way to the log comes before this.
         var settings = context.store.cluster.settings
+        if let last = lastSettings, proposals[last.proposal] != nil { settings = last.settings }
         for member in json.members(of: json.root) {
             try SettingsReader(json: json).take(member, into: &settings)
         }
         try propose(.settings(settings), .settings, call, &actions)
+        lastSettings = (ProposalID(number: lastProposal), settings)
     }
 }
 

@@ -53,7 +53,9 @@ package struct API {
     var work: [RequestID] = []
     /// The time of the last event: work that is there is due then.
     var lastEvent = Instant.zero
-    private var lastProposal: UInt64 = 0
+    private(set) var lastProposal: UInt64 = 0
+    /// What the last change of the settings made of them.
+    var lastSettings: (proposal: ProposalID, settings: ClusterSettings)?
     private var lastTicket: UInt64 = 0
     private var lastRun: UInt64 = 0
 

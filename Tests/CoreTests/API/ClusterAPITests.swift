@@ -152,6 +152,31 @@ struct ClusterAPITests {
         #expect(node.send(.post, "/v1/pause?edits=x")?.status == 400)
     }
 
+    @Test("a change of settings goes on from the one that is on its way")
+    func settingsOnTheirWay() {
+        var node = APIHarness()
+        node.holdsProposals = true
+        let ids = [
+            node.begin(.put, "/v1/settings", #"{"group_retention":7}"#),
+            node.begin(.put, "/v1/settings", #"{"ledger_retention":70}"#),
+        ]
+        node.apply(node.held[0].0, node.held[0].1)
+        let third = node.begin(.put, "/v1/settings", #"{"on_time":"20s"}"#)
+        for (proposal, body) in node.held[1...] { node.apply(proposal, body) }
+        #expect((ids + [third]).allSatisfy { node.replies[$0]?.status == 200 })
+        let settings = node.store.cluster.settings
+        #expect(settings.groupRetention == 7 && settings.ledgerRetention == 70)
+        #expect(settings.onTime == .seconds(20))
+        // One that came to nothing is not gone on from.
+        let lost = node.begin(.put, "/v1/settings", #"{"group_retention":9}"#)
+        let proposal = node.held[3].0
+        node.run { $0.failed(proposal, .noLeader, $1, into: &$2) }
+        #expect(node.replies[lost]?.status == 503)
+        _ = node.begin(.put, "/v1/settings", #"{"ledger_retention":80}"#)
+        node.apply(node.held[4].0, node.held[4].1)
+        #expect(node.store.cluster.settings.groupRetention == 7)
+    }
+
     @Test("settings change one by one and within bounds")
     func settings() {
         var node = APIHarness()
