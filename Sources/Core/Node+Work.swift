@@ -128,12 +128,14 @@ extension Node {
         let before = group.targets[retry.target].node
         let isAlive = candidates.contains { $0.name == before }
         let tags = store.document(retry.job)?.tags ?? []
-        let node = isAlive ? before : targets(of: tags).first ?? before
+        let others = isAlive ? [] : candidates
+        let node = TargetSelection.replacement(
+            tags, others, besides: group.targets.map(\.node), using: &random)
         propose(
             .startRetry(
                 RetryStart(
                     job: retry.job, generation: retry.generation, group: retry.group,
-                    target: retry.target, after: retry.after, node: node)),
+                    target: retry.target, after: retry.after, node: node ?? before)),
             for: nil, &out)
     }
 

@@ -114,4 +114,16 @@ package enum TargetSelection {
         }
         return candidates.map(\.name).sorted()
     }
+
+    /// Where an attempt goes whose node is gone: to any member with the tags, if there is one to
+    /// one that has no part in the run yet, every choice equally likely; nil if none has them.
+    package static func replacement(
+        _ tags: [Setting], _ members: [Member], besides taken: [NodeName],
+        using generator: inout PRNG
+    ) -> NodeName? {
+        let names = matching(tags, members).candidates.map(\.name).sorted()
+        let free = names.filter { !taken.contains($0) }
+        let choices = free.isEmpty ? names : free
+        return choices.isEmpty ? nil : choices[generator.int(in: 0..<choices.count)]
+    }
 }

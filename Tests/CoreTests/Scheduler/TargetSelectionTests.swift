@@ -86,6 +86,28 @@ struct TargetSelectionTests {
         #expect(found.candidates.map(\.name.text) == expected)
     }
 
+    @Test("an attempt whose node is gone goes to any other that fits, equally likely")
+    func replacement() {
+        let members = ["d", "b", "a", "c"].map { member($0, ("r", "web")) }
+        let taken = [NodeName("a"), NodeName("x")]
+        var counts: [String: Int] = [:]
+        var generator = PRNG(seed: 1)
+        for _ in 0..<3_000 {
+            let chosen = TargetSelection.replacement(
+                tags(("r", "web:2")), members, besides: taken, using: &generator)
+            counts[chosen?.text ?? "", default: 0] += 1
+        }
+        #expect(counts.keys.sorted() == ["b", "c", "d"])
+        #expect(counts.values.allSatisfy { 850..<1_150 ~= $0 })
+        let all = members.map(\.name)
+        func choice(_ tag: String, _ taken: [NodeName]) -> NodeName? {
+            TargetSelection.replacement(
+                tags(("r", tag)), members, besides: taken, using: &generator)
+        }
+        #expect(choice("web", all) != nil, "one that has a part already is better than none")
+        #expect(choice("db", []) == nil)
+    }
+
     @Test("every choice is equally likely, and does not depend on the members' order")
     func uniform() {
         let members = ["d", "b", "a", "c"].map { member($0, ("r", "web")) }
