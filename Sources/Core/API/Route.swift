@@ -163,9 +163,10 @@ package struct Route: Sendable {
         guard let path = try? request.decodedPath(),
             case .found(let route, _) = match(request.method, path)
         else { return .local }
-        if route.access == .read, let query = try? request.decodedQuery(), query.contains("stale") {
-            return .local
-        }
+        guard let query = try? request.decodedQuery() else { return route.access }
+        if route.access == .read, query.contains("stale") { return .local }
+        // It tells what would be, of the state as it is.
+        if route.handler == .restore, query.contains("dry_run") { return .read }
         return route.access
     }
 
