@@ -62,6 +62,9 @@ package final class InputFile {
 }
 
 /// A file that appears under its name only when it is whole, in the place of what was there.
+///
+/// Until then it has a name that nobody else has, in the same folder: of two that are written to
+/// one place at the same time each is whole, and the later one stays.
 package final class OutputFile {
     private let path: String
     private let draft: String
@@ -70,8 +73,9 @@ package final class OutputFile {
 
     package init(_ path: String) throws(SystemError) {
         self.path = path
-        draft = path + ".partial"
-        descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        let number = String(UInt32(truncatingIfNeeded: Entropy.number()), radix: 16)
+        draft = "\(path).\(getpid())-\(number).partial"
+        descriptor = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw .last("create \(draft)") }
     }
 

@@ -9,8 +9,9 @@ let backupCommands: [RemoteCommand] = [
         summary: "Save a copy of everything a server holds, while it runs",
         details: """
             The file holds jobs, settings, the ledger, executions and their outputs, all of one
-            moment. It replaces an older file of that name once it is whole. `dkron recover` makes
-            a data directory of it; `dkron restore` imports its jobs into a running server.
+            moment. It replaces an older file of that name once it is whole; what an interrupted
+            one leaves is called FILE.….partial. `dkron recover` makes a data directory of it;
+            `dkron restore` imports its jobs into a running server.
             """,
         examples: ["dkron backup /var/backups/dkron.backup"], run: takeBackup),
     RemoteCommand(
