@@ -100,7 +100,11 @@ package struct QuorumRecovery {
 
     /// The last entry that the log holds; those that only others had are lost.
     package var lastIndex: LogIndex { entries.last?.index ?? head?.index ?? 0 }
-    package var term: Term { max(hardState.term, entries.last?.term ?? head?.term ?? 0) }
+    /// The term of that entry. Of two servers the one with the higher one has the newer log,
+    /// however long the other's is; of two with the same, the one whose index is higher.
+    package var lastTerm: Term { entries.last?.term ?? head?.term ?? 0 }
+    /// The highest term known here. A vote may have brought it, so it says nothing of the log.
+    private var term: Term { max(hardState.term, lastTerm) }
     package var isAlone: Bool { configuration.isOnly(id) }
     package var otherVoters: [ServerID] { configuration.voters.filter { $0 != id } }
 

@@ -8,7 +8,9 @@ private let usage = """
 
     Makes the stopped server with this data directory the only voter of its cluster, when a
     majority of the servers is lost for good. Everything in its log is kept, what was committed and
-    what was not. What only the lost servers had is gone, so use the server whose log is longest.
+    what was not. What only the lost servers had is gone, so use the server whose last entry has the
+    highest term; of several with the same term, the one whose last index is highest. --dry-run
+    prints both.
 
     The other servers of the cluster are asked first: while a majority could answer, nothing is
     done. Run it on one server only. The others come back with empty data directories.
@@ -100,8 +102,8 @@ private func report(_ recovery: QuorumRecovery, _ path: String) {
     let cluster = recovery.store.cluster
     let stamp = RFC3339.print(WallTime(seconds: cluster.lastStamp.seconds))
     printOut(
-        "\(path): cluster \(cluster.clusterID), \(recovery.store.counters.jobs) jobs, log through "
-            + "index \(recovery.lastIndex) of term \(recovery.term), last stamp \(stamp)")
+        "\(path): cluster \(cluster.clusterID), \(recovery.store.counters.jobs) jobs, last "
+            + "entry of term \(recovery.lastTerm) at index \(recovery.lastIndex), stamped \(stamp)")
     let others = recovery.otherVoters.count
     printOut("voters: this server and \(others) other\(others == 1 ? "" : "s")")
 }
