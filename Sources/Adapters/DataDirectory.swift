@@ -36,19 +36,35 @@ package final class DataDirectory {
     }
 
     /// Opens the directory of a server that is stopped; makes nothing.
-    package convenience init(existing given: String) throws(DataDirectoryError) {
-        guard access(given + "/format", F_OK) == 0 else {
+    /// - Parameter user: who this program runs as. What it writes belongs to that user, so the
+    ///   directory must, too: the server could not open it afterwards.
+    package convenience init(
+        existing given: String, user: UInt32 = geteuid()
+    ) throws(DataDirectoryError) {
+        let format = given + "/format"
+        guard let owner = Self.owner(of: format) else {
+            let error = SystemError.last("look at \(format)")
+            guard error.code == ENOENT else { throw Self.unusable(given, error) }
             throw DataDirectoryError(
                 "there is no server's data here; name its data directory with --data-dir", given)
         }
+        guard owner == user else { throw Self.notOwned(given, owner, user) }
         try self.init(given)
     }
 
     /// Opens a directory for the files of a backup. It must be new or empty. Until `finish` is
     /// called no server takes it for its own.
-    package init(toFill given: String) throws(DataDirectoryError) {
+    /// - Parameter user: who this program runs as. In a directory that was made for another user
+    ///   root would leave files which that user's server can't open.
+    package init(
+        toFill given: String, user: UInt32 = geteuid()
+    ) throws(DataDirectoryError) {
         try Self.make(given)
         path = try Self.resolve(given)
+        // Others may well write into a directory that was made for them by root.
+        if let owner = Self.owner(of: path), owner != user, user == 0 {
+            throw Self.notOwned(path, owner, user)
+        }
         // What a mounted disk has, and what an attempt before this one may have left.
         let harmless = [".", "..", "lost+found", "lock"]
         guard let names = Self.names(in: path) else {
@@ -91,6 +107,49 @@ package final class DataDirectory {
         let size = UInt64(status.f_frsize)
         return DiskSpace(
             free: UInt64(status.f_bavail) * size, total: UInt64(status.f_blocks) * size)
+    }
+
+    // MARK: The owner
+
+    /// For the log of an agent that runs in another user's directory, as only root can. It is not
+    /// refused, because an agent is moved to root where jobs want `su`; but it can't be moved back.
+    package var notice: LogRecord? {
+        guard let owner = Self.owner(of: path + "/format"), owner != geteuid() else { return nil }
+        return LogRecord(
+            .warning,
+            "agent: the data directory belongs to another user, whose agent could not open what "
+                + "this one writes there; give it to the user that the agent is to run as: "
+                + "chown -R USER DIR",
+            [.init("owner", Self.name(of: owner)), .init("user", Self.name(of: geteuid()))])
+    }
+
+    /// Nil leaves the reason in `errno`.
+    private static func owner(of path: String) -> uid_t? {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_uid : nil
+    }
+
+    /// The user's name, or `#` and the number, which sudo understands as well.
+    static func name(of user: uid_t) -> String {
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 16 << 10) { buffer in
+            getpwuid_r(user, &entry, buffer.baseAddress!, buffer.count, &found)
+            return found == nil ? "#\(user)" : String(cString: entry.pw_name)
+        }
+    }
+
+    private static func notOwned(
+        _ path: String, _ owner: uid_t, _ user: uid_t
+    ) -> DataDirectoryError {
+        let (owner, user) = (name(of: owner), name(of: user))
+        return DataDirectoryError(
+            """
+            it belongs to user \(owner), and an agent of that user could not open what \(user) \
+            writes there; nothing was touched. Run this as that user: sudo -u '\(owner)' dkron …; \
+            or, if the agent runs as \(user), give it the directory first: \
+            chown -R '\(user)' \(path)
+            """, path)
     }
 
     // MARK: Recovery

@@ -95,6 +95,54 @@ struct DataDirectoryTests {
         #expect(below?.contains("a part of the path is a file") == true)
     }
 
+    private func refusal(_ open: () throws(DataDirectoryError) -> DataDirectory) -> String? {
+        do {
+            _ = try open()
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
+    @Test func `another user's directory is not opened by a program that is no agent`() throws {
+        let parent = TemporaryDirectory()
+        parent.write("version 1\nid 00112233445566778899aabbccddeeff\n", to: "format")
+        let before = parent.names
+        let owner = DataDirectory.name(of: geteuid())
+        let text = refusal { () throws(DataDirectoryError) in
+            try DataDirectory(existing: parent.path, user: geteuid() + 4_000_000)
+        }
+        #expect(text?.contains("it belongs to user \(owner), ") == true)
+        #expect(text?.contains("sudo -u '\(owner)' dkron") == true)
+        #expect(text?.contains("chown -R '#\(geteuid() + 4_000_000)'") == true)
+        #expect(parent.names == before)
+        #expect(try DataDirectory(existing: parent.path).notice == nil)
+    }
+
+    @Test(.enabled(if: geteuid() == 0))
+    func `root fills no directory of another user, and its agent tells whose it is`() throws {
+        let parent = TemporaryDirectory()
+        chown(parent.path, 4_000_000, 4_000_000)
+        let text = refusal { () throws(DataDirectoryError) in
+            try DataDirectory(toFill: parent.path)
+        }
+        #expect(text?.contains("it belongs to user #4000000, ") == true)
+        #expect(parent.names.isEmpty)
+        _ = try DataDirectory(parent.path)
+        chown(parent.path + "/format", 4_000_000, 4_000_000)
+        let fields = try DataDirectory(parent.path).notice?.fields
+        #expect(fields?.first { $0.name == "owner" }?.value == "#4000000")
+    }
+
+    @Test func `a directory without a server's data is named`() {
+        let parent = TemporaryDirectory()
+        let text = refusal { () throws(DataDirectoryError) in
+            try DataDirectory(existing: parent.path)
+        }
+        #expect(text?.contains("there is no server's data here") == true)
+        #expect(parent.names.isEmpty)
+    }
+
     @Test func `other files are none of its business`() throws {
         let parent = TemporaryDirectory()
         parent.write("lines", to: "log")

@@ -69,6 +69,7 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     if let maxRunning = options.maxRunning { config.tunables.maxRunning = maxRunning }
     config.tunables.raft.multiplyTimes(by: options.cluster.raftMultiplier)
     log.write(.info, "agent: data directory", [.init("path", directory.path)])
+    if let notice = directory.notice { log.write(notice, at: Clocks.wall()) }
     let keys = try KeyStore(directory: directory.path, given: options.cluster.key)
     if let notice = keys.notice { log.write(notice, at: Clocks.wall()) }
     if keys.ring != nil { config.gossip?.sealBytes = GossipSeal.overhead }

@@ -13,14 +13,15 @@ private let usage = """
     prints both.
 
     The other servers of the cluster are asked first: while a majority could answer, nothing is
-    done. Run it on one server only. The others come back with empty data directories.
+    done. Run it on one server only, as the user that the server runs as. The others come back with
+    empty data directories.
 
       --data-dir DIR  of the server, which must be stopped (default: dkron.data)
       --dry-run       say what would be done, and change nothing
       --help          show this text
 
     Example:
-      dkron raft recover --data-dir /var/lib/dkron
+      sudo -u dkron dkron raft recover --data-dir /var/lib/dkron
     """
 
 private let options = [

@@ -9,6 +9,7 @@ private let usage = """
 
     Makes a data directory of a backup that `dkron backup` took: jobs, settings, the ledger,
     executions and their outputs, as they were at that moment. Start a server on it afterwards.
+    Run it as the user that the server is to run as.
 
       --data-dir DIR  a new or empty directory (default: dkron.data)
       --help          show this text
@@ -16,7 +17,7 @@ private let usage = """
     Ticks that were due since the backup are handled as after an outage: see catch_up of each job.
 
     Example:
-      dkron recover /var/backups/dkron.backup --data-dir /var/lib/dkron
+      sudo -u dkron dkron recover /var/backups/dkron.backup --data-dir /var/lib/dkron
     """
 
 private let dataDirectoryOption = CommandLineOption.used(
