@@ -40,8 +40,16 @@ extension EndToEnd {
             let made = try dkron(
                 server.scratch, ["recover", file, "--data-dir", copy.dataDirectory])
             #expect(made.contains("51 jobs"), "\(made)")
+            let twin = try dkron(
+                server.scratch, ["recover", file, "--data-dir", server.scratch.path("twin")])
+            func name(_ text: String) -> Substring? {
+                text.split(separator: "in a new cluster ").last?.prefix { $0 != "." }
+            }
+            #expect(name(made) != name(twin), "each copy is a cluster of its own")
             try copy.start()
             #expect(copy.get("/v1/jobs/job49")?.status == 200)
+            let cluster = try #require(name(made))
+            #expect(copy.get("/v1")?.json["cluster"]["id"].string == String(cluster))
             let kept = copy.executions(of: "beat")
             #expect(kept.count >= 3 && kept.count <= seen + 5, "\(kept.count)")
             let id = try #require(kept.last?["id"].string)

@@ -48,6 +48,29 @@ extension Store {
 }
 
 extension Store {
+    /// The same slice of a store of another cluster. One that belongs to none yet stays so.
+    package static func slice(
+        _ slice: [UInt8], ofCluster id: String
+    ) throws(ByteError) -> [UInt8] {
+        var reader = ByteReader(slice)
+        var writer = ByteWriter(capacity: slice.count + 64)
+        while !reader.isAtEnd {
+            let key = try reader.bytes()
+            var value = try reader.bytes()
+            if ByteKey(key) == Key.cluster {
+                var record = ByteReader(value)
+                var cluster = try ClusterState(from: &record)
+                if !cluster.clusterID.isEmpty {
+                    cluster.clusterID = id
+                    value = cluster.encoded
+                }
+            }
+            writer.bytes(key)
+            writer.bytes(value)
+        }
+        return writer.output
+    }
+
     /// The sum of the hashes of a slice's records: those of all slices make `hash`.
     package static func hash(ofSlice slice: [UInt8]) throws(ByteError) -> RecordHash {
         var reader = ByteReader(slice)

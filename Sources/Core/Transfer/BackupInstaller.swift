@@ -3,9 +3,10 @@
 /// Writes into an empty data directory through a disk that answers at once.
 ///
 /// Calls: `begin`, `slice` and `output` in the order of the backup, `finish`. After `finish` a
-/// server that is started on the directory goes on where the backup was taken. After an error the
-/// directory is good for nothing.
+/// server that is started on the directory goes on where the backup was taken, alone and as a
+/// cluster of its own. After an error the directory is good for nothing.
 package struct BackupInstaller {
+    private let clusterID: String
     private let perform: (StorageOperation) -> StorageResult
     private var snapshots: SnapshotStore
     private var history: HistoryStore
@@ -15,8 +16,16 @@ package struct BackupInstaller {
     private var fault: BackupFault?
     private var isWritten = false
 
-    /// - Parameter dataID: the new directory's, not that of the server that was backed up.
-    package init(dataID: DataID, perform: @escaping (StorageOperation) -> StorageResult) {
+    /// - Parameters:
+    ///   - dataID: the new directory's, not that of the server that was backed up.
+    ///   - clusterID: new, too, and no successor of the old one: the cluster that was backed up may
+    ///     be alive, and the backup be recovered more than once. All of them are strangers, who
+    ///     leave each other alone.
+    package init(
+        dataID: DataID, clusterID: String,
+        perform: @escaping (StorageOperation) -> StorageResult
+    ) {
+        self.clusterID = clusterID
         self.perform = perform
         snapshots = SnapshotStore(dataID: dataID)
         history = HistoryStore(dataID: dataID)
@@ -34,7 +43,14 @@ package struct BackupInstaller {
     }
 
     package mutating func slice(_ records: [UInt8]) throws(BackupFault) {
-        snapshots.write(slice: records, into: &requests)
+        do throws(ByteError) {
+            let renamed = try Store.slice(records, ofCluster: clusterID)
+            snapshots.write(slice: renamed, into: &requests)
+        } catch {
+            throw BackupFault(
+                description: "the cluster's record can't be read (\(error)); use the version that "
+                    + "took the backup, or a newer one")
+        }
         try pump()
     }
 

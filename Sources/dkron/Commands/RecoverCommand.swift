@@ -14,6 +14,9 @@ private let usage = """
       --data-dir DIR  a new or empty directory (default: dkron.data)
       --help          show this text
 
+    Do it on one server only. It is the first of a cluster with a new id, which has nothing to do
+    with the one that was backed up; other servers start with empty data directories and join it.
+
     Ticks that were due since the backup are handled as after an outage: see catch_up of each job.
 
     Example:
@@ -42,11 +45,10 @@ func runRecoverCommand(_ arguments: [String]) -> Int32 {
     }
     let directory = parsed.options.last?.value ?? dataDirectoryOption.standard
     do {
-        let head = try recover(file, into: directory)
-        let time = RFC3339.print(WallTime(seconds: head.stamp.seconds))
-        printOut(
-            "\(directory): \(head.jobs) jobs as they were on \(head.node) at \(time) (index"
-                + " \(head.index)). Start the server: dkron agent --server --data-dir \(directory)")
+        // As a cluster that begins makes its own.
+        let cluster = (0..<2).map { _ in Hexadecimal.text(of: Entropy.number()) }.joined()
+        let head = try recover(file, into: directory, as: cluster)
+        conclude(head, directory, cluster)
         return 0
     } catch {
         printError("dkron recover: \(printable("\(error)"))")
@@ -59,7 +61,26 @@ private func refuse(_ message: String) -> Int32 {
     return 2
 }
 
-private func recover(_ path: String, into directory: String) throws -> BackupHead {
+private func conclude(_ head: BackupHead, _ directory: String, _ cluster: String) {
+    let time = RFC3339.print(WallTime(seconds: head.stamp.seconds))
+    printOut(
+        """
+        \(directory): \(head.jobs) jobs as they were on \(head.node) at \(time) (index \
+        \(head.index)), in a new cluster \(cluster).
+
+        Next:
+          1. Start this server: dkron agent --server --data-dir \(directory)
+          2. Recover this file on no other server: each would be a cluster of its own and run every
+             job. Start the others on empty data directories with --retry-join and this server's
+             address. Each is taken in, gets everything, and votes.
+          3. Agents of the cluster that was backed up leave this one alone until they are started
+             again, with --retry-join and this server's address. SIGUSR2 keeps their commands.
+        """)
+}
+
+private func recover(
+    _ path: String, into directory: String, as cluster: String
+) throws -> BackupHead {
     let source: BackupSource
     do throws(BackupFault) {
         source = try BackupSource(path)
@@ -77,7 +98,9 @@ private func recover(_ path: String, into directory: String) throws -> BackupHea
     }
     let target = try DataDirectory(toFill: directory)
     let storage = try OfflineStorage(target)
-    var installer = BackupInstaller(dataID: target.id) { storage.perform($0) }
+    var installer = BackupInstaller(dataID: target.id, clusterID: cluster) {
+        storage.perform($0)
+    }
     let progress = Progress("writing", source.length)
     let audit = try source.audit(progress: progress.show) { step throws(BackupFault) in
         switch step {

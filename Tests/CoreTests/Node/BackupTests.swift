@@ -59,23 +59,7 @@ import Testing
 
     @Test func aServerThatIsStartedOnItGoesOn() throws {
         var (harness, bytes) = backedUp()
-        var files = NodeHarness.Files()
-        let disk = NodeHarness.Disk()
-        var installer = BackupInstaller(dataID: 7) { disk.perform($0) }
-        var reader = BackupReader()
-        try reader.feed(bytes)
-        install: while true {
-            switch try reader.next() {
-            case .head(let head): try installer.begin(head)
-            case .slice(let records): try installer.slice(records)
-            case .output(let chunk): try installer.output(chunk)
-            case .end:
-                try installer.finish()
-                break install
-            case .needsBytes: throw reader.shortfall
-            }
-        }
-        files = disk.files
+        let files = try bytes.recovered(as: "new")
         let jobs = harness.ask(.get, "/v1/jobs").body
         let executions = harness.ask(.get, "/v1/jobs/a/executions").body
         let ticks = harness.ask(.get, "/v1/jobs/a/ticks").body
@@ -91,6 +75,23 @@ import Testing
         copy.restart()
         #expect(copy.halted == nil)
         #expect(copy.ask(.get, "/v1/jobs/b").status == 200)
+        #expect(copy.node.clusterID == "new")
+        let settings = harness.node.store.cluster.settings
+        #expect(copy.node.store.cluster.settings == settings)
+    }
+
+    @Test func aSliceKeepsAllButTheNameOfItsCluster() throws {
+        let (harness, _) = backedUp()
+        var slices = RecordSlices(of: harness.node.store)
+        var copy = Store()
+        while let slice = slices.next(limit: 300) {
+            try copy.restore(slice: Store.slice(slice, ofCluster: "new"))
+        }
+        copy.finishRestoring(at: harness.node.store.appliedIndex)
+        #expect(copy.cluster.clusterID == "new")
+        copy.cluster.clusterID = harness.node.store.cluster.clusterID
+        copy.persistCluster()
+        #expect(copy.hash == harness.node.store.hash)
     }
 
     @Test func damageIsFoundWhereverItIs() throws {
@@ -125,6 +126,27 @@ import Testing
     @Test func theHistoryKeepsItsFilesWhileItIsRead() {
         var history = HistoryHold()
         history.run()
+    }
+}
+
+extension [UInt8] {
+    /// The files that `dkron recover` makes of a backup.
+    func recovered(as cluster: String, id: DataID = 7) throws -> NodeHarness.Files {
+        let disk = NodeHarness.Disk()
+        var installer = BackupInstaller(dataID: id, clusterID: cluster) { disk.perform($0) }
+        var reader = BackupReader()
+        try reader.feed(self)
+        while true {
+            switch try reader.next() {
+            case .head(let head): try installer.begin(head)
+            case .slice(let records): try installer.slice(records)
+            case .output(let chunk): try installer.output(chunk)
+            case .end:
+                try installer.finish()
+                return disk.files
+            case .needsBytes: throw reader.shortfall
+            }
+        }
     }
 }
 
