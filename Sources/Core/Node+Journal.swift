@@ -5,9 +5,6 @@ struct RecoveryState {
     var snapshot: SnapshotHead?
     var isLogRecovered = false
     var isRunLogRecovered = false
-    /// Outputs of executions that no longer exist have been dropped.
-    var isHistoryRetained = false
-    var historyCursor: ByteKey?
     var tornBytes: UInt64 = 0
 }
 
@@ -231,15 +228,18 @@ extension Node {
             belong(to: raft.hardState.cluster, &out)
             belongToCluster(&out)
             beginFounding(&out)
+            transfers.retain()
         }
         withRunner(&out) { $0.recovered(at: now, into: &$1) }
     }
 
-    /// A slice of dropping outputs that belong to nothing.
+    /// A slice of dropping outputs that belong to nothing. The files still have those of executions
+    /// that were deleted before the last snapshot, and a start finds them again. What a transfer
+    /// brings belongs to a state that is not here yet, so nothing is dropped during one.
     mutating func continueRetaining() {
-        guard !recovery.isHistoryRetained else { return }
+        guard transfers.isRetaining, !transfers.receiver.isActive else { return }
         let store = store
-        recovery.historyCursor = history.retain(from: recovery.historyCursor, limit: 1_000) { key in
+        let next = history.retain(from: transfers.cursor, limit: 1_000) { key in
             var reader = ByteReader(key.bytes)
             guard let generation = try? reader.u64(), let number = try? reader.i64() else {
                 return false
@@ -249,7 +249,7 @@ extension Node {
             let execution = store.execution(place) ?? store.notice(place)?.execution
             return execution?.historyKey(generation) == key.bytes
         }
-        recovery.isHistoryRetained = recovery.historyCursor == nil
+        transfers.retained(through: next)
     }
 
     // MARK: Snapshots

@@ -5,8 +5,11 @@ struct TransferState {
     var sender: SnapshotSender
     /// As a follower.
     var receiver: SnapshotReceiver
-    /// Outputs that the state which was installed knows nothing of have not been dropped yet.
-    var isRetaining = false
+    /// Outputs that the state knows nothing of, which came from the files or from the leader, have
+    /// not all been dropped yet.
+    private(set) var isRetaining = false
+    /// Behind those that were looked at.
+    private(set) var cursor: ByteKey?
     /// States that were replaced.
     var discarded = DiscardedRecords()
     /// Bytes of the state that came.
@@ -23,8 +26,15 @@ struct TransferState {
             recordLimit: tunables.journal.recordLimit, tunables: tunables.transfer)
     }
 
+    /// All outputs are to be looked at again.
+    mutating func retain() { (isRetaining, cursor) = (true, nil) }
+
+    /// The next ones are to be looked at behind `key`; nil when there are no more.
+    mutating func retained(through key: ByteKey?) { (isRetaining, cursor) = (key != nil, key) }
+
     var nextDeadline: Instant? {
-        if wantsStep || isRetaining || !discarded.isEmpty || !receiver.discarded.isEmpty {
+        let retains = isRetaining && !receiver.isActive
+        if wantsStep || retains || !discarded.isEmpty || !receiver.discarded.isEmpty {
             return .zero
         }
         switch (sender.nextDeadline, receiver.nextDeadline) {
@@ -69,8 +79,8 @@ extension Node {
             transfers.wantsStep = transfers.receiver.wantsStep(at: placeOfReceiver)
         } else {
             transfers.wantsStep = false
-            continueRetainingOutputs()
         }
+        continueRetaining()
         transfers.receiver.discarded.letGo(limit: TransferState.discardedInAStep)
         transfers.discarded.letGo(limit: TransferState.discardedInAStep)
     }
@@ -234,20 +244,11 @@ extension Node {
                 at: monotonic, into: &$1)
         }
         belong(to: store.cluster.clusterID, &out)
-        recovery.isHistoryRetained = false
-        recovery.historyCursor = nil
-        transfers.isRetaining = true
+        transfers.retain()
         out.mark(.snapshotInstalled)
         out.log(
             .info, "this server has the leader's state and outputs",
             [.init("index", "\(head.index)"), .init("jobs", "\(store.counters.jobs)")])
         return true
-    }
-
-    /// A slice of dropping outputs of executions that were deleted while this server was behind.
-    private mutating func continueRetainingOutputs() {
-        guard transfers.isRetaining else { return }
-        continueRetaining()
-        transfers.isRetaining = !recovery.isHistoryRetained
     }
 }

@@ -88,7 +88,6 @@ extension Node {
         }
         continueProcessors(&out)
         continueNotifications(&out)
-        continueRetaining()
     }
 
     // MARK: Dispatcher

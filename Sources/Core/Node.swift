@@ -393,8 +393,8 @@ package struct Node {
     private func nextSchedulingDeadline() -> Instant? {
         if !applyQueue.isEmpty { return now.monotonic }
         guard isLeading else { return nil }
-        if !scheduler.isComplete || dispatcher.wantsStep || !recovery.isHistoryRetained
-            || processors.wantsStep(store) || sender.wantsStep
+        if !scheduler.isComplete || dispatcher.wantsStep || processors.wantsStep(store)
+            || sender.wantsStep
         {
             return now.monotonic
         }

@@ -64,6 +64,34 @@ import Testing
         #expect(leaders.values.count { $0.hasPrefix("200 s") } > 40)
     }
 
+    @Test func aFollowerThatStartsAgainForgetsTheOutputsOfWhatWasDeletedBefore() throws {
+        var tunables = Self.small
+        tunables.journal.segmentSize = 20_000
+        var cluster = ClusterHarness(3, tunables: tunables)
+        let leader = try #require(cluster.leader)
+        let follower = try #require(cluster.followers.first)
+        same(cluster.ask(leader, .post, "/v1/jobs", Self.job).status, 201)
+        cluster.advance(.seconds(10))
+        same(cluster.ask(leader, .post, "/v1/jobs/a/toggle").status, 200)
+        cluster.advance(.seconds(2))
+        #expect(cluster.servers[follower].node.history.keyCount >= 9)
+        same(cluster.ask(leader, .delete, "/v1/jobs/a/executions").status, 200)
+        cluster.advance(.seconds(1))
+        let deleted = cluster.servers[follower].node.store.appliedIndex
+        #expect(cluster.servers[follower].node.history.keyCount == 0)
+        // A snapshot, after which the log does not tell of the deletion again.
+        for number in 0..<40 {
+            let job = Self.job.replacing(#""a""#, with: #""b\#(number)""#)
+                .replacing("@every 1s", with: "@manually")
+            same(cluster.ask(leader, .post, "/v1/jobs", job).status, 201)
+        }
+        cluster.advance(.seconds(2))
+        cluster.restart(follower)
+        #expect(cluster.servers[follower].node.recovery.snapshot?.index ?? 0 > deleted)
+        #expect(cluster.servers[follower].node.role != .leader)
+        #expect(cluster.servers[follower].node.history.keyCount == 0)
+    }
+
     @Test func aServerThatWasAwayGetsStateAndOutputs() throws {
         var (cluster, left) = try Self.behind()
         cluster.isolated = []
