@@ -118,6 +118,7 @@ extension Node {
         case .dropped:
             out.mark(.outputDropped)
             diskWatch.dropped += 1
+        case .unreadable(let reason): out.log(.warning, reason)
         case .halt(let reason): halt(reason, &out)
         }
     }

@@ -5,7 +5,7 @@ struct BackupStream {
     enum Step {
         case piece([UInt8], last: Bool)
         case read(FileName, offset: UInt64, length: Int)
-        /// An output can't be read, so there will be no whole backup.
+        /// An output can't be read, so the backup goes without it.
         case unreadable(FileName)
     }
 
@@ -24,6 +24,8 @@ struct BackupStream {
     /// The outputs before this one, and it itself, are written or in `pieces`.
     private var key: ByteKey?
     private var pieces: ArraySlice<HistoryPiece> = []
+    /// What was read of this output. It is written when all of it is there.
+    private var records: [[UInt8]] = []
     private var problem: FileName?
 
     init(_ call: Call, _ context: APIContext) {
@@ -42,7 +44,10 @@ struct BackupStream {
     /// The next piece. O(a piece).
     mutating func advance() -> Step {
         while writer.bytes.count < Self.pieceSize {
-            if let problem { return .unreadable(problem) }
+            if let problem {
+                self.problem = nil
+                return .unreadable(problem)
+            }
             if let slice = slices?.next(limit: Self.pieceSize) {
                 writer.slice(slice)
                 continue
@@ -53,9 +58,7 @@ struct BackupStream {
                 return emit(last: true)
             }
             switch piece {
-            case .memory(let record):
-                pieces.removeFirst()
-                writer.output(record)
+            case .memory(let record): gather(record)
             case .file(let file, let offset, let length):
                 isReading = true
                 return .read(file, offset: offset, length: length)
@@ -69,10 +72,18 @@ struct BackupStream {
         isReading = false
         guard let record, HistoryChunk(record: record)?.key == key else {
             if case .file(let file, _, _)? = pieces.first { problem = file }
+            (pieces, records) = ([], [])
             return
         }
+        gather(record)
+    }
+
+    private mutating func gather(_ record: [UInt8]) {
         pieces.removeFirst()
-        writer.output(record)
+        records.append(record)
+        guard pieces.isEmpty else { return }
+        for record in records { writer.output(record) }
+        records = []
     }
 
     private mutating func nextOutput() -> HistoryPiece? {
@@ -135,15 +146,13 @@ extension API {
                 &actions)
             endBackup()
         case .unreadable(let file):
-            // A stream that ends without its footer is no backup, and its reader says so.
-            actions.append(.respondChunk(id, [], last: true))
             actions.append(
                 .log(
                     LogRecord(
                         .error,
-                        "a backup was given up: an output in \(SegmentFault.path(file)) can't be"
-                            + " read from the disk")))
-            endBackup()
+                        "an output in \(SegmentFault.path(file)) can't be read from the disk; the"
+                            + " backup goes without it")))
+            advanceBackup(&actions)
         }
     }
 

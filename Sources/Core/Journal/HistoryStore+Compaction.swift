@@ -60,7 +60,7 @@ extension HistoryStore {
 
     /// Only dead chunks count, not headers and footers: a copy is all alive, so copying ends.
     private func isWorthCompacting(_ segment: Segment) -> Bool {
-        !isOpen(segment.number)
+        !isOpen(segment.number) && !segment.isUnreadable
             && segment.live * 100 < segment.written * UInt64(tunables.compactionPercent)
     }
 
@@ -77,7 +77,6 @@ extension HistoryStore {
     mutating func takeVictim(_ result: StorageResult, actions: inout [HistoryAction]) {
         guard var current = compaction, case .bytes(let bytes) = result else { return }
         compaction = nil
-        let file = Self.file(current.victim)
         guard var scanner = current.scanner else {
             do {
                 let header = try SegmentHeader.decode(
@@ -85,7 +84,8 @@ extension HistoryStore {
                 current.scanner = RecordScanner(header: header, recordLimit: tunables.recordLimit)
                 compaction = current
             } catch {
-                halt(SegmentFault.describe(error, of: file), actions: &actions)
+                compaction = current
+                giveUpVictim("its header is damaged", actions: &actions)
             }
             return
         }
@@ -95,7 +95,8 @@ extension HistoryStore {
             switch scanner.next() {
             case .needsBytes: break scan
             case .damage:
-                return halt(SegmentFault.damaged(file, at: scanner.position), actions: &actions)
+                compaction = current
+                return giveUpVictim("damaged at byte \(scanner.position)", actions: &actions)
             case .record(let record):
                 guard record.type == HistoryFormat.chunkType else { continue }
                 if current.drops {
@@ -107,11 +108,50 @@ extension HistoryStore {
         }
         current.isRead = bytes.count < tunables.readChunk
         guard !current.isRead || scanner.leftOver == 0 else {
-            return halt(SegmentFault.damaged(file, at: scanner.position), actions: &actions)
+            compaction = current
+            return giveUpVictim("damaged at byte \(scanner.position)", actions: &actions)
         }
         current.scanner = scanner
         // A segment that dropped everything is empty now, and the next thing to go.
         if !(current.isRead && current.drops) { compaction = current }
+    }
+
+    /// The victim can't be read, or not further. It is no reason to stop: what was acknowledged is
+    /// in the log and the snapshots, and outputs that can't be read are shown as such. What is to
+    /// go goes unread. Else the file stays, with all in it that can still be read where it is.
+    mutating func giveUpVictim(_ problem: String, actions: inout [HistoryAction]) {
+        guard var current = compaction else { return }
+        let name = SegmentFault.path(Self.file(current.victim))
+        if current.drops {
+            compaction = nil
+            actions.append(
+                .unreadable(
+                    reason: "\(name) can't be read and is removed with all its outputs, as the "
+                        + "oldest are to make room: \(problem)"))
+            return forget(segment: current.victim, &actions)
+        }
+        if let position = position(ofSegment: current.victim) {
+            segments[position].isUnreadable = true
+        }
+        // What was copied before takes over as ever.
+        current.isRead = true
+        compaction = current
+        actions.append(
+            .unreadable(
+                reason: "a part of \(name) can't be read, so the file is not made smaller; outputs "
+                    + "in that part are lost, the others are served from it: \(problem)"))
+    }
+
+    /// Forgets every output of which a part is in a segment. O(n).
+    private mutating func forget(segment: UInt64, _ actions: inout [HistoryAction]) {
+        var found: [ByteKey] = []
+        _ = keys.walk(from: nil, limit: keys.count) { key, places in
+            if places.contains(where: { $0.segment == segment }) { found.append(key) }
+        }
+        for key in found {
+            remove(key)
+            actions.append(.dropped)
+        }
     }
 
     /// Forgets the whole output that a record is a part of.

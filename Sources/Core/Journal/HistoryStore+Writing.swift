@@ -160,8 +160,9 @@ extension HistoryStore {
         }
     }
 
-    /// A full disk costs time only; anything else says that the disk can't be relied on. After a
-    /// failed sync nobody knows what the disk holds, so nothing is built on it.
+    /// A full disk costs time only; anything else that goes wrong with writing says that the disk
+    /// can't be relied on. After a failed sync nobody knows what the disk holds, so nothing is
+    /// built on it.
     private mutating func failed(
         _ attempted: Work, _ failure: StorageFailure, at now: Instant,
         actions: inout [HistoryAction]
@@ -169,6 +170,8 @@ extension HistoryStore {
         encodingInFlight = nil
         inFlight = 0
         switch attempted {
+        // Nothing is built on what was to be read.
+        case .readVictim: return giveUpVictim(failure.message, actions: &actions)
         case _ where failure.reason == .notFound && attempted.isRemoval:
             // Gone already, which is what was wanted.
             strayFile = nil
@@ -179,7 +182,7 @@ extension HistoryStore {
         // Nothing was ever written to the file under its own name.
         case .header, .syncTemporary, .rename: strayFile = Self.temporaryFile(lastSegment + 1)
         case .create, .cut, .discard, .remove: break
-        case .syncName, .syncChunks, .syncFooter, .sync, .syncMark, .syncCut, .readVictim:
+        case .syncName, .syncChunks, .syncFooter, .sync, .syncMark, .syncCut:
             return halt(failure.message, actions: &actions)
         }
         retryDue = now + tunables.retryDelay

@@ -20,6 +20,9 @@ package enum HistoryAction: Hashable, Sendable {
     case restored
     /// One output had to go because all together take too much room.
     case dropped
+    /// A file can't be read: what is said of it, and what became of it. Its outputs were kept
+    /// nowhere else, and nothing but they depends on it.
+    case unreadable(reason: String)
     /// The history can't be trusted or written. The node must stop.
     case halt(reason: String)
 }
@@ -71,6 +74,8 @@ package struct HistoryStore: Sendable {
         var written: UInt64 = 0
         /// Bytes of chunk records that the index points to.
         var live: UInt64 = 0
+        /// Not copied from again in this life: a part of it can't be read.
+        var isUnreadable = false
     }
 
     struct Queued: Sendable {

@@ -16,6 +16,7 @@ struct HistoryStoreTests {
         var halted: String?
         var degraded = 0
         var dropped = 0
+        var unreadable = 0
         var restored = 0
         var recovered: HistoryRecovery?
 
@@ -43,6 +44,7 @@ struct HistoryStoreTests {
                 case .degraded: degraded += 1
                 case .restored: restored += 1
                 case .dropped: dropped += 1
+                case .unreadable: unreadable += 1
                 case .halt(let reason): halted = reason
                 }
             }
@@ -265,6 +267,82 @@ struct HistoryStoreTests {
         #expect(first < 190, "no more than needed went")
         #expect(kept[first...].allSatisfy { $0 }, "and only the old ones")
         #expect(bench.dropped == first)
+        #expect(bench.halted == nil)
+    }
+
+    /// Twenty outputs in files of four.
+    private func written() -> (bench: Bench, keys: [ByteKey]) {
+        var tunables = JournalTunables()
+        tunables.segmentSize = 20_000
+        tunables.compactionPercent = 60
+        var bench = Bench(seed: 5, tunables: tunables)
+        _ = bench.recover(through: 0)
+        let keys = (0..<20).map { ByteKey([UInt8($0)]) }
+        for (number, key) in keys.enumerated() {
+            let bytes = [UInt8](repeating: UInt8(number), count: 5_000)
+            bench.store.append(index: LogIndex(number + 1), key: key, chunk: 0, bytes: bytes)
+            bench.model[key] = [0: (LogIndex(number + 1), bytes)]
+            bench.store.flush(into: &bench.requests)
+            bench.settle()
+        }
+        return (bench, keys)
+    }
+
+    private func damage(_ position: Int, _ bench: inout Bench) {
+        let oldest = bench.driver.disk.names(in: .history).min { $0.name < $1.name }!
+        var bytes = bench.driver.disk.content(oldest)
+        bytes[position] ^= 1
+        bench.driver.disk.overwrite(oldest, bytes)
+    }
+
+    @Test(arguments: [3, 6_000, nil])
+    func whatIsToGoGoesUnread(position: Int?) {
+        var (bench, keys) = written()
+        if let position {
+            damage(position, &bench)
+        } else {
+            bench.driver.disk.fault = { _, operation in
+                if case .read = operation { .inputOutput } else { nil }
+            }
+        }
+        bench.store.limit = bench.store.byteCount - 1
+        bench.store.flush(into: &bench.requests)
+        bench.settle()
+        #expect(bench.halted == nil)
+        #expect(bench.unreadable == 1)
+        #expect(bench.store.byteCount <= bench.store.limit)
+        #expect(!bench.store.contains(keys[0]))
+        #expect(bench.store.contains(keys[19]))
+        #expect(bench.dropped == 20 - bench.store.keyCount)
+    }
+
+    @Test(arguments: [3, 6_000, nil])
+    func aFileThatIsOnlyPartlyReadableStaysAndServesTheRest(position: Int?) {
+        var (bench, keys) = written()
+        if let position {
+            damage(position, &bench)
+        } else {
+            bench.driver.disk.fault = { _, operation in
+                if case .read = operation { .inputOutput } else { nil }
+            }
+        }
+        let oldest = bench.driver.disk.names(in: .history).min { $0.name < $1.name }!
+        // One before the damage remains, and one behind it.
+        for key in keys[1...2] {
+            bench.store.remove(key)
+            bench.model[key] = nil
+        }
+        bench.store.flush(into: &bench.requests)
+        bench.settle()
+        #expect(bench.halted == nil)
+        #expect(bench.unreadable == 1)
+        #expect(bench.driver.disk.names(in: .history).contains(oldest))
+        bench.expectModel("what can be read is there")
+        // Empty it goes without having been read.
+        for key in [keys[0], keys[3]] { bench.store.remove(key) }
+        bench.store.flush(into: &bench.requests)
+        bench.settle()
+        #expect(!bench.driver.disk.names(in: .history).contains(oldest))
         #expect(bench.halted == nil)
     }
 

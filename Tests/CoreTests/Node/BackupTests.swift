@@ -123,6 +123,38 @@ import Testing
         }
     }
 
+    @Test func itGoesWithoutAnOutputThatCannotBeRead() throws {
+        let (backup, whole) = backedUp()
+        var harness = backup
+        harness.advance(.seconds(20))
+        let file = try #require(
+            harness.files.keys.filter { $0.directory == .history && $0.name.hasSuffix(".out") }
+                .min { $0.name < $1.name })
+        harness.disk.files[file]![100] ^= 1
+        #expect(harness.ask(.get, "/v1/backup").status == 200)
+        let bytes = harness.bodies[RequestID(4)] ?? []
+        #expect(try read(bytes) != nil)
+        #expect(harness.logs.contains { $0.message.contains("the backup goes without it") })
+        let count = try outputs(bytes)
+        #expect(count > 0)
+        #expect(count == harness.node.history.keyCount - 1)
+        #expect(try outputs(whole) > 0)
+    }
+
+    private func outputs(_ bytes: [UInt8]) throws -> Int {
+        var reader = BackupReader()
+        try reader.feed(bytes)
+        var keys: Set<ByteKey> = []
+        while true {
+            switch try reader.next() {
+            case .output(let chunk): keys.insert(chunk.key)
+            case .end: return keys.count
+            case .needsBytes: throw reader.shortfall
+            case .head, .slice: continue
+            }
+        }
+    }
+
     @Test func theHistoryKeepsItsFilesWhileItIsRead() {
         var history = HistoryHold()
         history.run()
