@@ -101,10 +101,10 @@ extension SupervisorServer {
         guard !due.isEmpty else { return }
         for run in due {
             run.ending?.isAsked = true
-            // Until it is collected, its number cannot be anybody else's.
+            // Until it is collected, its number cannot be anybody else's. Once to each: to many
+            // programs a second one says that they are to leave everything as it is.
             guard run.exit == nil, let leader = run.identity?.processID else { continue }
             kill(-leader, SIGTERM)
-            kill(leader, SIGTERM)
         }
         for (entry, index) in ProcessTable.read().members(of: due.map(\.mark), orphans: orphans)
         where !entry.isGone {

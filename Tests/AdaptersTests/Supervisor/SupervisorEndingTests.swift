@@ -59,6 +59,29 @@ import Testing
         #expect(bench.survivors().isEmpty)
     }
 
+    /// A second signal would make many programs leave their work as it is. Two that come close
+    /// together are often taken for one, hence the many commands.
+    @Test func politeSignalComesOnce() throws {
+        let bench = try SupervisorBench()
+        defer { bench.finish() }
+        let command = """
+            trap 'echo asked' TERM
+            for i in 1 2 3; do (trap '' TERM; exec sleep 20) & done
+            echo ready; while :; do wait; done
+            """
+        let specs = (0..<60).map { _ in bench.shell(command, grace: .milliseconds(700)) }
+        for spec in specs { bench.client.start(spec) }
+        let areReady = bench.waitUntil(seconds: 20) {
+            specs.allSatisfy { bench.outcome(of: $0.execution).text == "ready\n" }
+        }
+        #expect(areReady)
+        try bench.letOthersGoFirst()
+        for spec in specs { bench.client.stop(spec.execution) }
+        for spec in specs {
+            #expect(bench.wait(for: spec.execution).text == "ready\nasked\n")
+        }
+    }
+
     @Test func stoppedProcessesHearToo() throws {
         let bench = try SupervisorBench()
         defer { bench.finish() }
