@@ -228,6 +228,9 @@ int dkron_child_signal_descriptor(void) {
     signal(SIGHUP, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
+    // Meant for the agent, and sent to all processes of the program's name.
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
     // Ignored, children would be collected by the kernel and their accounting lost.
     signal(SIGCHLD, SIG_DFL);
     sigset_t child;

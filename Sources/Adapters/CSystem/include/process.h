@@ -90,8 +90,8 @@ int dkron_has_ended(pid_t process);
 int dkron_process_descriptor(pid_t process);
 /// Orphaned descendants become children of this process, instead of the init process.
 int dkron_become_subreaper(void);
-/// A descriptor readable after SIGCHLD; terminal and polite ending signals are ignored from then
-/// on, and so is SIGPIPE.
+/// A descriptor readable after SIGCHLD; terminal, polite ending and user signals are ignored from
+/// then on, and so is SIGPIPE.
 int dkron_child_signal_descriptor(void);
 /// Takes what `dkron_child_signal_descriptor` reports.
 void dkron_drain_descriptor(int descriptor);
