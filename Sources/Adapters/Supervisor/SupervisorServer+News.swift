@@ -19,6 +19,8 @@ extension SupervisorServer {
         }
         hasUnsentNews = !hasRoom
         flushAgent()
+        // Sent at once, so nothing will tell that there is room again.
+        if hasUnsentNews, hasRoom { touchAll() }
     }
 
     private func sendNews(of run: SupervisedRun, now: Int64) {

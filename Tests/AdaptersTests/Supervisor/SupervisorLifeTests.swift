@@ -235,6 +235,30 @@ import Testing
         #expect(zombies.isEmpty)
     }
 
+    /// More news than one turn may have, of runs to which nothing happens any more.
+    @Test func manyResultsAtOnce() throws {
+        let bench = try SupervisorBench()
+        defer { bench.finish() }
+        let large = (0..<8).map { _ in bench.shell("head -c 32768 /dev/zero") }
+        let specs = large + (0..<20).map { _ in bench.shell("echo small") }
+        for spec in specs { _ = bench.run(spec) }
+        try bench.letOthersGoFirst()
+        // Until then it has something of its own to do.
+        usleep(3_300_000)
+        for _ in 0..<150 {
+            bench.crashAgent()
+            try bench.connect()
+            for spec in specs { bench.client.adopt(spec.execution, nil) }
+            let end = Clocks.monotonic() + .seconds(5)
+            // What reads goes first, so that the supervisor finds room for all that it has.
+            while bench.events.values.count(where: Self.isTold) < specs.count {
+                guard Clocks.monotonic() < end else { break }
+                bench.serve(milliseconds: 20)
+            }
+            for spec in specs { #expect(bench.outcome(of: spec.execution).end?.exitCode == 0) }
+        }
+    }
+
     /// Orphans that die under the supervisor are collected, and its output pipes too.
     @Test func orphansAreCollected() throws {
         let bench = try SupervisorBench()
@@ -259,6 +283,10 @@ import Testing
         #expect(bench.run(bench.shell("echo here")).text == "here\n")
         #expect(bench.supervisorID == supervisor)
         #expect(getsid(supervisor) == supervisor)
+    }
+
+    private static func isTold(_ events: [RunEvent]) -> Bool {
+        if case .ended = events.last { true } else { false }
     }
 
     private func waitForID(_ bench: SupervisorBench) -> Int32? {
