@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
@@ -33,6 +34,7 @@ enum { CHILD_CONNECTION = 3 };
 /// What the child of one call works on.
 struct attempt {
     const struct dkron_spawn_request *request;
+    const struct dkron_spawn_state *state;
     struct dkron_spawn_failure *failure;
     pid_t parent;
     uid_t user;
@@ -98,6 +100,9 @@ static _Noreturn void execute(const struct attempt *attempt) {
 static int become(void *argument) {
     const struct attempt *attempt = argument;
     const struct dkron_spawn_request *request = attempt->request;
+    // Here and not before the clone: whoever cancels and sees no process yet can rely on it.
+    if (__atomic_load_n(&attempt->state->is_cancelled, __ATOMIC_SEQ_CST))
+        give_up(attempt, DKRON_SPAWN_CANCELLED, 0);
     setsid();
     reset_signals();
     place_descriptors(attempt);
@@ -156,9 +161,13 @@ static bool look_up_user(struct attempt *attempt) {
     return attempt->failure->stage == 0;
 }
 
-pid_t dkron_spawn(const struct dkron_spawn_request *request, pid_t *process,
+/// Held while a child that gave up is collected: afterwards its number may be a stranger's.
+static pthread_mutex_t collecting = PTHREAD_MUTEX_INITIALIZER;
+
+pid_t dkron_spawn(const struct dkron_spawn_request *request, struct dkron_spawn_state *state,
                   struct dkron_spawn_failure *failure) {
-    struct attempt attempt = {.request = request, .failure = failure, .parent = getpid()};
+    struct attempt attempt = {
+        .request = request, .state = state, .failure = failure, .parent = getpid()};
     failure->stage = 0;
     failure->error = 0;
     if (request->user != NULL && !look_up_user(&attempt)) return -1;
@@ -171,18 +180,33 @@ pid_t dkron_spawn(const struct dkron_spawn_request *request, pid_t *process,
     // Like vfork, the call lasts until the program runs or the child has ended, but for this thread
     // alone. The kernel writes the number before the child can run.
     pid_t child = clone(become, stack + sizeof stack,
-                        CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD, &attempt, process);
+                        CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD, &attempt,
+                        &state->process);
     if (child < 0) *failure = (struct dkron_spawn_failure){DKRON_SPAWN_PROCESS, errno};
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure->stage == 0) return child;
     if (child > 0) {
+        pthread_mutex_lock(&collecting);
         while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+        __atomic_store_n(&state->process, 0, __ATOMIC_RELEASE);
+        pthread_mutex_unlock(&collecting);
     }
     return -1;
 }
 
-pid_t dkron_spawned_process(const pid_t *process) {
-    return __atomic_load_n(process, __ATOMIC_ACQUIRE);
+pid_t dkron_spawned_process(const struct dkron_spawn_state *state) {
+    return __atomic_load_n(&state->process, __ATOMIC_SEQ_CST);
+}
+
+void dkron_spawn_cancel(struct dkron_spawn_state *state) {
+    __atomic_store_n(&state->is_cancelled, 1, __ATOMIC_SEQ_CST);
+}
+
+void dkron_spawn_kill(const struct dkron_spawn_state *state) {
+    pthread_mutex_lock(&collecting);
+    pid_t process = dkron_spawned_process(state);
+    if (process > 0) kill(process, SIGKILL);
+    pthread_mutex_unlock(&collecting);
 }
 
 // Watching

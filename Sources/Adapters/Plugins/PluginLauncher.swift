@@ -76,9 +76,9 @@ final class PluginLauncher: Sendable {
         request.connection = -1
         // The threads of the pool last as long as this process.
         request.die_with_parent = true
-        var process: pid_t = 0
+        var state = dkron_spawn_state()
         var failure = dkron_spawn_failure()
-        let child = dkron_spawn(&request, &process, &failure)
+        let child = dkron_spawn(&request, &state, &failure)
         guard child > 0 else {
             throw refuse(
                 ProcessLauncher.reason(failure, RunSpec.Command(arguments: [order.path])))

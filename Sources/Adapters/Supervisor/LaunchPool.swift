@@ -8,8 +8,8 @@ final class Launch: @unchecked Sendable {
     let number: UInt64
     let spec: RunSpec
     let launcher: ProcessLauncher
-    /// Written by the kernel, when the process exists.
-    private let process = UnsafeMutablePointer<pid_t>.allocate(capacity: 1)
+    /// Has the process, when it exists.
+    private let state = UnsafeMutablePointer<dkron_spawn_state>.allocate(capacity: 1)
     // Both belong to the pool's thread until the launch is in the mailbox.
     fileprivate(set) var outcome: Result<LaunchedProcess, LaunchRefusal>?
 
@@ -17,17 +17,31 @@ final class Launch: @unchecked Sendable {
         self.number = number
         self.spec = spec
         self.launcher = launcher
-        process.initialize(to: 0)
+        state.initialize(to: dkron_spawn_state())
     }
 
-    deinit { process.deallocate() }
+    deinit { state.deallocate() }
 
     /// Its process, which may have ended already; 0 while there is none. For any thread.
-    var processID: Int32 { dkron_spawned_process(process) }
+    var processID: Int32 { dkron_spawned_process(state) }
+
+    /// Ends it unless the program runs already. A process that still waits for the program's file
+    /// or its directory knows no polite signal.
+    func giveUp() {
+        dkron_spawn_cancel(state)
+        let process = processID
+        guard process > 0, let name = ProcFile.read("/proc/self/comm", atMost: 64) else { return }
+        // It has this process's name until the program takes its place. To look at more of it could
+        // take as long as its start.
+        if ProcFile.read("/proc/\(process)/comm", atMost: 64) == name { kill() }
+    }
+
+    /// Kills its process, if there is one that was not collected.
+    func kill() { dkron_spawn_kill(state) }
 
     fileprivate func perform() {
         do throws(LaunchRefusal) {
-            outcome = .success(try launcher.launch(spec, process: process))
+            outcome = .success(try launcher.launch(spec, state: state))
         } catch {
             outcome = .failure(error)
         }
@@ -38,8 +52,8 @@ final class Launch: @unchecked Sendable {
 ///
 /// A thread waits until the program runs. Where the processors are busy that is several turns of
 /// the scheduler, so a few threads share the work. A start can also take as long as a network's
-/// file system or a directory service is silent, and nothing can cut it short: when nothing moves
-/// any more, another thread takes over what waits. Threads stay for ever: the kernel ends a run
+/// file system or a directory service is silent: when nothing moves any more, another thread takes
+/// over what waits. Threads stay for ever: the kernel ends a run
 /// when the thread ends that started it.
 final class LaunchPool: @unchecked Sendable {
     // These belong to `mutex`.
@@ -47,6 +61,8 @@ final class LaunchPool: @unchecked Sendable {
     private var threads = 0
     /// Boot time of the last sign of progress.
     private var movedAt: Int64 = 0
+    /// `checkDeadline` said that all threads are held up, and nothing has moved since.
+    private var isTold = false
 
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -96,15 +112,22 @@ final class LaunchPool: @unchecked Sendable {
     /// When to look whether the threads are all held up, on the boot-time clock.
     var nextDeadline: Int64? {
         locked {
-            waiting.isEmpty || threads == Self.mostThreads
-                ? nil : saturatingSum(movedAt, Self.patience)
+            if waiting.isEmpty { return nil }
+            if threads < Self.mostThreads { return saturatingSum(movedAt, Self.patience) }
+            return isTold ? nil : saturatingSum(movedAt, Self.longPatience)
         }
     }
 
-    /// Adds a thread when nothing has moved for a while.
-    func checkDeadline(now: Int64) {
-        guard let due = nextDeadline, now >= due else { return }
-        addThread()
+    /// Adds a thread when nothing has moved for a while. True, once, when there are as many as may
+    /// be and all have been held up for long.
+    func checkDeadline(now: Int64) -> Bool {
+        guard let due = nextDeadline, now >= due else { return false }
+        let isFull = locked {
+            isTold = threads == Self.mostThreads
+            return isTold
+        }
+        if !isFull { addThread() }
+        return isFull
     }
 
     // MARK: Threads
@@ -159,6 +182,7 @@ final class LaunchPool: @unchecked Sendable {
             while waiting.isEmpty { pthread_cond_wait(wake, mutex) }
             let launch = waiting.popFirst()
             movedAt = BootClock.now()
+            isTold = false
             pthread_mutex_unlock(mutex)
             guard let launch else { continue }
             launch.perform()
@@ -168,6 +192,8 @@ final class LaunchPool: @unchecked Sendable {
 
     /// For how long nothing moves before another thread is made.
     private static let patience: Int64 = 100_000_000
+    /// For how long nothing moves before people are told.
+    private static let longPatience: Int64 = 10_000_000_000
     private static let usualThreads = 4
     private static let mostThreads = 64
 }

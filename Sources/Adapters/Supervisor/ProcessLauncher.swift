@@ -19,6 +19,8 @@ struct LaunchedProcess {
 /// Why nothing was started, in words for the person who wrote the job.
 struct LaunchRefusal: Error {
     var reason: String
+    /// It was taken back before there was a process.
+    var isCancelled = false
 }
 
 struct ProcessLauncher: Sendable {
@@ -30,9 +32,9 @@ struct ProcessLauncher: Sendable {
     var emptyInput: Int32 = -1
 
     /// Starts the program, and lasts until it runs.
-    /// - Parameter process: where the kernel writes the process id before the program can end.
+    /// - Parameter state: has the process id before the program can end.
     func launch(
-        _ spec: RunSpec, process: UnsafeMutablePointer<pid_t>
+        _ spec: RunSpec, state: UnsafeMutablePointer<dkron_spawn_state>
     ) throws(LaunchRefusal) -> LaunchedProcess {
         try Self.refuseZeroBytes(spec.command)
         guard let program = spec.command.arguments.first, !program.isEmpty else {
@@ -62,13 +64,13 @@ struct ProcessLauncher: Sendable {
         request.connection = -1
         request.open_files = openFiles
         request.die_with_parent = true
-        return try launch(&request, spec, process)
+        return try launch(&request, spec, state)
     }
 
     /// Makes the pipes, starts the child and closes its ends of them.
     private func launch(
         _ request: inout dkron_spawn_request, _ spec: RunSpec,
-        _ process: UnsafeMutablePointer<pid_t>
+        _ state: UnsafeMutablePointer<dkron_spawn_state>
     ) throws(LaunchRefusal) -> LaunchedProcess {
         let output = try pipe()
         var input: (read: Int32, write: Int32) = (-1, -1)
@@ -86,10 +88,12 @@ struct ProcessLauncher: Sendable {
         if input.write >= 0 { dkron_set_nonblocking(input.write) }
 
         var failure = dkron_spawn_failure()
-        let child = dkron_spawn(&request, process, &failure)
+        let child = dkron_spawn(&request, state, &failure)
         guard child > 0 else {
             for end in [output.read, input.write] where end >= 0 { close(end) }
-            throw LaunchRefusal(reason: Self.reason(failure, spec.command))
+            throw LaunchRefusal(
+                reason: Self.reason(failure, spec.command),
+                isCancelled: failure.stage == DKRON_SPAWN_CANCELLED.rawValue)
         }
         return LaunchedProcess(
             identity: ProcessIdentity(of: child), at: Clocks.wall(), bootTime: BootClock.now(),

@@ -84,9 +84,9 @@ extension SupervisorClient {
         request.standard_output = null
         request.standard_error = null
         request.connection = pair[1]
-        var number: pid_t = 0
+        var state = dkron_spawn_state()
         var refusal = dkron_spawn_failure()
-        let process = dkron_spawn(&request, &number, &refusal)
+        let process = dkron_spawn(&request, &state, &refusal)
         guard process > 0 else {
             close(pair[0])
             throw failure("start \(executable)", refusal.error)

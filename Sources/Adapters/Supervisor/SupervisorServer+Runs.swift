@@ -41,7 +41,7 @@ extension SupervisorServer {
             case .success(let process):
                 run.launched(process)
                 runsByProcess[process.identity.processID] = run
-                // Whoever asked for the end meanwhile asked nobody.
+                // Whoever asked for the end meanwhile asked no program.
                 run.ending?.isAsked = false
                 run.ending?.isKilled = false
                 watch(run.output, .output, number: run.number)
@@ -49,7 +49,9 @@ extension SupervisorServer {
                     watch(run.input, .input, number: run.number, writing: true)
                     feed(run)
                 }
-            case .failure(let refusal): run.result = .refused(refusal.reason)
+            case .failure(let refusal):
+                let cause = refusal.isCancelled ? run.ending?.cause : nil
+                run.result = cause.map(Self.notStarted) ?? .refused(refusal.reason)
             case nil: invariant(false, "what is in the mailbox has its outcome")
             }
         }
@@ -86,7 +88,7 @@ extension SupervisorServer {
         if let launch = run.launch, launches.cancel(launch) {
             run.launch = nil
             launching[run.number] = nil
-            run.result = .refused("the command was not started: \(cause.words)")
+            run.result = Self.notStarted(cause)
         }
         if cause != .stopped {
             log.write(
@@ -95,12 +97,21 @@ extension SupervisorServer {
         }
     }
 
+    private static func notStarted(_ cause: RunEnd.Cause) -> RunEvent {
+        .refused("the command was not started: \(cause.words)")
+    }
+
     /// Sends the polite signal to the trees of all runs that are to end and have not had it yet.
+    /// Those being launched have no tree: they are given up, and asked again if that was too late.
     func askTrees(of concerned: [SupervisedRun]) {
-        let due = concerned.filter { $0.ending?.isAsked == false && !$0.isOver }
-        guard !due.isEmpty else { return }
+        var due = concerned.filter { $0.ending?.isAsked == false && !$0.isOver }
         for run in due {
             run.ending?.isAsked = true
+            run.launch?.giveUp()
+        }
+        due.removeAll { $0.launch != nil }
+        guard !due.isEmpty else { return }
+        for run in due {
             // Until it is collected, its number cannot be anybody else's. Once to each: to many
             // programs a second one says that they are to leave everything as it is.
             guard run.exit == nil, let leader = run.identity?.processID else { continue }
@@ -120,13 +131,17 @@ extension SupervisorServer {
     /// Kills the trees of all runs whose grace is over, together, since each look at all processes
     /// takes its time.
     func killTrees(of concerned: [SupervisedRun], now: Int64) {
-        let due = concerned.filter { run in
+        var due = concerned.filter { run in
             guard !run.isOver, let ending = run.ending else { return false }
             return !ending.isKilled && now >= ending.killAt
         }
-        guard !due.isEmpty else { return }
         for run in due {
             run.ending?.isKilled = true
+            run.launch?.kill()
+        }
+        due.removeAll { $0.launch != nil }
+        guard !due.isEmpty else { return }
+        for run in due {
             if run.exit == nil, let leader = run.identity?.processID { kill(-leader, SIGKILL) }
         }
         TreeKiller.kill(due.map(\.mark), orphans: orphans)

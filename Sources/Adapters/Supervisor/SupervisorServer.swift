@@ -111,7 +111,7 @@ final class SupervisorServer {
 
     /// Draws the conclusions of everything that was recorded; true when this process may end.
     func turn(now: Int64) -> Bool {
-        launches.checkDeadline(now: now)
+        if launches.checkDeadline(now: now) { warnOfLaunches() }
         if hasUnsentNews {
             flushAgent()
             if hasRoom { touchAll() }
@@ -146,9 +146,20 @@ final class SupervisorServer {
         dkron_trim_memory()
     }
 
-    /// How to tell the orphans of runs from this process's other children.
+    private func warnOfLaunches() {
+        log.write(
+            .warning,
+            "supervisor: no command can be started: the files and directories of those before it "
+                + "(\(launching.count) with those that wait), or the directory service that knows "
+                + "their users, do not answer")
+    }
+
+    /// How to tell the orphans of runs from this process's other children. Those being launched are
+    /// none, and to look closely at one whose start hangs could take as long as that.
     var orphans: OrphanSearch {
-        OrphanSearch(reaper: processID, leaders: Set(runsByProcess.keys))
+        var leaders = Set(runsByProcess.keys)
+        for launch in launching.values { leaders.insert(launch.processID) }
+        return OrphanSearch(reaper: processID, leaders: leaders)
     }
 
     // MARK: Time

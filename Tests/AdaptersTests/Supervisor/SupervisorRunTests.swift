@@ -41,47 +41,6 @@ import Testing
         #expect(outcome.text == "30000000\n")
     }
 
-    /// Whoever opens a file under a write lease waits for its holder, as on a silent network.
-    @Test func aStartThatTakesLongHoldsUpNoOther() throws {
-        signal(SIGIO, SIG_IGN)
-        let bench = try SupervisorBench()
-        defer { bench.finish() }
-        let program = bench.directory + "/slow"
-        let file = open(program, O_RDWR | O_CREAT | O_CLOEXEC, 0o700)
-        defer { unlink(program) }
-        let script = Array("#!/bin/sh\nsleep 0.1\necho ran\n".utf8)
-        #expect(write(file, script, script.count) == script.count)
-        close(file)
-        // A descriptor for writing would make the program busy.
-        let holder = open(program, O_RDONLY | O_CLOEXEC)
-        // F_SETLEASE, which Glibc's module hides.
-        #expect(fcntl(holder, 1024, F_WRLCK) == 0, "a lease: \(errno)")
-        var slow: [RunSpec] = []
-        for _ in 0..<10 {
-            var spec = bench.shell("", grace: .zero)
-            spec.command.arguments = [program]
-            slow.append(spec)
-            bench.client.start(spec)
-        }
-        // Some wait in the kernel, some for a thread.
-        let stopped = [slow[0], slow[9]]
-        for spec in stopped { bench.client.stop(spec.execution) }
-        #expect(bench.run(bench.shell("echo quick")).text == "quick\n")
-        let early = slow.dropFirst().dropLast().filter { bench.outcome(of: $0.execution).isOver }
-        #expect(early.isEmpty)
-        #expect(fcntl(holder, 1024, F_UNLCK) == 0)
-        close(holder)
-        for spec in slow.dropFirst().dropLast() {
-            let outcome = bench.wait(for: spec.execution)
-            #expect(outcome.text == "ran\n", "\(outcome)")
-            #expect(outcome.isOrdered)
-        }
-        for spec in stopped {
-            let outcome = bench.wait(for: spec.execution)
-            #expect(outcome.refused != nil || outcome.end?.cause == .stopped, "\(outcome)")
-        }
-    }
-
     @Test func manyAtOnceAreEachCollectedOnce() throws {
         let bench = try SupervisorBench()
         defer { bench.finish() }

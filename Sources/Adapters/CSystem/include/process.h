@@ -25,6 +25,8 @@ enum dkron_spawn_stage {
     DKRON_SPAWN_INTERPRETER = 8,
     /// There is no process to be had.
     DKRON_SPAWN_PROCESS = 9,
+    /// `dkron_spawn_cancel` was called.
+    DKRON_SPAWN_CANCELLED = 10,
 };
 
 struct dkron_spawn_failure {
@@ -55,17 +57,29 @@ struct dkron_spawn_request {
     bool die_with_parent;
 };
 
+/// What other threads may know of a start, and tell it; zeros in the beginning.
+struct dkron_spawn_state {
+    pid_t process;
+    int32_t is_cancelled;
+};
+
 /// Starts a program in a session and group of its own, all signals at their defaults and every
 /// descriptor but those named closed. Lasts until the program runs, which on a network's file
 /// system can be long; other threads go on meanwhile. Returns the process id, or -1 with the cause
 /// in `failure`, and then no child is left to be collected.
 ///
-/// `process` holds the id before the child can end; that it is 0 until then is the caller's matter.
-/// With `die_with_parent`, the program ends with the calling *thread*.
-pid_t dkron_spawn(const struct dkron_spawn_request *request, pid_t *process,
+/// `state` holds the id before the child can end. With `die_with_parent`, the program ends with the
+/// calling *thread*.
+pid_t dkron_spawn(const struct dkron_spawn_request *request, struct dkron_spawn_state *state,
                   struct dkron_spawn_failure *failure);
-/// What another thread's call of `dkron_spawn` has written to `process` so far.
-pid_t dkron_spawned_process(const pid_t *process);
+/// The process of a start, for any thread; 0 while there is none, and when it failed.
+pid_t dkron_spawned_process(const struct dkron_spawn_state *state);
+/// Has the start give up before it looks for the directory and the program, unless it has a process
+/// already.
+void dkron_spawn_cancel(struct dkron_spawn_state *state);
+/// Kills the process of a start, if there is one. One whose program runs must not have been
+/// collected.
+void dkron_spawn_kill(const struct dkron_spawn_state *state);
 
 struct dkron_exit {
     int32_t process;
