@@ -33,6 +33,8 @@ package final class Driver {
     private var trimAt: Instant?
     /// Large requests without an answer.
     private var largeRequests: Set<RequestID> = []
+    /// Children have ended that are not collected yet.
+    private var areChildrenLeft = false
     private var isDetaching = false
     private var isReadyTold = false
     private var end: End?
@@ -141,7 +143,9 @@ package final class Driver {
             case .handshakes: receiveHandshakes(at: now)
             case .outbound: requests.handle(event, at: now, into: &inbox)
             case .conversations: conversations.handle(event, at: now, into: &inbox)
-            case .plugins: plugins?.handle(event, at: now, into: &inbox)
+            case .plugins:
+                plugins?.handle(event, at: now, into: &inbox)
+                if areChildrenLeft { collectChildren() }
             case .processors, .processorCalls, .processorConversations:
                 processors.handle(event, at: now, into: &inbox)
             case .listener, .connection: listener.handle(event, at: now, into: &inbox)
@@ -208,12 +212,20 @@ package final class Driver {
                 log.write(.info, "agent: stopping at once, running commands go on without it")
                 stop(.detach)
             case .reload: reload()
-            case .childEnded:
-                plugins?.collectChildren(at: Clocks.now(), into: &inbox)
-                while let process = HostProcess.collectEndedChild() {
-                    supervisor.childEnded(process)
-                }
+            case .childEnded: collectChildren()
             }
+        }
+    }
+
+    /// Collects plugins, supervisors and orphans. A plugin that ended before its start was heard of
+    /// waits for that, and those behind it wait with it.
+    private func collectChildren() {
+        plugins?.collectChildren(at: Clocks.now(), into: &inbox)
+        areChildrenLeft = false
+        while let process = HostProcess.endedChild {
+            areChildrenLeft = plugins?.holds(process) == true
+            guard !areChildrenLeft, HostProcess.collect(process) else { return }
+            supervisor.childEnded(process)
         }
     }
 

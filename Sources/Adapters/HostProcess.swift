@@ -31,13 +31,18 @@ package enum HostProcess {
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// Collects one child that has ended, an adopted one too, and tells which; nil when none has.
+    /// A child that has ended, an adopted one too, and waits to be collected; nil when none does.
     /// The first process of a container or PID namespace becomes the parent of all orphans there;
     /// those that nobody collects stay in the process table for ever.
-    package static func collectEndedChild() -> Int32? {
-        var ended = dkron_exit()
+    package static var endedChild: Int32? {
         let process = dkron_ended_child()
-        return process > 0 && dkron_reap_one(process, &ended) == 1 ? process : nil
+        return process > 0 ? process : nil
+    }
+
+    /// Collects a child that has ended; false if there is no such child.
+    package static func collect(_ process: Int32) -> Bool {
+        var ended = dkron_exit()
+        return dkron_reap_one(process, &ended) == 1
     }
 
     /// Gives back memory that only the past needed. Takes longer the more the heap holds, some

@@ -10,6 +10,7 @@ final class PluginLauncher: Sendable {
         var path: String
         /// `NAME=value`
         var environment: [[UInt8]]
+        var start: PluginStart
     }
 
     struct Answer: Sendable {
@@ -76,15 +77,26 @@ final class PluginLauncher: Sendable {
         request.connection = -1
         // The threads of the pool last as long as this process.
         request.die_with_parent = true
-        var state = dkron_spawn_state()
         var failure = dkron_spawn_failure()
-        let child = dkron_spawn(&request, &state, &failure)
+        let child = dkron_spawn(&request, order.start.state, &failure)
         guard child > 0 else {
             throw refuse(
                 ProcessLauncher.reason(failure, RunSpec.Command(arguments: [order.path])))
         }
         return PluginProcess(identifier: child, output: output[0], errors: errors[0])
     }
+}
+
+/// A plugin's program on its way to become a process.
+final class PluginStart: @unchecked Sendable {
+    fileprivate let state = UnsafeMutablePointer<dkron_spawn_state>.allocate(capacity: 1)
+
+    init() { state.initialize(to: dkron_spawn_state()) }
+
+    deinit { state.deallocate() }
+
+    /// Its process, which may have ended already; 0 while there is none. For any thread.
+    var processID: Int32 { dkron_spawned_process(state) }
 }
 
 /// A plugin's process, with the ends of its pipes.

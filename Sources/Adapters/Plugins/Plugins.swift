@@ -33,6 +33,8 @@ package final class Plugins {
     private let directory: String
     private var host: PluginHost
     private var out = PluginOutput()
+    /// Those whose launch has no outcome yet.
+    private var launching: [PluginLife: PluginStart] = [:]
     private var processes: [PluginLife: PluginProcess] = [:]
     private var connections: [ConnectionNumber: Connection] = [:]
     private var listeners: [PluginListener: Int32] = [:]
@@ -123,7 +125,10 @@ package final class Plugins {
     package func handle(_ event: EventLoop.Event, at now: Now, into inputs: inout [Input]) {
         let number = event.token.number >> 2
         switch Source(rawValue: event.token.number & 3) {
-        case .launcher: receiveLaunches(at: now)
+        case .launcher:
+            receiveLaunches(at: now)
+            // The signal of one that ended at once may have come before.
+            collectEnded(at: now)
         case .connection: handle(event, connection: number, at: now)
         case .listener: accept(number, at: now)
         case .pipe: read(number >> 1, errors: number & 1 == 1, at: now)
@@ -132,9 +137,22 @@ package final class Plugins {
         drain(at: now, into: &inputs)
     }
 
-    /// A child of this process has ended: perhaps a plugin. What it has started ends with it.
+    /// Whether this child is a plugin's process, or is about to be known as one. Nobody else may
+    /// collect it: its end would be missed, and its number be killed when it is a stranger's.
+    package func holds(_ process: Int32) -> Bool {
+        launching.values.contains { $0.processID == process }
+            || processes.values.contains { $0.identifier == process }
+    }
+
+    /// A child of this process has ended: perhaps a plugin.
     package func collectChildren(at now: Now, into inputs: inout [Input]) {
         receiveLaunches(at: now)
+        collectEnded(at: now)
+        drain(at: now, into: &inputs)
+    }
+
+    /// What a plugin has started ends with it.
+    private func collectEnded(at now: Now) {
         for life in processes.keys.sorted() {
             guard let process = processes[life] else { continue }
             let state = dkron_has_ended(process.identifier)
@@ -151,11 +169,11 @@ package final class Plugins {
                 !isKnown ? .unknown : ended.code >= 0 ? .code(ended.code) : .signal(ended.signal)
             host.take(.exited(life, exit), at: now, into: &out)
         }
-        drain(at: now, into: &inputs)
     }
 
     private func receiveLaunches(at now: Now) {
         for answer in launcher.receive() {
+            launching[answer.life] = nil
             switch answer.outcome {
             case .success(let process):
                 processes[answer.life] = process
@@ -213,7 +231,10 @@ package final class Plugins {
     private func perform(_ action: PluginAction, at now: Now) -> PluginEvent? {
         switch action {
         case .launch(let life, let file):
-            launcher.submit(.init(life: life, path: file.path, environment: environment))
+            let start = PluginStart()
+            launching[life] = start
+            launcher.submit(
+                .init(life: life, path: file.path, environment: environment, start: start))
         case .kill(let life):
             // Not collected yet, so the number still names this very process and its group.
             if let process = processes[life] { kill(-process.identifier, SIGKILL) }
