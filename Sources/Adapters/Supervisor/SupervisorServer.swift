@@ -135,7 +135,8 @@ final class SupervisorServer {
     private func schedule(_ run: SupervisedRun) {
         guard !run.isForgotten else { return }
         if let time = run.nextDeadline { lookAt = min(lookAt, time) }
-        if let time = run.nextNewsTime { lookAt = min(lookAt, time) }
+        // Without room for it, all are looked at when there is some.
+        if !hasUnsentNews, let time = run.nextNewsTime { lookAt = min(lookAt, time) }
         if run.isMemoryWatched { lookAt = min(lookAt, nextMemorySample) }
     }
 

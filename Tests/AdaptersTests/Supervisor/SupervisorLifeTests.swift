@@ -259,6 +259,29 @@ import Testing
         }
     }
 
+    /// What an agent that does not listen is not told yet waits for room, and for nothing else.
+    @Test func waitingNewsCostNothing() throws {
+        let bench = try SupervisorBench()
+        defer { bench.finish() }
+        let specs = (0..<6).map { _ in bench.shell("head -c 200000 /dev/zero; sleep 4") }
+        for spec in specs { bench.client.start(spec) }
+        let isHeard = bench.waitUntil(seconds: 10) {
+            bench.outcome(of: specs[0].execution).identity != nil
+        }
+        #expect(isHeard)
+        let supervisor = try #require(bench.supervisorID)
+        usleep(1_000_000)
+        let before = try processorTime(of: supervisor)
+        usleep(1_000_000)
+        // In clock ticks, a hundred a second.
+        #expect(try processorTime(of: supervisor) - before < 20)
+        for spec in specs {
+            let outcome = bench.wait(for: spec.execution)
+            #expect(outcome.output.count == 200_000)
+            #expect(outcome.isOrdered)
+        }
+    }
+
     /// Orphans that die under the supervisor are collected, and its output pipes too.
     @Test func orphansAreCollected() throws {
         let bench = try SupervisorBench()
@@ -292,6 +315,14 @@ import Testing
     private func waitForID(_ bench: SupervisorBench) -> Int32? {
         _ = bench.waitUntil(seconds: 5) { bench.supervisorID != nil }
         return bench.supervisorID
+    }
+
+    private func processorTime(of process: Int32) throws -> UInt64 {
+        let bytes = try #require(ProcFile.read("/proc/\(process)/stat", atMost: 1_024))
+        let fields = String(decoding: bytes, as: UTF8.self).split(separator: ")").last ?? ""
+        // Counted as in proc(5), the third field is the first one here.
+        let numbers = fields.split(separator: " ").map { UInt64($0) ?? 0 }
+        return numbers[14 - 3] + numbers[15 - 3]
     }
 
     private func descriptors(of process: Int32) throws -> Int {
