@@ -241,7 +241,7 @@ extension EndToEnd {
             #expect(targets == ["/v1/jobs", "/v1/jobs?stale"])
         }
 
-        private static func listen(on port: Int) throws -> Int32 {
+        static func listen(on port: Int) throws -> Int32 {
             let listener = socket(AF_INET, tcp, 0)
             var address = loopback(port)
             let bound = withUnsafePointer(to: &address) {
@@ -255,7 +255,7 @@ extension EndToEnd {
 
         /// Reads a request if one comes soon, says the text to whoever sent it, and gives it.
         @discardableResult
-        private static func answerNext(on listener: Int32, _ text: String) -> String? {
+        static func answerNext(on listener: Int32, _ text: String) -> String? {
             var entry = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
             guard poll(&entry, 1, 50) == 1 else { return nil }
             let connection = accept(listener, nil, nil)

@@ -11,6 +11,9 @@ struct ShownExecution {
     var id: String { json["id"]?.string ?? "" }
     var node: String { json["node_name"]?.string ?? "" }
     var state: String { json["state"]?.string ?? "" }
+    var attempt: Int64 { json["attempt"]?.integer ?? 1 }
+    /// What the id begins with; it rises from one execution to the next.
+    var number: Int64? { id.split(separator: "-").first.flatMap { Int64($0) } }
     var hasEnded: Bool { !["pending", "running"].contains(state) }
     var output: [UInt8] { json["output"].flatMap { $0.document.stringBytes($0.value) } ?? [] }
     var startedAt: WallTime? { json["started_at"]?.time }
@@ -99,52 +102,110 @@ func runJob(_ call: RemoteCall) throws(CommandFailure) {
     // The key makes asking again ask for the same run, so that a wait may be longer than one
     // request and no lost answer runs a job twice.
     let key: HTTPHeaders = ["Idempotency-Key": "cli-\(String(Entropy.number(), radix: 16))"]
-    // Half of what counts as silence.
-    let longest = min(20_000, max(1, call.client.timeout.wholeMilliseconds / 2))
-    var reply: Reply
-    repeat {
-        let wait = call.has("--wait") ? "\(longest)ms" : "0"
-        reply = try call.client.send(
-            .post, ["v1", "jobs", job, "run"], call.layout + [Query("wait", wait)], headers: key)
-    } while call.has("--wait") && reply.status == 202
-    let group = reply.head.headers["X-Execution-Group"] ?? ""
-    guard call.has("--wait") else {
-        if call.printed(reply) { return }
-        return printOut("\(job): started group \(group); `dkron job logs \(job) -f` follows it")
-    }
+    if call.has("--wait") { return try awaitRun(call, key) }
+    let reply = try call.client.send(
+        .post, ["v1", "jobs", job, "run"], call.layout + [Query("wait", "0")], headers: key)
     if call.printed(reply) { return }
-    if reply.json?["deleted"]?.isTrue == true {
-        return call.console.note(
-            "\(job): ended, and was deleted with its output, as ephemeral jobs are after a success")
-    }
-    try report(call, group: group)
+    let group = reply.head.headers["X-Execution-Group"] ?? ""
+    printOut("\(job): started group \(group); `dkron job logs \(job) -f` follows it")
 }
 
-/// Prints what the executions of a group that has ended have printed, and fails when the last
-/// attempt on any node failed.
-private func report(_ call: RemoteCall, group: String) throws(CommandFailure) {
+/// Starts a run and waits for its end.
+private func awaitRun(_ call: RemoteCall, _ key: HTTPHeaders) throws(CommandFailure) {
+    let job = call.operands[0]
+    // An answer without the job can't tell why it is gone.
+    var isEphemeral =
+        try call.client.get(["v1", "jobs", job]).value()["ephemeral"]?.isTrue ?? false
+    // Half of what counts as silence.
+    let longest = min(20_000, max(1, call.client.timeout.wholeMilliseconds / 2))
+    let query = call.layout + [Query("wait", "\(longest)ms")]
+    var hasBegun = false
+    while true {
+        let reply = try call.client.exchange(
+            .post, ["v1", "jobs", job, "run"], query, headers: key)
+        // Between two requests it may go as well as during one.
+        if hasBegun, reply.status == 404 { return try tellDeletion(call, isEphemeral) }
+        let answer = try call.client.accepted(reply).value()
+        if reply.status == 202 {
+            hasBegun = true
+            isEphemeral = answer["ephemeral"]?.isTrue ?? isEphemeral
+        } else if answer["deleted"]?.isTrue == true {
+            _ = call.printed(reply)
+            return try tellDeletion(call, isEphemeral)
+        } else {
+            let group = reply.head.headers["X-Execution-Group"] ?? ""
+            let executions = try executions(of: group, call)
+            if !call.printed(reply) { try printOutputs(of: executions, call) }
+            return try judge(executions)
+        }
+    }
+}
+
+/// An ephemeral job goes with its first success. One that somebody deletes takes along what its run
+/// has come to, and nobody may rely on that.
+private func tellDeletion(_ call: RemoteCall, _ isEphemeral: Bool) throws(CommandFailure) {
+    guard isEphemeral else {
+        throw .refused(
+            "\(call.operands[0]): somebody deleted the job while it ran; nothing tells any more how"
+                + " the run ended.")
+    }
+    call.console.note(
+        "\(call.operands[0]): ended, and was deleted with its output, as ephemeral jobs are after a"
+            + " success")
+}
+
+/// The executions of a group without their outputs, the newest first.
+private func executions(
+    of group: String, _ call: RemoteCall
+) throws(CommandFailure) -> [ShownExecution] {
     let path = ["v1", "jobs", call.operands[0], "executions"]
-    let list = try call.client.get(
-        path, [Query("output_size_limit", "0"), Query("_end", "1000")])
-    let mine = try list.value().elements.map { ShownExecution(json: $0) }
-        .filter { $0.json["group_id"]?.string == group }
-    var last: [ShownExecution] = []
-    // The list has the newest first.
-    for execution in mine.reversed() {
+    let size = 1_000
+    var found: [ShownExecution] = []
+    var start = 0
+    while true {
+        let bounds = [Query("_start", "\(start)"), Query("_end", "\(start + size)")]
+        let list = try call.client.get(path, [Query("output_size_limit", "0")] + bounds)
+        let page = try list.value().elements.map { ShownExecution(json: $0) }
+        found += page.filter { $0.json["group_id"]?.string == group }
+        // Numbers rise, and a group's own comes before those of its executions.
+        guard page.count == size, let last = page.last?.number, last > Int64(group) ?? 0 else {
+            return found
+        }
+        start += size
+    }
+}
+
+/// Prints what the executions of a group that has ended have printed.
+private func printOutputs(
+    of executions: [ShownExecution], _ call: RemoteCall
+) throws(CommandFailure) {
+    let path = ["v1", "jobs", call.operands[0], "executions"]
+    for execution in executions.reversed() {
         let whole = ShownExecution(json: try call.client.get(path + [execution.id]).value())
-        if mine.count > 1 {
-            let attempt = whole.json["attempt"]?.shown ?? "1"
-            call.console.note("== \(whole.node), attempt \(attempt): \(whole.summary)")
+        if executions.count > 1 {
+            call.console.note("== \(whole.node), attempt \(whole.attempt): \(whole.summary)")
         }
         printOutput(of: whole, call.console)
-        last.removeAll { $0.node == whole.node }
-        last.append(whole)
     }
-    let failed = last.filter { $0.state != "success" }
-    guard failed.isEmpty else {
-        let reasons = failed.map { "\($0.node): \($0.summary)" }.joined(separator: "; ")
-        throw .refused("The run did not succeed. \(reasons).")
+}
+
+/// Fails unless the last attempt of each target succeeded. Attempts of one target may be on several
+/// nodes, so they are counted: each target has one first attempt, and one success at most, because
+/// nothing follows a success.
+private func judge(_ executions: [ShownExecution]) throws(CommandFailure) {
+    let targets = executions.count { $0.attempt == 1 }
+    let succeeded = executions.count { $0.state == "success" }
+    guard let newest = executions.first else {
+        throw .refused(
+            "The run ended before anything of it began, as one does that waits when another"
+                + " replaces it, or its executions are deleted already.")
     }
+    if targets > 0, succeeded == targets { return }
+    let reason =
+        targets == 1
+        ? "\(newest.node): \(newest.summary)"
+        : "\(targets - succeeded) of \(targets) targets failed"
+    throw .refused("The run did not succeed. \(reason).")
 }
 
 // MARK: Output

@@ -39,8 +39,9 @@ let jobCommands: [RemoteCommand] = [
     RemoteCommand(
         "job run", "NAME", 1...1, summary: "Run a job now",
         details: """
-            With --wait the command ends with the run and prints its output; the exit status is 1
-            when the run failed.
+            With --wait the command ends with the run and prints its output; the exit status is 0
+            when the last attempt on each target succeeded, and 1 when not, when the run was ended
+            before it began, or when somebody deleted the job.
             """,
         options: [RemoteOption("--wait", "wait for the end and print the output (-w)")],
         examples: ["dkron job run backup --wait"], run: runJob),
