@@ -101,5 +101,37 @@ extension EndToEnd {
             #expect(missing.contains("No such file"), "\(missing)")
             server.crashWithSupervisor()
         }
+
+        @Test("five fields and ~: what a restore says of them")
+        func doubtful() throws {
+            let server = Server("doubtful")
+            try server.start()
+            let address = ["--address", "http://127.0.0.1:\(server.httpPort)"]
+            func restore(_ more: String..., status: Int32 = 0) throws -> String {
+                let file = server.scratch.path("jobs.json")
+                return try dkron(
+                    server.scratch, ["restore", file] + more + address, status: status)
+            }
+            let jobs = server.scratch.path("jobs.json")
+            writeText(
+                #"[{"name":"five","schedule":"30 2 * * *"},"#
+                    + #"{"name":"any","schedule":"0 ~ 4 * * *"}]"#,
+                to: jobs)
+            let five = try restore()
+            #expect(five.contains(#"five: imported disabled: The schedule "30 2 * * *" has"#))
+            #expect(five.contains(#"any: the ~ of "0 ~ 4 * * *" stands for another"#), "\(five)")
+            let lines = try restore("--fields", "crontab")
+            #expect(lines == "created: 0, updated: 1, unchanged: 1\n", "\(lines)")
+            #expect(server.get("/v1/jobs/five")?.json["disabled"].bool == false)
+
+            writeText(server.get("/v1/jobs")?.text ?? "", to: jobs)
+            for _ in 0..<2 {
+                let same = try restore("--strict")
+                #expect(same == "created: 0, updated: 0, unchanged: 2\n", "\(same)")
+            }
+            let wrong = try restore("--fields", "dkron", status: 2)
+            #expect(wrong.contains("--fields knows only"), "\(wrong)")
+            server.crashWithSupervisor()
+        }
     }
 }

@@ -138,7 +138,7 @@ struct RestoreJob {
         case .checked(let violations, _): input.violations += violations
         }
         let schedule = try? Schedule.parse(input.document.schedule, jobName: name)
-        if let schedule, schedule.isCrontabForm, !options.takesCrontab {
+        if let schedule, schedule.isCrontabForm, isDoubtful(input, stored) {
             input.violations.append(fiveFields(input.document.schedule))
         }
         if let first = input.violations.first {
@@ -148,7 +148,9 @@ struct RestoreJob {
             input.document.invalidReason = reason
             invalid.append((name, reason))
         }
-        if schedule?.usesName == true { spread.append((name, input.document.schedule)) }
+        if schedule?.usesName == true, !input.isOurs, stored?.schedule != input.document.schedule {
+            spread.append((name, input.document.schedule))
+        }
         count += 1
         names.append(name)
         note(input.document, stored)
@@ -160,6 +162,14 @@ struct RestoreJob {
         // A job of few fields is longer in the log than in the file.
         batchSize += range.count + 128
         return nil
+    }
+
+    /// Whether five fields may mean something else than a line of a crontab: not in a job that we
+    /// wrote, nor where the same text is in force here, unless they were in doubt there already.
+    private func isDoubtful(_ input: JobInput, _ stored: JobDocument?) -> Bool {
+        if options.takesCrontab || input.isOurs && !input.wasInvalid { return false }
+        guard let stored, stored.schedule == input.document.schedule else { return true }
+        return stored.invalidReason != nil
     }
 
     private func read(_ range: Range<Int>) throws(APIError) -> JobInput {

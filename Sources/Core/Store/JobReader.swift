@@ -34,6 +34,10 @@ package struct JobInput: Sendable {
     package var lastSuccess: WallTime?
     package var lastError: WallTime?
     package var everyAnchor: WallTime?
+    /// It has members that our exports always have and Dkron's never do.
+    package var isOurs = false
+    /// It says of itself that it breaks a rule.
+    package var wasInvalid = false
     /// Rules that the job breaks, in the order of checking. Only when read leniently.
     package var violations: [JobError] = []
     /// What was accepted and deserves a word, as whole sentences.
@@ -87,6 +91,7 @@ package struct JobReader: ~Copyable {
         try reader.translateOlderFields()
         reader.checkRules()
         if source == .submission, let first = reader.input.violations.first { throw first }
+        reader.input.isOurs = reader.dst != nil && reader.catchUp != nil
         // Handed over, since returning the reader's own would copy every text of it.
         var input = JobInput()
         swap(&input, &reader.input)
@@ -151,8 +156,8 @@ package struct JobReader: ~Copyable {
         case .runAsUser: older.user = try json.string(value, field)
         case .successCount, .errorCount, .lastSuccess, .lastError, .everyAnchor:
             if source == .export { try takeRunTime(field, value) }
-        case .id, .dependentJobs, .status, .next, .running, .version, .invalidReason, .warnings:
-            break
+        case .invalidReason: input.wasInvalid = !json.isNull(value)
+        case .id, .dependentJobs, .status, .next, .running, .version, .warnings: break
         }
     }
 

@@ -20,16 +20,22 @@ let backupCommands: [RemoteCommand] = [
         details: """
             FILE is a backup, or a JSON array of jobs such as GET /v1/jobs answers; `-` reads
             standard input. Jobs of the same name are replaced, others stay. Ledger and executions
-            are not imported; `dkron recover` is for those.
+            are not imported; `dkron recover` is for those. A schedule of five fields is a crontab
+            line here and in our files; Dkron 1 took the first for seconds, so that a job of another
+            file is imported disabled until you say `--fields crontab`, or write six.
             """,
         options: [
             RemoteOption("--dry-run", "change nothing; tell what would happen"),
             RemoteOption("--strict", "refuse the file where a job would be imported disabled"),
             RemoteOption("--paused", "stop ticks before anything is imported"),
+            RemoteOption(
+                "--fields", "crontab",
+                "take five fields for a crontab line, in a file of Dkron's too"),
         ],
         examples: [
             "dkron restore --dry-run /var/backups/dkron.backup",
             "curl -s http://OLD:8080/v1/jobs | dkron restore -",
+            "dkron restore --fields crontab jobs.json",
         ], run: restoreJobs),
 ]
 
@@ -91,6 +97,7 @@ private struct BackupSink {
 
 private func restoreJobs(_ call: RemoteCall) throws(CommandFailure) {
     let path = call.operands[0]
+    let query = try restoreQuery(call)
     let jobs = try export(path)
     let boundary = "dkron-\(String(Entropy.number(), radix: 16))"
     var body = Array(
@@ -98,12 +105,8 @@ private func restoreJobs(_ call: RemoteCall) throws(CommandFailure) {
             + "\r\nContent-Type: application/json\r\n\r\n").utf8)
     body += jobs
     body += "\r\n--\(boundary)--\r\n".utf8
-    var query: [Query] = []
-    if call.has("--dry-run") { query.append(Query("dry_run", "true")) }
-    if call.has("--strict") { query.append(Query("strict", "true")) }
-    if call.has("--paused") { query.append(Query("paused", "true")) }
     let reply = try call.client.send(
-        .post, ["v1", "restore"], call.layout + query,
+        .post, ["v1", "restore"], query,
         headers: [
             "Content-Type": "multipart/form-data; boundary=\(boundary)",
             "Accept": "application/json",
@@ -116,13 +119,29 @@ private func restoreJobs(_ call: RemoteCall) throws(CommandFailure) {
         "\(verb)created: \(count("created")), \(verb)updated: \(count("updated")),"
             + " unchanged: \(count("unchanged"))")
     for job in result["invalid"]?.elements ?? [] {
-        call.console.note(
-            "\(job["name"]?.shown ?? "?"): \(verb)imported disabled: \(job["reason"]?.shown ?? "?")"
-        )
+        let reason = job["invalid_reason"]?.shown ?? ""
+        call.console.note("\(job["name"]?.shown ?? ""): \(verb)imported disabled: \(reason)")
     }
     for job in result["moved_slots"]?.elements ?? [] {
-        call.console.note("\(job.shown): another instant for ~ in its schedule")
+        let schedule = job["schedule"]?.shown ?? ""
+        call.console.note(
+            "\(job["name"]?.shown ?? ""): the ~ of \"\(schedule)\" stands for another instant here"
+                + " than under Dkron")
     }
+}
+
+private func restoreQuery(_ call: RemoteCall) throws(CommandFailure) -> [Query] {
+    var query = call.layout
+    if call.has("--dry-run") { query.append(Query("dry_run", "true")) }
+    if call.has("--strict") { query.append(Query("strict", "true")) }
+    if call.has("--paused") { query.append(Query("paused", "true")) }
+    if let fields = call.options["--fields"] {
+        guard fields == "crontab" else {
+            throw .usage("--fields knows only \"crontab\", not \"\(fields)\".")
+        }
+        query.append(Query("fields", fields))
+    }
+    return query
 }
 
 /// The jobs that a file holds, as an export.

@@ -138,6 +138,45 @@ struct RestoreAPITests {
         #expect(lines?.text.contains("success create zone (disabled: ") == true)
     }
 
+    @Test("five fields of our own export are not in doubt, here and elsewhere")
+    func ownFiveFields() {
+        var node = APIHarness()
+        node.put(#"{"name":"five","schedule":"30 2 * * *"}"#)
+        node.put(#"{"name":"any","schedule":"~ 4 * * *"}"#)
+        let export = node.get("/v1/jobs").text
+        let before = node.get("/v1/jobs/five").text
+        let same = node.send(.post, "/v1/restore", export, headers: plain)
+        #expect(same?["invalid"] == "[]")
+        #expect(same?["unchanged"] == "2")
+        #expect(same?["moved_slots"] == "[]")
+        #expect(node.get("/v1/jobs/five").text == before)
+        var other = APIHarness()
+        let moved = other.send(.post, "/v1/restore?strict", export, headers: plain)
+        #expect(moved?["created"] == "2")
+        #expect(moved?["moved_slots"] == "[]")
+        #expect(other.get("/v1/jobs/five")["disabled"] == "false")
+    }
+
+    @Test("five fields that are in force here stay so, those in doubt stay in doubt")
+    func doubtfulFiveFields() {
+        var node = APIHarness()
+        node.put(#"{"name":"five","schedule":"30 2 * * *"}"#)
+        let same = #"[{"name":"five","schedule":"30 2 * * *","status":"success"}]"#
+        #expect(node.send(.post, "/v1/restore", same, headers: plain)?["invalid"] == "[]")
+        #expect(node.get("/v1/jobs/five")["disabled"] == "false")
+        let edited = #"[{"name":"five","schedule":"30 3 * * *"}]"#
+        #expect(node.send(.post, "/v1/restore", edited, headers: plain)?["invalid"] != "[]")
+        // A copy of what is in doubt settles nothing, here or elsewhere.
+        let export = node.get("/v1/jobs").text
+        let again = node.send(.post, "/v1/restore", export, headers: plain)
+        #expect(again?["unchanged"] == "1")
+        #expect(again?["invalid"]?.contains("five fields") == true)
+        var other = APIHarness()
+        other.send(.post, "/v1/restore", export)
+        #expect(other.get("/v1/jobs/five")["disabled"] == "true")
+        #expect(other.get("/v1/jobs/five")["invalid_reason"]?.contains("five fields") == true)
+    }
+
     @Test("strict refuses the file instead")
     func strict() {
         var node = APIHarness()
