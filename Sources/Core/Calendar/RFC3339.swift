@@ -7,7 +7,11 @@ package enum RFC3339 {
     ///
     /// Throws for any other form, for dates that don't exist, for leap seconds, and for instants
     /// outside 1677-09-21T00:12:43.145224192Z ... 2262-04-11T23:47:16.854775807Z.
-    package static func parse(_ text: String) throws(TextError) -> WallTime {
+    ///
+    /// - Parameter clamped: take the nearest instant that can be kept for one outside.
+    package static func parse(
+        _ text: String, clamped: Bool = false
+    ) throws(TextError) -> WallTime {
         var reader = TimestampReader(Array(text.utf8), form: "2006-01-02T15:04:05Z")
         var seconds = try reader.minuteOfDate()
         try reader.expect(":")
@@ -15,15 +19,17 @@ package enum RFC3339 {
         let nanoseconds = try reader.fraction()
         seconds -= try reader.offset()
         try reader.end()
-        return try reader.wallTime(seconds: seconds, nanoseconds: nanoseconds)
+        return try reader.wallTime(seconds: seconds, nanoseconds: nanoseconds, clamped: clamped)
     }
 
     /// Reads `2006-01-02T15:04`, as the UTC minute it names. Throws like `parse`.
-    package static func parseMinute(_ text: String) throws(TextError) -> WallTime {
+    package static func parseMinute(
+        _ text: String, clamped: Bool = false
+    ) throws(TextError) -> WallTime {
         var reader = TimestampReader(Array(text.utf8), form: "2006-01-02T15:04")
         let seconds = try reader.minuteOfDate()
         try reader.end()
-        return try reader.wallTime(seconds: seconds, nanoseconds: 0)
+        return try reader.wallTime(seconds: seconds, nanoseconds: 0, clamped: clamped)
     }
 
     /// Prints an instant, without trailing zeros after the second.
@@ -188,7 +194,9 @@ private struct TimestampReader {
     }
 
     /// Combines both parts; seconds are within ±400 billion, so only the product can overflow.
-    func wallTime(seconds: Int64, nanoseconds: Int64) throws(TextError) -> WallTime {
+    func wallTime(
+        seconds: Int64, nanoseconds: Int64, clamped: Bool
+    ) throws(TextError) -> WallTime {
         // Before 1970 the smallest time has fewer whole seconds than nanoseconds can hold, so the
         // sum is formed from one second later.
         let (later, missing) =
@@ -196,6 +204,7 @@ private struct TimestampReader {
         let (product, overflow) = later.multipliedReportingOverflow(by: 1_000_000_000)
         let (sum, carry) = product.addingReportingOverflow(missing)
         guard !overflow, !carry else {
+            if clamped { return seconds < 0 ? .distantPast : .distantFuture }
             throw error(at: 0, "the time is outside the years 1678 to 2261, all that can be kept")
         }
         return WallTime(nanoseconds: sum)

@@ -14,11 +14,12 @@ extension JSONDocument {
         return bool
     }
 
+    /// A counter of an export. One below 0 counts nothing, and is no reason to refuse a file.
     func count(_ value: JSONValue, _ field: Field) throws(JobError) -> Int64 {
-        guard let number = int64(value), number >= 0 else {
-            throw wrongType("a whole number from 0", value, field)
+        guard let number = int64(value) else {
+            throw wrongType("a whole number", value, field)
         }
-        return number
+        return max(0, number)
     }
 
     /// The text of a value that was kept, if one was.
@@ -41,12 +42,17 @@ extension JSONDocument {
     }
 
     /// Full RFC 3339, or a UTC minute. The zero time stands for none, as older exports have it.
+    /// People write 9999-12-31 for never: what can't be kept is as good as the end of what can.
     func time(_ value: JSONValue, _ field: Field) throws(JobError) -> WallTime? {
         let text = try text(value, field)
         if text == "0001-01-01T00:00:00Z" { return nil }
-        if text.utf8.count == 16, let minute = try? RFC3339.parseMinute(text) { return minute }
+        if text.utf8.count == 16,
+            let minute = try? RFC3339.parseMinute(text, clamped: true)
+        {
+            return minute
+        }
         do throws(TextError) {
-            return try RFC3339.parse(text)
+            return try RFC3339.parse(text, clamped: true)
         } catch {
             throw JobError(
                 .invalidField, field.rawValue,

@@ -177,6 +177,32 @@ struct RestoreAPITests {
         #expect(other.get("/v1/jobs/five")["invalid_reason"]?.contains("five fields") == true)
     }
 
+    @Test("times and counters that can't be kept refuse no file")
+    func farTimes() {
+        var node = APIHarness()
+        let file =
+            #"[{"name":"a","schedule":"@hourly","expires_at":"9999-12-31T00:00:00Z","#
+            + #""last_success":"2300-01-01T00:00:00Z","last_error":"1600-01-01T00:00:00+01:00","#
+            + #""success_count":-1,"error_count":-9223372036854775808},"#
+            + #"{"name":"b","schedule":"@every 1h","starts_at":"2300-01-01T00:00:00Z"},"#
+            + #"{"name":"c","schedule":"@every 1h","every_anchor":"2300-01-01T00:00:00Z"},"#
+            + #"{"name":"d","schedule":"@every 1h","every_anchor":"1600-01-01T00:00:00Z"}]"#
+        let reply = node.send(.post, "/v1/restore", file, headers: plain)
+        #expect(reply?["created"] == "4", "\(reply?.text ?? "")")
+        #expect(reply?["invalid"] == "[]")
+        let job = node.get("/v1/jobs/a")
+        let last = #""2262-04-11T23:47:16.854775807Z""#
+        #expect(job["expires_at"] == last)
+        #expect(job["last_success"] == last)
+        #expect(job["last_error"] == #""1677-09-21T00:12:43.145224192Z""#)
+        #expect(job["success_count"] == "0" && job["error_count"] == "0")
+        #expect(job["next"] == #""2023-11-14T23:00:00Z""#)
+        #expect(node.get("/v1/jobs/b")["next"] == #""0001-01-01T00:00:00Z""#)
+        let export = node.get("/v1/jobs").text
+        let again = node.send(.post, "/v1/restore", export, headers: plain)
+        #expect(again?["unchanged"] == "4")
+    }
+
     @Test("strict refuses the file instead")
     func strict() {
         var node = APIHarness()

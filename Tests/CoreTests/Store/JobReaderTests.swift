@@ -181,6 +181,28 @@ struct JobReaderTests {
     }
 
     @Test(
+        "times that can't be kept become the nearest that can",
+        arguments: [
+            ("9999-12-31T00:00:00Z", Int64.max), ("9999-12-31T00:00", .max),
+            ("2300-01-01T00:00:00+14:00", .max), ("2262-04-11T23:47:16.854775807Z", .max),
+            ("1600-01-01T00:00:00Z", .min), ("0001-01-01T00:00", .min),
+            ("1677-09-21T00:12:43.145224192Z", .min),
+        ])
+    func farTimes(_ text: String, _ nanoseconds: Int64) throws {
+        for field in ["starts_at", "expires_at"] {
+            let document = try read(#"{"name":"a","schedule":"@daily","\#(field)":"\#(text)"}"#)
+                .document
+            let time = field == "starts_at" ? document.startsAt : document.expiresAt
+            #expect(time == WallTime(nanoseconds: nanoseconds))
+        }
+    }
+
+    @Test("what is no time stays refused", arguments: ["9999-13-01T00:00:00Z", "9999-12-31", ""])
+    func noTimes(_ text: String) {
+        #expect(message(#"{"name":"a","schedule":"@daily","expires_at":"\#(text)"}"#) != "")
+    }
+
+    @Test(
         "names",
         arguments: [
             ("backup-2", true), ("_x", true), ("-", true), ("7", true), ("straße", true),
