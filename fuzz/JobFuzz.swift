@@ -41,7 +41,10 @@ private func check(_ document: JobDocument, _ source: JobReader.Source) {
     cluster.settings.defaultTimezone = "UTC"
     var state = JobState(generation: 1, stamp: WallTime(seconds: 1_700_000_000))
     for _ in 0..<3 {
-        guard let tick = TickPlan.next(document, state, cluster, ZoneTable()) else { return }
+        guard
+            let tick = TickPlan.next(
+                document, state, cluster, ZoneTable(), at: state.cursor)
+        else { return }
         invariant(tick > state.cursor, "ticks advance")
         state.cursor = tick
     }

@@ -56,7 +56,7 @@ extension API {
         _ actions: inout [APIAction]
     ) throws(APIError) {
         guard streams.count < Limit.streams else { throw .busy }
-        let stream = try ListStream(call, source, context.store)
+        let stream = try ListStream(call, source, context)
         try wait(call.id, for: .stream)
         streams[call.id] = stream
         advanceStream(call.id, context, &actions)

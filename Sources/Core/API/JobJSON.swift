@@ -144,7 +144,7 @@ extension JobDocument {
 extension APIContext {
     /// The next tick that was not decided, as a job's `next` shows it.
     func next(_ document: JobDocument, _ state: JobState) -> WallTime? {
-        TickPlan.next(document, state, store.cluster, zones)
+        TickPlan.next(document, state, store.cluster, zones, at: stamp)
     }
 }
 

@@ -43,6 +43,8 @@ struct ListStream {
 
     let call: Call
     let store: Store
+    /// Cluster time of that moment: jobs keep the order of their next ticks while they are written.
+    private let stamp: WallTime
     let source: Source
     var awaits = Awaits.slice
     var hasBegun = false
@@ -72,10 +74,11 @@ struct ListStream {
         case end
     }
 
-    init(_ call: Call, _ source: Source, _ store: Store) throws(APIError) {
+    init(_ call: Call, _ source: Source, _ context: APIContext) throws(APIError) {
         self.call = call
         self.source = source
-        self.store = store
+        store = context.store
+        stamp = context.stamp
         bounds = (try call.bound("_start"), try call.bound("_end"))
         outputLimit = try Self.outputLimit(call)
         writer = JSONWriter(call.layout)
@@ -179,8 +182,7 @@ struct ListStream {
             guard let document = store.document(name), let state = store.state(name) else {
                 return
             }
-            let next = TickPlan.next(document, state, store.cluster, context.zones)
-            writer.job(document, state, next: next)
+            writer.job(document, state, next: next(document, state, context))
         case .row(let index): writer.ledgerRow(rows[index])
         case .execution(let job, let key):
             guard let execution = store.execution(key) else { return }
@@ -291,10 +293,13 @@ struct ListStream {
         guard let document = store.document(name), let state = store.state(name),
             filter.matches(document, state)
         else { return }
-        let key = sort.key(
-            document, state,
-            next: TickPlan.next(document, state, store.cluster, context.zones))
-        add(key, .job(name))
+        add(sort.key(document, state, next: next(document, state, context)), .job(name))
+    }
+
+    private func next(
+        _ document: JobDocument, _ state: JobState, _ context: APIContext
+    ) -> WallTime? {
+        TickPlan.next(document, state, store.cluster, context.zones, at: stamp)
     }
 
     private mutating func collectExecution(

@@ -79,14 +79,16 @@ package struct TickPlan: Sendable {
 
     // MARK: For the interface
 
-    /// The next tick of a job that was not decided and lies in no past pause; nil when there is
-    /// none or its zone is not known.
+    /// The next tick of a job that was not decided and lies in no past pause, nor in what has
+    /// passed of one at the stamp; nil when there is none or its zone is not known.
     package static func next(
-        _ document: JobDocument, _ state: JobState, _ cluster: ClusterState, _ zones: ZoneTable
+        _ document: JobDocument, _ state: JobState, _ cluster: ClusterState, _ zones: ZoneTable,
+        at stamp: WallTime
     ) -> WallTime? {
         guard case .ready(let plan) = resolve(document, state, cluster, zones) else { return nil }
         let decided = cluster.cursor(of: state)
-        return plan.next(after: max(decided, cluster.pauses.last?.to ?? decided))
+        guard let pause = cluster.pauses.last else { return plan.next(after: decided) }
+        return plan.next(after: max(decided, pause.to ?? stamp))
     }
 
     /// Ticks after the cursor that fell into pauses and are not decided yet: their outcome is

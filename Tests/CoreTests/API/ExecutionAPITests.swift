@@ -238,4 +238,25 @@ struct ExecutionAPITests {
         #expect(reply.each("to") == ["2023-11-14T22:16:00Z"])
         #expect(reply.headers["X-Total-Count"] == "1")
     }
+
+    @Test("in a pause the next tick is one that is still to come")
+    func nextInPause() {
+        var node = APIHarness()
+        node.put(#"{"name":"t","schedule":"0 * * * * *"}"#)
+        node.put(#"{"name":"u","schedule":"0 0 * * * *"}"#)
+        #expect(node.get("/v1/jobs/t")["next"] == #""2023-11-14T22:14:00Z""#)
+        node.send(.post, "/v1/pause")
+        // The last tick that shows as skipped is that of this very moment.
+        node.wait(WallTime(seconds: 1_700_000_160) - node.now.wall)
+        #expect(node.get("/v1/jobs/t/ticks").each("to") == ["2023-11-14T22:16:00Z"])
+        let next = "2023-11-14T22:17:00Z"
+        #expect(node.get("/v1/jobs/t")["next"] == "\"\(next)\"")
+        #expect(node.get("/v1/jobs").each("next") == [next, "2023-11-14T23:00:00Z"])
+        node.wait(.seconds(3_500))
+        #expect(
+            node.get("/v1/jobs?_sort=next").each("next")
+                == ["2023-11-14T23:15:00Z", "2023-11-15T00:00:00Z"])
+        node.send(.post, "/v1/unpause")
+        #expect(node.get("/v1/jobs/t")["next"] == #""2023-11-14T23:15:00Z""#)
+    }
 }

@@ -172,4 +172,20 @@ struct ListAPITests {
         #expect(node.get("/v1/jobs").code == "busy")
         #expect(node.get("/v1/jobs/job-1").status == 200)
     }
+
+    @Test("a list by next ticks keeps its order while a pause goes on")
+    func orderInPause() {
+        var node = APIHarness()
+        for number in 0..<600 {
+            node.put(#"{"name":"j\#(number)","schedule":"@every \#(number % 97 + 60)s"}"#)
+        }
+        node.send(.post, "/v1/pause")
+        node.maxStepsOfWork = 0
+        let id = node.begin(.get, "/v1/jobs?_sort=next")
+        node.maxStepsOfWork = 1
+        for _ in 0..<20 { node.wait(.seconds(100)) }
+        let next = node.replies[id]?.each("next") ?? []
+        #expect(next.count == 600)
+        #expect(next == next.sorted())
+    }
 }
