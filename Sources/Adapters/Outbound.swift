@@ -15,6 +15,8 @@ package final class Outbound<Calls: OutgoingCalls> {
         let socket: StreamSocket
         var phase = Phase.connecting
         var outgoing: ArraySlice<UInt8> = []
+        /// The other side says nothing more.
+        var isAtEnd = false
         /// What the loop watches for; nil: nothing.
         var interest: EventLoop.Interest?
 
@@ -114,7 +116,7 @@ package final class Outbound<Calls: OutgoingCalls> {
                 if event.writable, let event = transmit(number, connection) {
                     take(event, at: now)
                 }
-                if event.readable || event.broken, connections[number] != nil,
+                if event.readable || event.broken, connections[number] != nil, !connection.isAtEnd,
                     let event = receive(number, connection)
                 {
                     take(event, at: now)
@@ -290,7 +292,10 @@ package final class Outbound<Calls: OutgoingCalls> {
     ) -> SocketEvent? {
         switch connection.socket.receive(into: buffer) {
         case .bytes(let count): return .received(number, Array(buffer[..<count]))
-        case .end: return .receivedEnd(number)
+        case .end:
+            connection.isAtEnd = true
+            watch(number, connection)
+            return .receivedEnd(number)
         case .failed(let reason): return failure(number, reason)
         case .blocked: return nil
         }
@@ -306,6 +311,7 @@ package final class Outbound<Calls: OutgoingCalls> {
         _ number: ConnectionNumber, _ connection: Connection
     ) {
         var interest: EventLoop.Interest = connection.phase == .connecting ? .write : .read
+        if connection.isAtEnd { interest.remove(.read) }
         if !connection.outgoing.isEmpty { interest.insert(.write) }
         watch(number, connection, for: interest)
     }
@@ -316,6 +322,8 @@ package final class Outbound<Calls: OutgoingCalls> {
     ) {
         guard interest != connection.interest else { return }
         connection.interest = interest
+        // The loop tells of a broken socket without being asked, over and over.
+        guard !interest.isEmpty else { return loop.forget(connection.socket.descriptor) }
         loop.watch(connection.socket.descriptor, for: interest, as: .init(owner, number))
     }
 }

@@ -60,18 +60,8 @@ struct HTTPOutboundTests {
 
     @Test("hanging up closes the socket: the server sees the end")
     func hangUp() throws {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let (listener, port) = listen()
         defer { close(listener) }
-        var address = LoopbackServer.loopback(0)
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        _ = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, size)
-                listen(listener, 1)
-                return getsockname(listener, $0, &size)
-            }
-        }
-        let port = UInt16(bigEndian: address.sin_port)
         var world = try SocketWorld()
         defer { world.close() }
         world.begin(
@@ -84,4 +74,65 @@ struct HTTPOutboundTests {
         world.hangUp(ExecutionID("1-n"))
         #expect(recv(client, &buffer, buffer.count, 0) == 0)
     }
+
+    @Test("a connection that its server has ended costs nothing while it is kept")
+    func kept() throws {
+        let (listener, port) = listen()
+        defer { close(listener) }
+        let loop = try EventLoop()
+        let outbound = Outbound(
+            Keeper(), "keeper", owner: .outbound, asker: .calls, loop: loop,
+            log: LogWriter(level: .error), resolver: try Resolver(),
+            handshakes: try TLSHandshakes())
+        var inputs: [Input] = []
+        outbound.begin(port, at: Clocks.now(), into: &inputs)
+        close(accept(listener, nil, nil))
+        var events: [EventLoop.Event] = []
+        func turn(milliseconds: Int32) {
+            loop.wait(milliseconds: milliseconds, into: &events)
+            for event in events { outbound.handle(event, at: Clocks.now(), into: &inputs) }
+        }
+        for _ in 0..<100 where inputs.isEmpty { turn(milliseconds: 100) }
+        for _ in 0..<3 {
+            turn(milliseconds: 10)
+            #expect(events.isEmpty)
+        }
+        #expect(inputs.count == 1, "the end is told once")
+    }
+
+    /// A socket that listens on the loopback interface, and its port.
+    private func listen() -> (descriptor: Int32, port: UInt16) {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        var address = LoopbackServer.loopback(0)
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        _ = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, size)
+                Glibc.listen(listener, 1)
+                return getsockname(listener, $0, &size)
+            }
+        }
+        return (listener, UInt16(bigEndian: address.sin_port))
+    }
+}
+
+/// Opens a connection to a port of this machine and never closes it; tells of its end.
+private struct Keeper: OutgoingCalls {
+    let count = 1
+    let waitingCount = 0
+    let openedCount: UInt64 = 1
+    let nextDeadline: Instant? = nil
+
+    mutating func begin(_ port: UInt16, at now: Now, into out: inout CallOutput) {
+        out.sockets.append(.open(1, address: "127.0.0.1", port: port, tls: nil))
+    }
+
+    mutating func take(_ event: SocketEvent, at now: Now, into out: inout CallOutput) {
+        guard case .receivedEnd = event else { return }
+        out.news.append((ExecutionID("1-n"), .output([])))
+    }
+
+    mutating func hangUp(_ id: ExecutionID, at now: Now, into out: inout CallOutput) {}
+    mutating func renewFences(ago: Duration, at now: Now) {}
+    mutating func deadline(at now: Now, into out: inout CallOutput) {}
 }

@@ -34,7 +34,7 @@ package enum ConversationStep: Hashable, Sendable {
     /// be reached the conversation goes on with those of `servers` that were not tried yet.
     case move(to: ConversationServer)
     /// Nothing is expected of the server for so long; `resumed` follows. The connection, if there
-    /// is one, stays open.
+    /// is one, stays open until the server ends it.
     case wait(Duration)
     /// This server won't do, for this reason, and nothing was asked of it: the next one is tried.
     case leave(reason: String)

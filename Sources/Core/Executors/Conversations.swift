@@ -280,12 +280,17 @@ package struct Conversations: OutgoingCalls {
     }
 
     private mutating func closed(_ id: ExecutionID, at now: Now, into out: inout CallOutput) {
+        let connection = talks[id]?.connection
         var isExpected = false
         converse(id, at: now, into: &out) {
             $0.closed(at: now, into: &$1)
             isExpected = !$1.isEmpty
         }
-        if !isExpected { broken(id, "the server closed the connection", at: now, into: &out) }
+        guard isExpected else {
+            return broken(id, "the server closed the connection", at: now, into: &out)
+        }
+        // A conversation that waits has no use for it any more.
+        if talks[id]?.connection == connection { disconnect(id, into: &out) }
     }
 
     private mutating func broken(
