@@ -84,7 +84,9 @@ package final class PeerTransport {
         guard id != identity.id else { return }
         guard let address else {
             links[id]?.isForgotten = true
-            if let connection = links.removeValue(forKey: id)?.connection { drop(connection) }
+            // Its link is found by its name there, and is to forget the connection too.
+            if let connection = links[id]?.connection { drop(connection) }
+            links[id] = nil
             if let connection = accepted[id].flatMap({ connections[$0] }) { drop(connection) }
             return
         }
@@ -120,9 +122,11 @@ package final class PeerTransport {
         dirty.removeAll(keepingCapacity: true)
         for link in batch {
             link.isDirty = false
-            if let connection = link.connection, connection.isOpen {
-                transmit(connection, at: now)
-            }
+            // The number of a descriptor that was closed may be another one's by now.
+            guard let connection = link.connection, connections[connection.serial] != nil,
+                connection.isOpen
+            else { continue }
+            transmit(connection, at: now)
         }
     }
 

@@ -237,6 +237,20 @@ struct PeerTransportTests {
         #expect(PeerBench.turn(a, old, new) { old.transport.connectionCount == 0 })
     }
 
+    @Test func `one that is forgotten and found again in one turn gets what is said then`() throws {
+        let (a, b) = (try PeerBench(1), try PeerBench(2))
+        a.reach(b)
+        #expect(PeerBench.connect(a, b))
+        a.send([1], to: b)
+        a.reach(b.id, at: nil)
+        a.reach(b)
+        // The new connection may have the number of the old one's descriptor.
+        a.send([2], to: b)
+        #expect(PeerBench.turn(a, b, seconds: 5) { b.messages(from: a).contains([2]) })
+        #expect(a.transport.connectionCount == 1)
+        #expect(a.log == "" && b.log == "", "\(a.log)\(b.log)")
+    }
+
     @Test func `a newer connection of a node takes the place of the older`() throws {
         let receiver = try PeerBench(1)
         let (first, second) = (try PeerBench(2), try PeerBench(2))
