@@ -116,8 +116,8 @@ final class PeerConnection {
     var pendingCount: Int { output.count - sentCount }
     var heldBytes: Int { assembler.heldBytes }
 
-    /// The keys of the ring on which it rests.
-    var origins: [[UInt8]] { [reading, writing].compactMap { $0?.origin } }
+    /// The keys of the ring on which it rests, or may come to rest.
+    var origins: [[UInt8]] { ([reading, writing].compactMap { $0 } + candidates).map(\.origin) }
 
     // MARK: Sending
 

@@ -86,6 +86,19 @@ struct PeerStrangerTests {
         #expect(bench.log.contains("none of this node's keys"), "\(bench.log)")
     }
 
+    @Test func `a key that goes in the middle of a handshake opens nothing any more`() throws {
+        let new = [UInt8](repeating: 9, count: 32)
+        let bench = try PeerBench(1, keys: [new, Self.key])
+        let client = RawSocket(to: bench.address)
+        var hello = hello(from: 2, to: bench)
+        hello.isSealed = true
+        client.send(hello.encoded)
+        #expect(PeerBench.turn(bench) { client.receive() != [] })
+        #expect(bench.transport.connectionCount == 1)
+        bench.transport.use(try GossipKeyRing([new]), at: Clocks.monotonic())
+        #expect(bench.transport.connectionCount == 0)
+    }
+
     @Test func `messages before the handshake's end, damaged ones and endless ones are refused`()
         throws
     {
