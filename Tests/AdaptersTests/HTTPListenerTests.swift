@@ -200,6 +200,59 @@ struct HTTPListenerTests {
         #expect(bench.listener.nextDeadline == nil)
     }
 
+    @Test func `large bodies share one bound, and small requests pass beside them`() throws {
+        let bench = try ListenerBench(mostHeldBytes: 256 << 10)
+        let piece = String(repeating: "x", count: 10_000)
+        func post(_ path: String) -> RawClient {
+            let client = RawClient(bench.endpoint)
+            client.send("POST \(path) HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+            return client
+        }
+        /// Until there is an answer.
+        func send(_ count: Int, _ client: RawClient) {
+            for _ in 0..<count where client.received.isEmpty {
+                client.send(piece)
+                bench.turn()
+                client.receive()
+            }
+        }
+        func isAnswered(_ client: RawClient) -> Bool {
+            bench.turn {
+                client.receive()
+                return client.answers == 1
+            }
+        }
+        let first = post("/hold")
+        send(19, first)
+        let second = post("/b")
+        send(20, second)
+        #expect(
+            bench.turn {
+                second.receive()
+                return second.ended
+            })
+        #expect(second.text.hasPrefix("HTTP/1.1 503 "), "\(second.text)")
+        #expect(second.text.contains("Too much is being sent to this server at once"))
+        #expect(second.text.contains("Retry-After: 5\r\n"))
+        let small = RawClient(bench.endpoint)
+        small.send(get)
+        #expect(isAnswered(small))
+        send(1, first)
+        #expect(bench.turn { bench.requests.count == 2 })
+        // The node has it until it is answered.
+        let third = post("/c")
+        send(20, third)
+        #expect(third.text.hasPrefix("HTTP/1.1 503 "), "\(third.text)")
+        bench.release()
+        #expect(isAnswered(first))
+        // Whoever goes in the middle takes nothing along.
+        for _ in 0..<3 { send(19, post("/d")) }
+        #expect(bench.turn { bench.listener.connectionCount <= 3 })
+        let last = post("/e")
+        send(20, last)
+        #expect(isAnswered(last))
+    }
+
     @Test func `closing refuses new clients and lets the old ones have their answers`() throws {
         let bench = try ListenerBench()
         let idle = RawClient(bench.endpoint)

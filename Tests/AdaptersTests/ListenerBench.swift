@@ -23,12 +23,14 @@ final class ListenerBench {
     let pieceSize = 256 << 10
     let pieceCount = 40
 
-    init(mostConnections: Int = 1_024, limits: HTTPLimits = HTTPLimits()) throws {
+    init(
+        mostConnections: Int = 1_024, mostHeldBytes: Int = 512 << 20,
+        limits: HTTPLimits = HTTPLimits()
+    ) throws {
         loop = try EventLoop()
         listener = HTTPListener(
             loop: loop, log: LogWriter(level: .error), handshakes: try TLSHandshakes(),
-            mostConnections: mostConnections,
-            limits: limits)
+            mostConnections: mostConnections, mostHeldBytes: mostHeldBytes, limits: limits)
         let bound = try listener.listen(on: Endpoint(host: "127.0.0.1", port: 0))
         endpoint = Endpoint(host: "127.0.0.1", port: bound[0].port)
     }

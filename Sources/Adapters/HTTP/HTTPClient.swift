@@ -8,6 +8,8 @@ final class HTTPClient {
     /// About TLS; another thread may be at work with it.
     var isAgreeing: Bool
     var http: HTTPConnection
+    /// What it counts for in the listener's sum.
+    var heldBytes = 0
     /// Numbers of requests that the node has and has not answered to the end.
     var unanswered: [UInt64] = []
     /// What the loop watches for; nil before the first time.

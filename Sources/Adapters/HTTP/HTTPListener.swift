@@ -16,6 +16,9 @@ package final class HTTPListener {
     /// Nil: the API is spoken in the clear.
     var tls: (settings: TLSServerSettings, context: TLSContext)?
     private let mostConnections: Int
+    private let mostHeldBytes: Int
+    /// Of requests that are coming in or not answered, of all clients.
+    private var heldBytes = 0
     private let acceptor: Acceptor
     /// By serial numbers, which are never used twice.
     var clients: [UInt64: HTTPClient] = [:]
@@ -30,14 +33,18 @@ package final class HTTPListener {
     /// Where received bytes land first.
     private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 << 10)
 
+    /// - Parameter mostHeldBytes: of requests that are coming in or not answered; beyond, those
+    ///   that are not small are refused.
     package init(
         loop: EventLoop, log: LogWriter, handshakes: TLSHandshakes, mostConnections: Int = 1_024,
-        limits: HTTPLimits = HTTPLimits(), timeouts: HTTPTimeouts = HTTPTimeouts()
+        mostHeldBytes: Int = 512 << 20, limits: HTTPLimits = HTTPLimits(),
+        timeouts: HTTPTimeouts = HTTPTimeouts()
     ) {
         self.loop = loop
         acceptor = Acceptor(loop, .listener)
         self.log = log
         self.mostConnections = mostConnections
+        self.mostHeldBytes = mostHeldBytes
         self.limits = limits
         self.timeouts = timeouts
         self.handshakes = handshakes
@@ -250,6 +257,15 @@ package final class HTTPListener {
     private func converse(
         _ client: HTTPClient, _ http: inout HTTPConnection, at now: Now, into inputs: inout [Input]
     ) -> Bool {
+        hold(http, client)
+        if heldBytes > mostHeldBytes, client.heldBytes > Self.smallRequest {
+            http.refuseForMemory(at: now)
+            hold(http, client)
+            let limit = LogRecord.Field("bytes", String(mostHeldBytes))
+            logRefusal(
+                "http: too much is being sent at once, large requests are refused", [limit],
+                at: now.monotonic)
+        }
         while true {
             while let (number, request) = http.nextRequest(at: now) {
                 client.unanswered.append(number)
@@ -271,6 +287,13 @@ package final class HTTPListener {
         watch(client, http)
         if let deadline = http.deadline { earliestDeadline = min(earliestDeadline, deadline) }
         return false
+    }
+
+    /// Counts what a client's requests take up now.
+    private func hold(_ http: borrowing HTTPConnection, _ client: HTTPClient) {
+        let held = http.heldBytes
+        heldBytes += held - client.heldBytes
+        client.heldBytes = held
     }
 
     /// Sends once. True if all of it left, so that there may be room for more.
@@ -299,11 +322,15 @@ package final class HTTPListener {
 
     func drop(_ client: HTTPClient, into inputs: inout [Input]) {
         clients[client.serial] = nil
+        heldBytes -= client.heldBytes
         for number in client.unanswered {
             inputs.append(.requestAbandoned(RequestID(client.serial, number)))
         }
         loop.forget(client.socket.descriptor)
     }
+
+    /// Bytes up to which a client's requests are taken however much the others hold.
+    private static let smallRequest = 64 << 10
 
     private static let refusal: [UInt8] = {
         let body = #"{"error":"too many clients are connected; try again","code":"busy"}"#

@@ -50,6 +50,8 @@ package struct HTTPConnection: Sendable {
         let number: UInt64
         let isHead: Bool
         let minorVersion: Int
+        /// Of the request's body, which the node has until it answers.
+        let bodyBytes: Int
         var keepAlive: Bool
         /// Nil until the answer's header is there.
         var framing: HTTPFraming?
@@ -198,6 +200,11 @@ package struct HTTPConnection: Sendable {
 
     // MARK: Ends
 
+    /// Refuses the request that is coming in: others hold the memory for it.
+    package mutating func refuseForMemory(at now: Now) {
+        if stage == .open, parser.isMidRequest { refuse(.noMemory, at: now) }
+    }
+
     /// Finishes what is under way and closes. A request that has started to come in is still
     /// taken, answered, and the last.
     package mutating func beginShutdown(at now: Instant) {
@@ -240,6 +247,11 @@ package struct HTTPConnection: Sendable {
 
     /// The numbers of requests that have no whole answer yet.
     package var unanswered: [UInt64] { slots.filter { !$0.isFinished }.map(\.number) }
+
+    /// Bytes of requests that are coming in or not answered.
+    package var heldBytes: Int {
+        slots.reduce(parser.heldBytes) { $0 + ($1.framing == nil ? $1.bodyBytes : 0) }
+    }
 
     /// When `expire` has something to do if nothing else happens; nil while the node is waited for.
     package var deadline: Instant? { nextTimeout?.deadline }
@@ -307,31 +319,36 @@ package struct HTTPConnection: Sendable {
             request.minorVersion > 0 || options.contains { HTTPHeaders.equal($0, "keep-alive") }
         return open(
             isHead: request.method == .head, minorVersion: request.minorVersion,
-            keepAlive: wantsMore && !wantsClose && !isStopping)
+            bodyBytes: request.body.count, keepAlive: wantsMore && !wantsClose && !isStopping)
     }
 
-    private mutating func open(isHead: Bool, minorVersion: Int, keepAlive: Bool) -> UInt64 {
+    private mutating func open(
+        isHead: Bool, minorVersion: Int, bodyBytes: Int, keepAlive: Bool
+    ) -> UInt64 {
         let number = nextNumber
         nextNumber += 1
         slots.append(
-            Slot(number: number, isHead: isHead, minorVersion: minorVersion, keepAlive: keepAlive))
+            Slot(
+                number: number, isHead: isHead, minorVersion: minorVersion, bodyBytes: bodyBytes,
+                keepAlive: keepAlive))
         if !keepAlive { stage = .finishing }
         return number
     }
 
     /// Answers what cannot be read in the shape of all errors, and reads no further.
     private mutating func refuse(_ failure: HTTPFailure, at now: Now) {
-        let number = open(isHead: false, minorVersion: 1, keepAlive: false)
+        let number = open(isHead: false, minorVersion: 1, bodyBytes: 0, keepAlive: false)
+        parser.giveUp()
         headSince = nil
         owesContinue = false
         // The sentences are ours and need no escapes.
         let body = "{\"error\":\"\(failure.message)\",\"code\":\"\(failure.code)\"}"
+        var headers: HTTPHeaders = ["Content-Type": "application/json; charset=utf-8"]
+        if failure.status == 503 { headers.append("Retry-After", "5") }
         respond(
             number,
             HTTPResponse(
-                status: failure.status,
-                headers: ["Content-Type": "application/json; charset=utf-8"],
-                body: .bytes(Array(body.utf8))), at: now)
+                status: failure.status, headers: headers, body: .bytes(Array(body.utf8))), at: now)
     }
 
     /// Moves what may leave now to the output.

@@ -54,6 +54,8 @@ extension HTTPFailure {
         408, "request_timeout", "The header of the request did not arrive in time.")
     static let bodyTooSlow = HTTPFailure(
         408, "request_timeout", "The body of the request did not arrive in time.")
+    static let noMemory = HTTPFailure(
+        503, "busy", "Too much is being sent to this server at once; try again.")
 
     static func bodyTooLong(_ limit: Int) -> HTTPFailure {
         HTTPFailure(

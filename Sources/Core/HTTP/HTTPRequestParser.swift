@@ -80,13 +80,22 @@ package struct HTTPRequestParser: Sendable {
             }
             return nil
         } catch {
-            state = .failed
-            (buffer, start, scanned) = ([], 0, 0)
+            giveUp()
             return .failure(error)
         }
     }
 
+    /// Reads no further, and lets go of what came.
+    package mutating func giveUp() {
+        state = .failed
+        (buffer, start, scanned) = ([], 0, 0)
+        request = HTTPRequest(method: .get, target: "/")
+    }
+
     // MARK: Queries
+
+    /// Bytes of requests that are not whole.
+    package var heldBytes: Int { buffer.count - start + request.body.count }
 
     package var phase: Phase {
         switch state {
