@@ -31,6 +31,9 @@ package enum HostProcess {
         return Int(clamping: limit.rlim_cur)
     }
 
+    /// Raises that to what the system allows this process, and returns what it was; 0: unknown.
+    package static func raiseOpenFileLimit() -> UInt64 { dkron_raise_open_files() }
+
     /// A child that has ended, an adopted one too, and waits to be collected; nil when none does.
     /// The first process of a container or PID namespace becomes the parent of all orphans there;
     /// those that nobody collects stay in the process table for ever.

@@ -23,26 +23,27 @@ package final class ProcessorHost {
     }
 
     /// Connections of each kind at most; there are no more pipelines and notifications than that.
-    private static let mostConnections = 64
+    package static let mostConnections = 64
     private static let mostPending = 256
 
     /// - Parameters:
+    ///   - connections: of each kind, at most.
     ///   - plugins: what runs those of plugins, if there are any.
     ///   - names: the processors that these bring.
     package init(
         loop: EventLoop, log: LogWriter, resolver: Resolver, handshakes: TLSHandshakes,
-        plugins: Plugins?, names: [String]
+        connections: Int = mostConnections, plugins: Plugins?, names: [String]
     ) throws(SystemError) {
         self.plugins = plugins
         pluginNames = names
         var httpLimits = HTTPCaller.Limits()
-        httpLimits.connections = Self.mostConnections
+        httpLimits.connections = connections
         calls = Outbound(
             HTTPCalls(limits: httpLimits), "processors", owner: .processorCalls,
             asker: .processorCalls, loop: loop, log: log, resolver: resolver,
             handshakes: handshakes, tell: Self.input)
         var limits = Conversations.Limits()
-        limits.connections = Self.mostConnections
+        limits.connections = connections
         conversations = Outbound(
             Conversations(limits: limits), "processors", owner: .processorConversations,
             asker: .processorConversations, loop: loop, log: log, resolver: resolver,

@@ -13,6 +13,7 @@ package final class GossipTransport {
     private let loop: EventLoop
     private let log: LogWriter
     private let streamTimeout: Duration
+    private let mostAsked: Int
     private var packets: PacketSocket?
     private let acceptor: Acceptor
     /// By serial numbers, which are never used twice.
@@ -27,12 +28,17 @@ package final class GossipTransport {
     private var complaints = PeerComplaints()
     private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 << 10)
 
-    package init(loop: EventLoop, log: LogWriter, seal: GossipSeal?, streamTimeout: Duration) {
+    /// - Parameter mostAsked: requests of others that may be under way.
+    package init(
+        loop: EventLoop, log: LogWriter, seal: GossipSeal?, streamTimeout: Duration,
+        mostAsked: Int = mostAsked
+    ) {
         self.loop = loop
         acceptor = Acceptor(loop, .gossip, firstToken: Self.listenerToken)
         self.log = log
         self.seal = seal
         self.streamTimeout = streamTimeout
+        self.mostAsked = mostAsked
     }
 
     deinit {
@@ -234,7 +240,7 @@ package final class GossipTransport {
 
     private func accept(at now: Instant) {
         let failure = acceptor.accept(Self.listenerToken, at: now) { descriptor, address in
-            guard askedCount < Self.mostAsked, let peer = address.gossip else {
+            guard askedCount < mostAsked, let peer = address.gossip else {
                 Glibc.close(descriptor)
                 return
             }
@@ -407,7 +413,7 @@ package final class GossipTransport {
     private static let firstSerial: UInt64 = 2
     private static let mostPacketsAtOnce = 128
     /// Requests of others that are under way.
-    private static let mostAsked = 128
+    package static let mostAsked = 128
     private static let mostHeldBytes = 64 << 20
     private static let mostPortDraws = 16
 }

@@ -11,7 +11,8 @@ package final class ClusterSockets {
 
     /// - Throws: when there are keys, and this machine has no cryptography.
     package init(
-        loop: EventLoop, log: LogWriter, config: Config, keys: KeyStore, resolver: Resolver
+        loop: EventLoop, log: LogWriter, config: Config, keys: KeyStore, resolver: Resolver,
+        budget: DescriptorBudget
     ) throws(CryptographyError) {
         self.loop = loop
         self.keys = keys
@@ -19,10 +20,11 @@ package final class ClusterSockets {
         let seal = try keys.ring.map { (ring) throws(CryptographyError) in try GossipSeal(ring) }
         gossip = GossipTransport(
             loop: loop, log: log, seal: seal,
-            streamTimeout: (config.gossip?.profile ?? .lan).streamTimeout)
+            streamTimeout: (config.gossip?.profile ?? .lan).streamTimeout,
+            mostAsked: budget.gossip)
         peers = PeerTransport(
             loop: loop, log: log, id: config.dataID, incarnation: config.incarnation,
-            ring: keys.ring)
+            ring: keys.ring, limits: budget.peerLimits)
     }
 
     /// Starts to take packets and exchanges of gossip.

@@ -11,6 +11,8 @@ final class PluginLauncher: Sendable {
         /// `NAME=value`
         var environment: [[UInt8]]
         var start: PluginStart
+        /// Its soft limit; 0: this process's own.
+        var openFiles: UInt64
     }
 
     struct Answer: Sendable {
@@ -75,6 +77,7 @@ final class PluginLauncher: Sendable {
         request.standard_output = output[1]
         request.standard_error = errors[1]
         request.connection = -1
+        request.open_files = order.openFiles
         // The threads of the pool last as long as this process.
         request.die_with_parent = true
         var failure = dkron_spawn_failure()

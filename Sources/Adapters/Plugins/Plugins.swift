@@ -30,6 +30,7 @@ package final class Plugins {
     private let log: LogWriter
     private let launcher: PluginLauncher
     private let environment: [[UInt8]]
+    private let openFiles: UInt64
     private let directory: String
     private var host: PluginHost
     private var out = PluginOutput()
@@ -45,14 +46,16 @@ package final class Plugins {
     ///   - files: those to run.
     ///   - directory: for sockets; see `PluginDirectories.sockets`.
     ///   - environment: of this process, as `NAME=value`.
+    /// - Parameter openFiles: the soft limit of open files that plugins get; 0: this process's own.
     package init(
-        _ files: [PluginFile], directory: String, environment: [String],
+        _ files: [PluginFile], directory: String, environment: [String], openFiles: UInt64 = 0,
         limits: PluginHost.Limits = PluginHost.Limits(), loop: EventLoop, log: LogWriter,
         at now: Now
     ) throws(SystemError) {
         self.loop = loop
         self.log = log
         self.directory = directory
+        self.openFiles = openFiles
         let own =
             PluginHandshake.environment
             + [EnvironmentEntry(name: PluginHandshake.socketDirectoryVariable, value: directory)]
@@ -234,7 +237,9 @@ package final class Plugins {
             let start = PluginStart()
             launching[life] = start
             launcher.submit(
-                .init(life: life, path: file.path, environment: environment, start: start))
+                .init(
+                    life: life, path: file.path, environment: environment, start: start,
+                    openFiles: openFiles))
         case .kill(let life):
             // Not collected yet, so the number still names this very process and its group.
             if let process = processes[life] { kill(-process.identifier, SIGKILL) }

@@ -84,6 +84,8 @@ extension SupervisorClient {
         request.standard_output = null
         request.standard_error = null
         request.connection = pair[1]
+        // It keeps what it was started with for those that it starts.
+        request.open_files = openFiles
         var state = dkron_spawn_state()
         var refusal = dkron_spawn_failure()
         let process = dkron_spawn(&request, &state, &refusal)

@@ -28,6 +28,7 @@ package final class SupervisorClient {
     let executable: String
     /// What runs inherit, as `NAME=value`.
     let environment: [[UInt8]]
+    let openFiles: UInt64
     let directory: Int32
 
     var connection: Connection?
@@ -79,9 +80,13 @@ package final class SupervisorClient {
 
     /// Takes up the supervisor that still serves the directory, or starts one. `executable` is this
     /// program's own file. Throws when neither works.
-    package init(dataDirectory: String, executable: String, hideEnvironment: [String]) throws {
+    /// - Parameter openFiles: the soft limit of open files that runs get; 0: this process's own.
+    package init(
+        dataDirectory: String, executable: String, hideEnvironment: [String], openFiles: UInt64 = 0
+    ) throws {
         self.dataDirectory = dataDirectory
         self.executable = executable
+        self.openFiles = openFiles
         environment = ProcessLauncher.inheritable(Self.ownEnvironment(), hiding: hideEnvironment)
         directory = open(dataDirectory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else {

@@ -60,6 +60,9 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     }
     for warning in options.warnings { log.write(.warning, "agent: \(warning)") }
     HostProcess.limitAllocatorArenas()
+    // Commands and plugins get what was there before.
+    let openFiles = HostProcess.raiseOpenFileLimit()
+    let budget = DescriptorBudget(limit: HostProcess.openFileLimit)
     let signals = try Signals()
     // Nothing is made on the disk before the options are understood.
     var config = try configuration(options)
@@ -76,14 +79,14 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     let loop = try EventLoop()
     let handshakes = try TLSHandshakes()
     let listener = HTTPListener(
-        loop: loop, log: log, handshakes: handshakes, mostConnections: connectionLimit())
+        loop: loop, log: log, handshakes: handshakes, mostConnections: budget.clients)
     if let settings = options.httpTLS {
         do { try listener.useTLS(settings) } catch { throw UsageError(error.description) }
     }
     try listen(listener, options, log)
     let resolver = try Resolver()
     let cluster = try ClusterSockets(
-        loop: loop, log: log, config: config, keys: keys, resolver: resolver)
+        loop: loop, log: log, config: config, keys: keys, resolver: resolver, budget: budget)
     try listen(cluster, options, log)
     if options.isServer {
         let zone = LogRecord.Field("zone", config.defaultZone)
@@ -91,15 +94,15 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
     }
     let supervisor = try SupervisorClient(
         dataDirectory: directory.path, executable: "/proc/self/exe",
-        hideEnvironment: options.hideEnvironment)
+        hideEnvironment: options.hideEnvironment, openFiles: openFiles)
     let requests = Outbound(
-        HTTPCalls(limits: callLimits()), "http executor", owner: .outbound, asker: .calls,
+        HTTPCalls(limits: budget.requestLimits), "http executor", owner: .outbound, asker: .calls,
         loop: loop, log: log, resolver: resolver, handshakes: handshakes)
     let conversations = Outbound(
-        Conversations(limits: conversationLimits(), on: SystemHost()), "executors",
+        Conversations(limits: budget.conversationLimits, on: SystemHost()), "executors",
         owner: .conversations,
         asker: .conversations, loop: loop, log: log, resolver: resolver, handshakes: handshakes)
-    let plugins = try plugins(options, directory, loop, log)
+    let plugins = try plugins(options, directory, openFiles, budget, loop, log)
     config.executors = offers(plugins, options, log)
     config.pluginProcessors = plugins.names(of: .processor)
     return Driver(
@@ -108,7 +111,7 @@ private func startAgent(_ options: AgentOptions, _ arguments: [String]) throws -
         requests: requests, conversations: conversations, plugins: plugins.host,
         processors: try ProcessorHost(
             loop: loop, log: log, resolver: resolver, handshakes: handshakes,
-            plugins: plugins.host, names: config.pluginProcessors),
+            connections: budget.processors, plugins: plugins.host, names: config.pluginProcessors),
         cluster: cluster, resolver: resolver,
         handshakes: handshakes,
         signals: signals, log: log,
@@ -145,7 +148,8 @@ private struct FoundPlugins {
 }
 
 private func plugins(
-    _ options: AgentOptions, _ directory: DataDirectory, _ loop: EventLoop, _ log: LogWriter
+    _ options: AgentOptions, _ directory: DataDirectory, _ openFiles: UInt64,
+    _ budget: DescriptorBudget, _ loop: EventLoop, _ log: LogWriter
 ) throws -> FoundPlugins {
     let found = PluginDirectories.search(
         PluginDirectories.list(configurationFile: options.configurationFile))
@@ -161,8 +165,8 @@ private func plugins(
     guard !files.isEmpty else { return FoundPlugins() }
     let host = try Plugins(
         files, directory: PluginDirectories.sockets(dataDirectory: directory.path),
-        environment: HostProcess.environment, limits: pluginLimits(), loop: loop, log: log,
-        at: Clocks.now())
+        environment: HostProcess.environment, openFiles: openFiles,
+        limits: budget.pluginLimits, loop: loop, log: log, at: Clocks.now())
     return FoundPlugins(host: host, files: files)
 }
 
@@ -308,34 +312,6 @@ private func announce(
     for address in addresses {
         log.write(.info, "http: listening", [.init("url", "\(scheme)://\(address.description)")])
     }
-}
-
-/// Leaves descriptors for files and the supervisor within what the process may open.
-private func connectionLimit() -> Int {
-    let others =
-        callLimits().connections + conversationLimits().connections + 2 * pluginLimits().calls
-    return max(16, min(1_024, HostProcess.openFileLimit - 128 - others))
-}
-
-/// Other executors that speak with servers get half as many as requests.
-private func conversationLimits() -> Conversations.Limits {
-    var limits = Conversations.Limits()
-    limits.connections = min(limits.connections, callLimits().connections / 2)
-    return limits
-}
-
-/// Each call of a plugin takes a socket and a connection.
-private func pluginLimits() -> PluginHost.Limits {
-    var limits = PluginHost.Limits()
-    limits.calls = max(8, min(limits.calls, (HostProcess.openFileLimit - 128) / 16))
-    return limits
-}
-
-/// Requests of the http executor get half of what is left, at most.
-private func callLimits() -> HTTPCaller.Limits {
-    var limits = HTTPCaller.Limits()
-    limits.connections = max(16, min(limits.connections, (HostProcess.openFileLimit - 128) / 2))
-    return limits
 }
 
 private let agentHelp: String = {
