@@ -73,7 +73,7 @@ struct GossipChecker {
             if let before = believed[node.index][belief.name] {
                 let isNewer =
                     rank >= before
-                    || forgets && before.state == GossipNode.State.dead.rawValue
+                    || forgets && before.state != GossipNode.State.alive.rawValue
                 verdict.require(
                     isNewer, .G2,
                     "\(node.name) believed \(before.incarnation) \(before.state) of "
