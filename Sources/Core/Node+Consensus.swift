@@ -398,6 +398,7 @@ extension Node {
         case .ephemeralEnded:
             out.mark(.ephemeralDeleted)
             if isLeading { tellLeader(event, &out) }
+        case .executionEnded(let key, _) where !isLeading: outputChanged(key, &out)
         default:
             if isLeading { tellLeader(event, &out) }
         }

@@ -73,6 +73,8 @@ extension Node {
             receive(report, of: agent, by: id, &out)
         case .relayedOrder(let message, let agent):
             receive(message, for: agent, by: id, &out)
+        case .watchOutput(let key, let place): watchOutput(key, from: place, for: id, &out)
+        case .printed(let piece): printed(piece, &out)
         case .request(let forwarded, let request):
             take(request, as: forwarded, from: id, &out)
         case .requestAbandoned(let forwarded): abandon(forwarded, from: id, &out)

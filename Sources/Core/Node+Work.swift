@@ -197,7 +197,9 @@ extension Node {
             out.emit(.execute(call))
         case .hangUp(let id): out.emit(.hangUp(id))
         case .renewFences(let ago): out.emit(.renewFences(ago: ago))
-        case .report(let told): report(told, &out)
+        case .report(let told):
+            if case .news(let news) = told, case .ended = news.news { runEnded(news.key, &out) }
+            report(told, &out)
         case .log(let record): out.emit(.log(record))
         case .mark(let mark): out.mark(mark)
         }
@@ -296,11 +298,12 @@ extension Node {
         of body: (inout API, APIContext, inout [APIAction]) -> Void
     ) -> [APIAction] {
         var actions: [APIAction] = []
-        let runner = runner
+        let (runner, mirrors) = (runner, mirrors.runs)
         var context = APIContext(
             now: now, stamp: stamp, store: store, config: config, role: role, zones: zones,
             members: members, history: history, appliedTerm: snapshotting.appliedTerm,
             liveTail: { runner.liveTail(of: $0) })
+        context.mirror = { mirrors[$0] }
         context.configuration = raft.configuration
         context.leaderID = leaderID
         body(&api, context, &actions)
@@ -349,6 +352,7 @@ extension Node {
             respond(id, chunk: bytes, last: last, &out)
         case .propose(let id, let body): propose(body, for: id, &out)
         case .read(let ticket, let operation): out.emit(.store(ticket, operation))
+        case .mirror(let key): mirrorOutput(key, &out)
         case .loadZone(let name):
             if zones.beginLoading(name) { out.emit(.loadZone(name)) }
         case .log(let record): out.emit(.log(record))

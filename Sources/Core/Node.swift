@@ -85,6 +85,8 @@ package struct Node {
     var notifyingProposed: NotificationChannels?
     package internal(set) var runner: Runner
     var api: API
+    var watchers = OutputWatchers()
+    var mirrors = OutputMirrors()
 
     /// This step's clocks.
     var now: Now
@@ -211,12 +213,12 @@ package struct Node {
         case .run(let id, let event):
             let now = now
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
-            if case .output = event, let key = runner.key(of: id) { outputChanged(key, &out) }
+            if case .output = event, let key = runner.key(of: id) { runPrinted(key, &out) }
         case .secrets(let id, let answer): secretsRead(id, answer, &out)
         case .call(let id, let event):
             let now = now
             withRunner(&out) { $0.event(id, event, at: now, into: &$1) }
-            if event.isOutput, let key = runner.key(of: id) { outputChanged(key, &out) }
+            if event.isOutput, let key = runner.key(of: id) { runPrinted(key, &out) }
         case .processed(let run, let outcome): processed(run, outcome, &out)
         case .zone(let name, let bytes): zoneLoaded(name, bytes, &out)
         case .disk(let space): take(space, &out)
@@ -296,6 +298,7 @@ package struct Node {
         keepInTouch(&out)
         reportStampAhead(&out)
         endForwards(&out)
+        lookAfterMirrors(&out)
         if isDue(api.nextDeadline) { withAPI(&out) { $0.deadline($1, into: &$2) } }
     }
 
@@ -367,6 +370,7 @@ package struct Node {
         consider(processors.nextDeadline)
         consider(sender.nextDeadline)
         consider(api.nextDeadline)
+        consider(mirrors.nextLook)
         consider(raft.nextDeadline)
         consider(membership?.nextDeadline)
         consider(joining.nextAttempt)

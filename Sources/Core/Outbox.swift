@@ -81,6 +81,8 @@ package enum Mark: UInt8, CaseIterable, Sendable {
     case orderTooOld
     case leaseAwaited
     case reportPassedOn
+    /// A piece of an output came that is printed elsewhere and read here.
+    case outputMirrored
     case stateDiverged
     /// A snapshot of the leader took the place of log and state.
     case snapshotInstalled

@@ -119,4 +119,48 @@ extension EndToEnd.RealClusterTests {
         _ = try RealCluster.dkron(server, "ledger", "rewind", "nobody", status: 1)
         server.crashWithSupervisor()
     }
+
+    @Test("any server shows what runs on an agent while it prints, and ends it")
+    func followFromAnywhere() throws {
+        let servers = RealCluster.make("f")
+        try RealCluster.start(servers)
+        let agent = Server("fagt", in: servers[0].scratch)
+        agent.isServer = false
+        agent.extraArguments = RealCluster.joining(servers) + ["--tag", "role=web"]
+        try agent.start()
+        let leader = try #require(RealCluster.leader(of: servers))
+        #expect(
+            eventually(20) { RealCluster.names(on: leader, status: "alive").contains("fagt") })
+        let go = agent.scratch.path("go")
+        let only = #", "tags": {"role": "web"}"#
+        let wait = "while [ ! -e \(go) ]; do sleep 0.1; done"
+        try leader.save(shellJob("talk", "echo one; \(wait); echo two; sleep 60", more: only))
+        #expect(eventually(15) { leader.send("POST", "/v1/jobs/talk/run?wait=0s")?.status == 202 })
+        let run = try leader.execution(of: "talk") { $0["started_at"].string != nil }
+        let id = try #require(run["id"].string)
+        var readers: [(process: ChildProcess, log: String)] = []
+        for server in servers {
+            let log = server.scratch.path("followed-at-\(server.node)")
+            let address = "http://127.0.0.1:\(server.httpPort)"
+            let order = [binary, "job", "logs", "talk", id, "-f", "--address", address]
+            readers.append((try ChildProcess(order, log: log), log))
+        }
+        for (_, log) in readers {
+            #expect(eventually(15) { readText(log) == "one\n" }, "\(readText(log))")
+        }
+        writeText("", to: go)
+        for (_, log) in readers {
+            #expect(eventually(15) { readText(log) == "one\ntwo\n" }, "\(readText(log))")
+        }
+        // One that does not lead ends it.
+        let other = try #require(servers.first { $0 !== leader })
+        _ = try RealCluster.dkron(other, "job", "kill", "talk", id)
+        for (process, log) in readers {
+            #expect(process.wait(20) != nil, "it ended with the run")
+            #expect(readText(log).hasPrefix("one\ntwo\n"), "\(readText(log))")
+        }
+        #expect(agent.process?.poll() == nil)
+        agent.process?.signal(SIGTERM)
+        agent.process?.wait(30)
+    }
 }

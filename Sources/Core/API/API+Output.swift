@@ -97,6 +97,10 @@ extension API {
         guard var stream = outputs.remove(id) else { return }
         switch stream.advance(context) {
         case .wait: stream.awaits = .news
+        case .ask:
+            stream.awaits = .news
+            followers[Follower(key: stream.key, request: id)] = ()
+            actions.append(.mirror(stream.key))
         case .read(let file, let offset, let length):
             stream.awaits = .read
             let ticket = makeTicket(for: id)

@@ -35,6 +35,9 @@ package enum APIAction: Sendable {
     case propose(ProposalID, Command.Body)
     case read(StorageTicket, StorageOperation)
     case loadZone(String)
+    /// What a run of another node prints is wanted here. The node answers with
+    /// `API.outputChanged` whenever there is more, and at least once.
+    case mirror(ExecutionKey)
     /// The node answers with `API.measured`, in the same step.
     case measure(RequestID)
     /// The node answers with `API.arranged` when it is done or refused.
@@ -71,6 +74,8 @@ package struct APIContext {
     package var appliedTerm: Term
     /// What a run of this node has printed so far; nil for runs that are not here.
     package var liveTail: (ExecutionKey) -> OutputTail?
+    /// The same of runs of other nodes that were asked for.
+    package var mirror: (ExecutionKey) -> OutputMirror? = { _ in nil }
     /// The nodes that take new executions.
     package var candidates: [Member] {
         TargetSelection.candidates(members, region: config.region, store.cluster.drained)

@@ -19,6 +19,8 @@ struct OutputStream {
     enum Step {
         /// Nothing to send before something is printed.
         case wait
+        /// The same, and it is printed elsewhere.
+        case ask
         case piece([UInt8], last: Bool)
         case read(FileName, offset: UInt64, length: Int)
         /// The stored output can't be shown.
@@ -72,7 +74,11 @@ struct OutputStream {
             return take(from: tail, execution)
         }
         guard execution.state.isEnded else {
-            return follows ? .wait : .piece([], last: true)
+            if execution.node == context.config.nodeName {
+                return follows ? .wait : .piece([], last: true)
+            }
+            guard let mirror = context.mirror(key) else { return .ask }
+            return mirror.isWhole || follows ? take(from: mirror.tail, execution) : .wait
         }
         fetch = OutputFetch(
             execution.historyKey(key.generation), hasOutput: execution.outputChunks > 0,
@@ -82,7 +88,11 @@ struct OutputStream {
 
     /// Remembers how much was printed, while the runner still knows. O(1).
     mutating func look(_ context: APIContext) {
-        if let tail = context.liveTail(key) { total = tail.totalBytes }
+        if let tail = context.liveTail(key) {
+            total = tail.totalBytes
+        } else if let mirror = context.mirror(key) {
+            total = mirror.total
+        }
     }
 
     /// Takes the bytes that `.read` asked for, nil if they could not be read.

@@ -20,6 +20,8 @@ extension PeerMessage {
         case relayedReport
         case relayedOrder
         case clockIsWrong
+        case watchOutput
+        case printed
     }
 
     /// The version of the form in which this server writes every kind.
@@ -78,6 +80,16 @@ extension PeerMessage {
             begin(.relayedOrder)
             writer.serverID(agent)
             message.encode(into: &writer)
+        case .watchOutput(let key, let place):
+            begin(.watchOutput)
+            writer.executionKey(key)
+            writer.u64(place)
+        case .printed(let piece):
+            begin(.printed)
+            writer.executionKey(piece.key)
+            writer.u64(piece.total)
+            writer.u64(piece.start)
+            writer.bytes(piece.bytes)
         case .request(let id, let request):
             begin(.request)
             writer.forwardID(id)
@@ -140,6 +152,13 @@ extension PeerMessage {
         case .relayedOrder:
             let agent = try reader.serverID()
             self = .relayedOrder(try AgentMessage(from: &reader), to: agent)
+        case .watchOutput:
+            self = .watchOutput(try reader.executionKey(), from: try reader.u64())
+        case .printed:
+            self = .printed(
+                PrintedOutput(
+                    key: try reader.executionKey(), total: try reader.u64(),
+                    start: try reader.u64(), bytes: try reader.bytes()))
         case .request:
             self = .request(try reader.forwardID(), try HTTPRequest(from: &reader))
         case .requestAbandoned: self = .requestAbandoned(try reader.forwardID())

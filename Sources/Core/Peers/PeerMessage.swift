@@ -29,6 +29,10 @@ package enum PeerMessage: Hashable, Sendable {
     case relayedReport(AgentReport, of: ServerID)
     /// The leader's answer to it, the same way back.
     case relayedOrder(AgentMessage, to: ServerID)
+    /// Tell what the run prints after this place, as far as the sender has it.
+    case watchOutput(ExecutionKey, from: UInt64)
+    /// The answer to that.
+    case printed(PrintedOutput)
     /// A client's request that only the leader can answer. It is forwarded once: a server that
     /// does not lead refuses it.
     case request(ForwardID, HTTPRequest)

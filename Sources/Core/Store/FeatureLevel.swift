@@ -13,7 +13,8 @@ package enum FeatureLevel {
     package static let third: UInt32 = 3
     /// Adds: outcomes whose processors have yet to run.
     package static let fourth: UInt32 = 4
-    /// Adds: notifications that are owed, jobs that say what is told of them.
+    /// Adds: notifications that are owed, jobs that say what is told of them, outputs that are read
+    /// at one node while another prints them.
     package static let fifth: UInt32 = 5
     /// What this program understands.
     package static let newest = fifth

@@ -308,6 +308,11 @@ private func describe(message bytes: [UInt8]) -> String {
     case .report(let report): return describe(report)
     case .relayedReport(let report, let agent): return "for \(agent): \(describe(report))"
     case .relayedOrder(let order, let agent): return "to \(agent): \(describe(order))"
+    case .watchOutput(let key, let place):
+        return "what prints \(key.number) after \(place)?"
+    case .printed(let piece):
+        return "\(piece.key.number) has printed \(piece.bytes.count) bytes at \(piece.start) of "
+            + "\(piece.total)"
     case .request(let id, let request):
         return "request \(id.request.number) \(request.method) \(request.target)"
     case .requestAbandoned(let id): return "request \(id.request.number) abandoned"

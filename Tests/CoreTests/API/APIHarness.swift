@@ -58,6 +58,8 @@ struct APIHarness {
     var hostZones = ["Europe/Madrid": ZoneFile.utcLike]
     var members: [Member]
     var live: [ExecutionKey: OutputTail] = [:]
+    /// Runs of other nodes whose output was asked for.
+    var mirrored: [ExecutionKey] = []
     var history = HistoryStore(dataID: 7)
     var disk = TestDisk(seed: 1)
     /// Pieces of output that were read from files.
@@ -185,6 +187,7 @@ struct APIHarness {
             reads += 1
             let result = disk.perform(operation)
             run { $0.storage(ticket, result, $1, into: &$2) }
+        case .mirror(let key): mirrored.append(key)
         case .loadZone(let name): loadZone(name)
         case .arrange(let id, _): run { $0.arranged(id, .done, $1, into: &$2) }
         case .measure(let id): run { $0.measured(id, Metrics(), Gauges(), $1, into: &$2) }

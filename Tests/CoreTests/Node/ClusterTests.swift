@@ -132,6 +132,8 @@ import Testing
             .assignment(.heartbeatHeard(heartbeat)),
             .assignment(.run(RunnerFixture.assignment(9), after: heartbeat)),
             .report(.accepted(key)), .report(.heartbeat(heartbeat)),
+            .watchOutput(key, from: 7),
+            .printed(PrintedOutput(key: key, total: 9, start: 7, bytes: [1, 2])),
             .report(.news(Report(job: JobName("a"), key: key, news: .lost(reason: "x")))),
             .request(id, request), .requestAbandoned(id), .requestDrained(id, taken: 3),
             .response(id, HTTPResponse(status: 200, headers: ["A": "b"], body: .stream)),

@@ -11,6 +11,8 @@ struct NodeHarness {
     var id: ServerID { config.dataID }
     var answers: [RequestID: HTTPResponse] = [:]
     var bodies: [RequestID: [UInt8]] = [:]
+    /// Requests whose streamed answer has come to its end.
+    var streamed: Set<RequestID> = []
     var started: [RunSpec] = []
     /// When the next tick was due, for each start.
     var dueAtStarts: [WallTime?] = []
@@ -236,7 +238,7 @@ struct NodeHarness {
                 if case .stream = response.body { queue.append(.drained(id)) }
             case .respondChunk(let id, let bytes, let last):
                 bodies[id, default: []] += bytes
-                if !last { queue.append(.drained(id)) }
+                if last { streamed.insert(id) } else { queue.append(.drained(id)) }
             case .abort(let id): aborted.append(id)
             case .send(let id, let bytes): outgoing.append((id, bytes))
             case .store(let ticket, let operation):
