@@ -451,6 +451,15 @@ struct Checkers {
         api.judgeAcknowledgement(operation, reply, view, into: &verdict)
     }
 
+    mutating func didAnswerReader(
+        _ operation: Operation, _ reply: Reply, _ log: RunLog, at time: TrueTime
+    ) {
+        verdict.time = time
+        OutputReadChecker.judge(
+            operation, reply, log, isProcessed: { executions.processed.contains($0) },
+            into: &verdict)
+    }
+
     mutating func didConclude(_ operation: Operation, _ index: Int, at time: TrueTime) {
         verdict.time = time
         api.didConclude(operation, index)

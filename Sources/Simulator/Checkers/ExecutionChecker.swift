@@ -25,6 +25,8 @@ struct ExecutionChecker {
     }
 
     private(set) var known: [Int64: Known] = [:]
+    /// Executions of which processors were to make something else.
+    private(set) var processed: Set<Int64> = []
     private var folds: [Generation: Fold] = [:]
     private var mostRetries: [Generation: UInt32] = [:]
     /// Jobs whose groups may overlap now, whatever they might before.
@@ -241,6 +243,7 @@ struct ExecutionChecker {
             !before.state.isEnded, .X6, "\(after.id) changed after its end")
         known[after.number]?.state = after.state
         known[after.number]?.isProcessing = after.isProcessing
+        if after.isProcessing { processed.insert(after.number) }
         guard after.state.isEnded else { return }
         known[after.number]?.endedAt = time
         known[after.number]?.endedInEpoch = epoch

@@ -13,7 +13,7 @@ enum InvariantID: String, CaseIterable, Sendable {
     case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10, S11
     case X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18, X19
     case X20, X21, X22, X23
-    case A1, A2, A3, A4, A5, A6, A7, A8
+    case A1, A2, A3, A4, A5, A6, A7, A8, A9
     case B1, B2, B3, B4, B5
     case L1, L2, L3, L4, L5, L6, L8, L9
     /// Not an invariant: `--canary` fails on purpose, to test the reporting.
@@ -96,6 +96,7 @@ enum InvariantID: String, CaseIterable, Sendable {
         case .A6: "There is one answer to each request, and it is that request's."
         case .A7: "Reads never go backwards within one life."
         case .A8: "No bytes of a client stop a node, and a bad request is told so."
+        case .A9: "A reader of an output is shown what was printed, in order, every gap named."
         case .B1: "The log's files stay below their bound."
         case .B2: "Every queue and table stays below its bound."
         case .B3: "No effect and no step exceeds its size."

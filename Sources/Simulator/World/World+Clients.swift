@@ -173,6 +173,7 @@ extension World {
             headers: response.headers, body: body)
         checkers.didAnswer(
             operations[request.operation], reply, by: node, arrivedAfter: request.floor, at: time)
+        checkers.didAnswerReader(operations[request.operation], reply, runLog, at: time)
         if case .stream = response.body, operations[request.operation].isBackup {
             checkers.didTakeBackup(body, at: reply.index ?? 0)
         }
