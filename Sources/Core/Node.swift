@@ -156,7 +156,8 @@ package struct Node {
             random: random.split(label: "raft"))
         clusterTime = ClusterTime(at: now)
         runner = Runner(
-            tunables: tunables, incarnation: config.incarnation, offers: config.executors)
+            tunables: tunables, dataID: config.dataID, incarnation: config.incarnation,
+            offers: config.executors)
         runner.place = Self.place(of: Member(config, tags: config.tags))
         api = API(config: config)
         contact.leaderHeardAt = now.monotonic

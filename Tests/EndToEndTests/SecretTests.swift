@@ -116,7 +116,7 @@ extension EndToEnd {
             writeText(Self.secret, to: folder + "/token")
             server.extraArguments = ["--secrets-dir", folder]
             try server.start()
-            for job in ["keep", "lose"] {
+            for job in ["keep", "swap", "lose"] {
                 try server.save(
                     """
                     {"name": "\(job)", "schedule": "@manually", "executor": "shell",
@@ -124,17 +124,16 @@ extension EndToEnd {
                     "command": "echo first $A; sleep 4; echo last $A"}}
                     """)
             }
+            let withheld =
+                "(the output is withheld: the secrets that the job was given can't be read any "
+                + "more, so they can't be hidden in it)\n"
             for (job, expected) in [
-                ("keep", "first ***\nlast ***\n"),
-                (
-                    "lose",
-                    "(the output is withheld: the secrets of the job can't be read any more, so "
-                        + "they can't be hidden in it)\n"
-                ),
+                ("keep", "first ***\nlast ***\n"), ("swap", withheld), ("lose", withheld),
             ] {
                 _ = server.send("POST", "/v1/jobs/\(job)/run?wait=0")
                 _ = try server.execution(of: job) { $0["state"].string == "running" }
                 server.crash()
+                if job == "swap" { writeText("another", to: folder + "/token") }
                 if job == "lose" { unlink(folder + "/token") }
                 try server.start()
                 let ended = try server.execution(of: job) { $0["state"].string == "success" }

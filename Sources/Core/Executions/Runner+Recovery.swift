@@ -21,10 +21,12 @@ extension Runner {
             countJournaled(key, payload: payload.count)
         case .started:
             countJournaled(key, payload: payload.count)
-            runs[key]?.identity = ProcessIdentity(
+            let identity = ProcessIdentity(
                 processID: Int32(bitPattern: try reader.u32()), startTicks: try reader.u64(),
                 boot: try reader.string())
+            if runs[key]?.carrier == .process { runs[key]?.identity = identity }
             runs[key]?.startedAt = try reader.time()
+            if !reader.isAtEnd { runs[key]?.secretDigest = try reader.u16() }
         case .finished:
             guard var run = runs[key] else { return }
             let result = try ExecutionResult(from: &reader)
@@ -91,9 +93,9 @@ extension Runner {
         for (key, run) in runs {
             let name = key.historyKey
             records.append((RecordKind.accepted.rawValue, name, run.assignment.encoded))
-            if let identity = run.identity, let at = run.startedAt {
-                records.append(
-                    (RecordKind.started.rawValue, name, Self.encode(identity, startedAt: at)))
+            if run.identity != nil || run.secretDigest != nil, let at = run.startedAt {
+                let start = Self.encode(run.identity, startedAt: at, run.secretDigest)
+                records.append((RecordKind.started.rawValue, name, start))
             }
             if let result = run.result {
                 records.append(
@@ -106,12 +108,18 @@ extension Runner {
         return records
     }
 
-    static func encode(_ identity: ProcessIdentity, startedAt: WallTime) -> [UInt8] {
+    /// The payload of `started`. The digest stands behind all that older programs read, which leave
+    /// it alone; so there is no record of another kind, at which they would stop.
+    /// - Parameter identity: none of what is no process here.
+    static func encode(
+        _ identity: ProcessIdentity?, startedAt: WallTime, _ secretDigest: UInt16?
+    ) -> [UInt8] {
         var writer = ByteWriter(capacity: 64)
-        writer.u32(UInt32(bitPattern: identity.processID))
-        writer.u64(identity.startTicks)
-        writer.string(identity.boot)
+        writer.u32(UInt32(bitPattern: identity?.processID ?? 0))
+        writer.u64(identity?.startTicks ?? 0)
+        writer.string(identity?.boot ?? "")
         writer.time(startedAt)
+        if let secretDigest { writer.u16(secretDigest) }
         return writer.output
     }
 

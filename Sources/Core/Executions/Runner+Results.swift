@@ -34,7 +34,9 @@ extension Runner {
             run.startedAt = at
             run.identity = identity
             runs[key] = run
-            journal(.started, key, Self.encode(identity, startedAt: at), into: &actions)
+            _ = noteSecrets(key)
+            let start = Self.encode(identity, startedAt: at, runs[key]?.secretDigest)
+            journal(.started, key, start, into: &actions)
             tell(run, .started(at: at), into: &actions)
         case .output: break
         case .ended(let end):
@@ -153,6 +155,10 @@ extension Runner {
         switch event {
         case .started(let at):
             runs.update(key) { $0.startedAt = at }
+            if noteSecrets(key) {
+                let start = Self.encode(nil, startedAt: at, runs[key]?.secretDigest)
+                journal(.started, key, start, into: &actions)
+            }
             tell(run, .started(at: at), into: &actions)
         case .output: break
         case .wholeOutput(let bytes):

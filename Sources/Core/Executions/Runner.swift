@@ -53,6 +53,8 @@ package struct Runner {
         var isCall: Bool { carrier != .process }
         /// Those that its settings name, in this life of the agent.
         var secrets = RunSecrets.none
+        /// Of those that it was given when it began, in whichever life; see `SecretDigest`.
+        var secretDigest: UInt16?
         /// It had been started by an earlier life of this agent.
         var isAdopted = false
         var result: ExecutionResult?
@@ -123,10 +125,16 @@ package struct Runner {
     /// Which life of the agent this is.
     private let incarnation: UInt64
     let offers: ExecutorOffers
+    /// The identity of the directory in which the journal lies.
+    let dataID: DataID
     /// What is told of this node to whatever begins from now on.
     var place: [EnvironmentEntry] = []
 
-    init(tunables: Tunables, incarnation: UInt64 = 1, offers: ExecutorOffers = ExecutorOffers()) {
+    init(
+        tunables: Tunables, dataID: DataID, incarnation: UInt64 = 1,
+        offers: ExecutorOffers = ExecutorOffers()
+    ) {
+        self.dataID = dataID
         self.incarnation = incarnation
         self.offers = offers
         self.tunables = tunables

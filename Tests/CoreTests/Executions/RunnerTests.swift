@@ -13,7 +13,7 @@ struct RunnerFixture {
     init(maxRunning: Int = 512, offers: ExecutorOffers = ExecutorOffers()) {
         var tunables = Tunables()
         tunables.maxRunning = maxRunning
-        runner = Runner(tunables: tunables, offers: offers)
+        runner = Runner(tunables: tunables, dataID: 7, offers: offers)
     }
 
     static func assignment(_ number: Int64, executor: String = "shell") -> Assignment {
@@ -149,7 +149,7 @@ struct RunnerFixture {
 
     /// Another life on what the journal holds.
     mutating func restart(keeping count: Int? = nil) -> [String] {
-        var next = Runner(tunables: runner.tunables)
+        var next = Runner(tunables: runner.tunables, dataID: 7)
         for record in journal.prefix(count ?? journal.count) {
             try! next.recover(kind: record.kind, key: record.key, payload: record.payload)
         }
