@@ -30,6 +30,8 @@ package struct Config: Sendable {
     package var otherMembers: [Member] = []
     /// Seeds the replicated default zone at bootstrap (an IANA name).
     package var defaultZone = "UTC"
+    /// Somebody has asked for that zone; else it is the host's.
+    package var isZoneGiven = false
     /// Identifies this server for ever: made with the data directory, kept in it.
     package var dataID: DataID
     /// Changes at every start of this node.

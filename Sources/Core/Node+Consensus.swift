@@ -143,6 +143,21 @@ extension Node {
             ])
     }
 
+    /// Says once, as soon as the cluster's settings are known, that an option has no effect:
+    /// whoever gave it expects other instants than those at which the jobs run.
+    mutating func reportOtherZone(_ out: inout Outbox) {
+        guard !isZoneCompared, phase == .running, !store.cluster.clusterID.isEmpty else { return }
+        isZoneCompared = true
+        let zone = store.cluster.settings.defaultTimezone
+        guard config.isZoneGiven, config.defaultZone != zone else { return }
+        out.log(
+            .warning,
+            "default-timezone \(config.defaultZone) has no effect: jobs that name no zone follow "
+                + "\(zone), the default zone of this cluster, which was fixed when the cluster was "
+                + "made and can't be changed. Give the jobs that are to follow "
+                + "\(config.defaultZone) that \"timezone\", and take the option away")
+    }
+
     // MARK: Proposing
 
     /// Stamps a command, adds what it must carry, and appends it to the log.

@@ -91,6 +91,7 @@ extension Node {
     mutating func belongToCluster(_ out: inout Outbox) {
         let cluster = store.cluster
         belong(to: cluster.clusterID, &out)
+        reportOtherZone(&out)
         guard cluster.featureLevel >= FeatureLevel.second, phase != .recovering(.logs) else {
             return
         }

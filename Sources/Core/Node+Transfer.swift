@@ -244,6 +244,7 @@ extension Node {
                 at: monotonic, into: &$1)
         }
         belong(to: store.cluster.clusterID, &out)
+        reportOtherZone(&out)
         transfers.retain()
         out.mark(.snapshotInstalled)
         out.log(

@@ -53,6 +53,8 @@ package struct Node {
     var rewindIndex: LogIndex = 0
     /// The log was told that stamps are far ahead of the time.
     var isStampReported = false
+    /// It was looked whether the cluster has another default zone than this node was given.
+    var isZoneCompared = false
     /// The cluster that this node belongs to, once it is known.
     package internal(set) var clusterID: String?
     /// Where the world was told that other nodes are reached.

@@ -199,6 +199,7 @@ private func configuration(_ options: AgentOptions) throws -> Config {
         }
     }
     config.defaultZone = options.defaultZone ?? ZoneFiles.hostZone()
+    config.isZoneGiven = options.defaultZone != nil
     config.notifications = options.isServer ? options.notifications : NotificationSettings()
     config.startPaused = options.startPaused
     config.shutdownTimeout = options.shutdownTimeout

@@ -36,10 +36,13 @@ struct ClusterHarness {
     }
 
     /// Starts a server that belongs to nobody yet, on an empty disk, and has the leader take it in.
-    mutating func addLearner(tunables: Tunables = Tunables()) throws {
+    mutating func addLearner(
+        tunables: Tunables = Tunables(), configure: (inout Config) -> Void = { _ in }
+    ) throws {
         let number = servers.count + 1
         var learner = NodeHarness(
-            tunables: tunables, name: "s\(number)", id: ServerID(number + 100), among: [])
+            tunables: tunables, name: "s\(number)", id: ServerID(number + 100), among: [],
+            configure: configure)
         let leader = leader!
         learner.advance(servers[leader].now.monotonic - learner.now.monotonic)
         servers.append(learner)
