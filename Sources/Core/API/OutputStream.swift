@@ -130,7 +130,7 @@ struct OutputStream {
         let missing = start - position
         isCut = true
         if hasBegun || isResumed {
-            notes.append("\(missing) bytes of output were skipped: this reader was too slow")
+            notes.append("\(missing) bytes of output were skipped: they came too fast")
         } else if format == .events {
             notes.append("the first \(missing) bytes of the output are not kept")
         }
@@ -174,8 +174,10 @@ struct OutputStream {
         stored = (bytes, 0)
         guard isTruncated else { return }
         // Nobody knows any more how much came before: better twice than not at all.
-        if position > 0 { notes.append("all that is kept of the output follows") }
-        if format == .events, position == 0 {
+        if position > 0 {
+            notes.append("all that is kept of the output follows")
+        } else if hasBegun || format == .events {
+            // The head has left, and could not say so.
             notes.append("the beginning of the output is not kept")
         }
         position = 0

@@ -86,7 +86,7 @@ struct OutputAPITests {
         #expect(node.replies[id]?.text == "first", "nothing more before that has left")
         node.isStalled = false
         node.run { $0.drained(id, $1, into: &$2) }
-        let note = "\n[dkron: 35 bytes of output were skipped: this reader was too slow]\n"
+        let note = "\n[dkron: 35 bytes of output were skipped: they came too fast]\n"
         #expect(node.replies[id]?.text == "first" + note + "7000080000")
     }
 
