@@ -457,7 +457,7 @@ struct Checkers {
         verdict.time = time
         OutputReadChecker.judge(
             operation, reply, log, isProcessed: { executions.processed.contains($0) },
-            into: &verdict)
+            isSuccess: { executions.known[$0]?.state == .success }, into: &verdict)
     }
 
     mutating func didConclude(_ operation: Operation, _ index: Int, at time: TrueTime) {

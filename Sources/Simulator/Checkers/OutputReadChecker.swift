@@ -4,10 +4,13 @@ import Core
 
 enum OutputReadChecker {
     /// Judges the whole answer to one reader.
-    /// - Parameter isProcessed: processors may have put another output in the place of this one.
+    /// - Parameters:
+    ///   - isProcessed: processors may have put another output in the place of this one.
+    ///   - isSuccess: the run is known to have succeeded.
     static func judge(
         _ operation: Operation, _ reply: Reply, _ log: RunLog,
-        isProcessed: (Int64) -> Bool, into verdict: inout Verdict
+        isProcessed: (Int64) -> Bool, isSuccess: (Int64) -> Bool,
+        into verdict: inout Verdict
     ) {
         let path = operation.target.prefix { $0 != "?" }.split(separator: "/").map(String.init)
         guard operation.draft.method == "GET", reply.status == 200, path.last == "output",
@@ -36,6 +39,13 @@ enum OutputReadChecker {
             case .note: return
             }
         }
+        // Who waited for the end has seen everything.
+        guard operation.target.contains("follow"), run.endedAt != nil, isSuccess(number) else {
+            return
+        }
+        verdict.require(
+            place == run.outputLength, .A9,
+            "\(operation.target) ended after \(place) bytes of \(run.outputLength)")
     }
 
     private enum Part {
