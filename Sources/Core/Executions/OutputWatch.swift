@@ -27,7 +27,7 @@ package struct PrintedOutput: Hashable, Sendable {
 struct OutputWatchers {
     struct Watcher: Comparable {
         var key: ExecutionKey
-        var server: ServerID
+        var server: DataID
 
         static func < (a: Self, b: Self) -> Bool { (a.key, a.server) < (b.key, b.server) }
     }
@@ -50,7 +50,7 @@ struct OutputWatchers {
     private var questions = SortedMap<Watcher, Question>()
 
     /// A server asks for what comes after a place. O(log n).
-    mutating func ask(_ key: ExecutionKey, from place: UInt64, by server: ServerID, at now: Instant)
+    mutating func ask(_ key: ExecutionKey, from place: UInt64, by server: DataID, at now: Instant)
     {
         if questions.count >= Self.limit {
             for (watcher, question) in questions where question.until <= now {
@@ -67,9 +67,9 @@ struct OutputWatchers {
     ///   - isEnd: nothing follows; everybody hears how much it was.
     ///   - asker: is answered even if there is nothing yet.
     mutating func answers(
-        _ key: ExecutionKey, _ tail: OutputTail, isEnd: Bool, to asker: ServerID?, at now: Instant
-    ) -> [(server: ServerID, piece: PrintedOutput)] {
-        var answers: [(server: ServerID, piece: PrintedOutput)] = []
+        _ key: ExecutionKey, _ tail: OutputTail, isEnd: Bool, to asker: DataID?, at now: Instant
+    ) -> [(server: DataID, piece: PrintedOutput)] {
+        var answers: [(server: DataID, piece: PrintedOutput)] = []
         var next = questions.first(atOrAfter: Watcher(key: key, server: 0))
         while let (watcher, question) = next, watcher.key == key {
             defer { next = questions.next(after: watcher) }
