@@ -50,8 +50,7 @@ struct OutputWatchers {
     private var questions = SortedMap<Watcher, Question>()
 
     /// A server asks for what comes after a place. O(log n).
-    mutating func ask(_ key: ExecutionKey, from place: UInt64, by server: DataID, at now: Instant)
-    {
+    mutating func ask(_ key: ExecutionKey, from place: UInt64, by server: DataID, at now: Instant) {
         if questions.count >= Self.limit {
             for (watcher, question) in questions where question.until <= now {
                 questions.remove(watcher)
