@@ -73,7 +73,7 @@ extension ExecutionChecker {
             guard other.execution != run.execution, let theirs = watch(of: other),
                 theirs.generation == own.generation, theirs.group != own.group,
                 // It is for the newcomer to keep away, by the policy under which it came.
-                exclusive.contains(max(theirs.group, own.group))
+                exclusive[own.generation]?.contains(max(theirs.group, own.group)) ?? false
             else { continue }
             // Given up without a fence: that overlap was accepted with `fence: false`.
             if theirs.state == .lost, !other.isFenced || givenUp.contains(other.execution) {

@@ -34,8 +34,9 @@ struct ExecutionChecker {
     /// The time-outs in nanoseconds that each job's documents asked for, in order. A run that waits
     /// for its start is started as its job is then.
     var timeouts: [Generation: [Int64?]] = [:]
-    /// Groups created under a policy that forbids company.
-    var exclusive: Set<GroupID> = []
+    /// Groups created under a policy that forbids company, and not under one that allows it since:
+    /// then an older one may have been resumed beside them.
+    var exclusive: [Generation: Set<GroupID>] = [:]
     /// Children owed: (child generation, parent group), and what came of them.
     private(set) var owed: [ChildKey: Int] = [:]
     private var seenChildRuns: Set<ChildKey> = []
@@ -105,6 +106,7 @@ struct ExecutionChecker {
             processors.noticed(after.document, of: generation)
             if after.document.concurrency == .allow {
                 allowsOverlap.insert(generation)
+                exclusive[generation] = nil
             } else {
                 allowsOverlap.remove(generation)
             }
@@ -154,7 +156,7 @@ struct ExecutionChecker {
         let documents = documents(of: sight.generation, view, changes)
         let policies = documents.map(\.concurrency)
         guard !policies.isEmpty, !policies.contains(.allow) else { return }
-        exclusive.insert(sight.group.id)
+        exclusive[sight.generation, default: []].insert(sight.group.id)
         let others = view.groups.values.filter {
             $0.generation == sight.generation && $0.group.id != sight.group.id
                 && $0.group.state == .active
