@@ -78,8 +78,14 @@ extension Node {
     mutating func lookAfterMirrors(_ out: inout Outbox) {
         guard let due = mirrors.nextLook, due <= now.monotonic else { return }
         for (key, mirror) in mirrors.runs {
-            guard api.isFollowed(key), store.execution(key)?.state.isEnded == false else {
+            guard api.isFollowed(key) else {
                 mirrors.runs.remove(key)
+                continue
+            }
+            guard store.execution(key)?.state.isEnded == false else {
+                // Of one that was deleted nobody else tells.
+                mirrors.runs.remove(key)
+                outputChanged(key, &out)
                 continue
             }
             if now.monotonic - mirror.askedLast >= OutputMirrors.interval {

@@ -152,6 +152,21 @@ import Testing
         same(stage.text(stage.leader, follower), "one two")
     }
 
+    @Test func whoReadsADeletedRunIsToldSo() throws {
+        var stage = try Stage()
+        stage.print("one ")
+        stage.town.deaf = [[stage.agent, stage.leader]]
+        let once = stage.read(stage.leader, "")
+        let follower = stage.read(stage.leader, "?follow")
+        same(stage.town.ask(stage.leader, .delete, "/v1/jobs/a").status, 200)
+        stage.town.advance(.seconds(3))
+        for id in [once, follower] {
+            let text = stage.text(stage.leader, id)
+            #expect(text.contains("the execution was deleted"), "\(text)")
+        }
+        #expect(stage.town.nodes[stage.leader].streamed.contains(follower))
+    }
+
     // MARK: The pieces
 
     @Test func aMirrorTakesEveryByteOnce() {
