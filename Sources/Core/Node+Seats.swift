@@ -112,11 +112,16 @@ extension Node {
 
     /// Another server has the name of this one. The log says so, which remembers every server that
     /// was ever alive under a leader: whoever leads by now may not have seen the old one, or the
-    /// change. Founders that died before the log knew them keep their seats.
+    /// change. Who died before the log knew it keeps its seat: founders, and those who were gone
+    /// when the level was raised at which the log begins to remember.
     private func isReplaced(_ id: ServerID) -> Bool {
-        guard store.cluster.featureLevel >= FeatureLevel.third, member(id) == nil,
-            !isAnswering(id), !store.rememberedNodes.contains(where: { $0.id == id })
+        guard store.cluster.featureLevel >= FeatureLevel.third, member(id) == nil, !isAnswering(id)
         else { return false }
+        let remembered = store.rememberedNodes
+        let isAnyReplaced =
+            store.cluster.lastNumber == 0
+            || remembered.contains { $0.lastFormerNumber > 0 && $0.tag("server") != nil }
+        guard isAnyReplaced, !remembered.contains(where: { $0.id == id }) else { return false }
         let configuration = raft.configuration
         guard configuration.isVoter(id) else { return true }
         let newcomers = members.count { member in
