@@ -20,8 +20,11 @@ struct ResourceChecker {
         let snapshots = node.disk.size(of: .snapshots)
         // The log goes on, by megabytes a second, while the disk takes tiny slices one by one.
         let meanwhile = snapshots / max(1, tunables.snapshotSlice) * 16_384
+        // What a leader without a majority can't commit stays until it gives up the lead.
+        let raft = node.core?.node.raft
+        let uncommitted = (raft?.lastIndex ?? 0) - (raft?.commitIndex ?? 0)
         return 8 * tunables.snapshotBytes + 4 * tunables.journal.segmentSize + 2 * waiting
-            + 8 * snapshots + meanwhile + 6 << 20
+            + 8 * snapshots + meanwhile + 6 << 20 + Int(min(uncommitted, 64)) * 350_000
     }
 
     func judge(_ effects: [Effect], _ verdict: inout Verdict) {

@@ -4,8 +4,8 @@ import Testing
 
 /// Which seats a leader takes back that has not seen who had them.
 @Suite struct TownSeatTests {
-    /// At the first levels the log remembers nobody who is gone: who died then is not one whose machine was
-    /// replaced.
+    /// At the first levels the log remembers nobody who is gone: who died then is not one whose
+    /// machine was replaced.
     @Test func whoDiedBeforeTheLogKnewItKeepsItsSeat() throws {
         var town = TownHarness()
         // Two found the cluster, and a third one is taken in.
